@@ -1,0 +1,3 @@
+//! jifen: the open points system for WeCom (企业微信) groups.
+
+pub mod model;

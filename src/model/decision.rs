@@ -1,0 +1,459 @@
+//! A decision: all that follows from an event. Data only; `rules` make it, `cells` fold it, the pipeline books it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::cells::{AccountState, CodeState};
+use super::day::{Day, Millis, Period, PeriodKind};
+use super::ids::{EventSeq, PostingSeq};
+
+/// Everything that follows from one event.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Decision {
+    /// What stands in the journal beside the event.
+    pub record: Record,
+    /// Points to move.
+    pub entries: Vec<Entry>,
+    /// What to say.
+    pub replies: Vec<Reply>,
+}
+
+/// The part of a decision that is kept in the journal for ever: no text, no name, no outside id.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Record {
+    /// Whether the event was decided at all.
+    pub outcome: Outcome,
+    /// The first 8 bytes of the platform's id: orders events of one instant the same way whenever they arrive.
+    pub order: u64,
+    /// What was heard in a message: enough to decide again without opening the text.
+    pub heard: Option<Traits>,
+    /// One verdict for each rule that looked.
+    pub verdicts: Vec<Verdict>,
+    /// Changes of the account's own state.
+    pub marks: Vec<Mark>,
+    /// On the first stateful event of an account's business day: the state before it.
+    pub snapshot: Option<Box<AccountState>>,
+    /// What deciding the account's own days again has changed, on a late or recalling event.
+    pub repair: Option<Box<Repair>>,
+}
+
+/// The account's own days decided again in the order things happened, because this event came late or took a message back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Repair {
+    /// The message this event takes back.
+    pub takes_back: Option<EventSeq>,
+    /// Caps, streaks and recent talk after all days were decided again; replaces the account's.
+    pub restated: Vec<(Arc<str>, CodeState)>,
+    /// What other messages earn now.
+    pub changed: Vec<Changed>,
+}
+
+/// A message that earns more or less than was booked for it before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The message.
+    pub event: EventSeq,
+    /// The rule.
+    pub rule: Arc<str>,
+    /// Booked before.
+    pub was: i64,
+    /// Booked now.
+    pub now: i64,
+}
+
+impl Record {
+    /// Whether this belongs to the account's history: it changed the account, or what the account held decided it. Such an event joins
+    /// the `prev` chain, so that it can be decided again when an earlier message arrives late or is taken back.
+    pub fn is_stateful(&self) -> bool {
+        !self.marks.is_empty() || self.repair.is_some() || self.verdicts.iter().any(|verdict| verdict.ruling.depends_on_state())
+    }
+}
+
+/// Whether an event was decided.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The rules looked at it.
+    #[default]
+    Decided,
+    /// It came late, but too far back to decide the days in between again (35 days, 2 000 events); it was decided alone.
+    DecidedAlone,
+    /// It was taken back before it arrived.
+    RecalledBefore,
+    /// It cannot be decided yet; final for this event.
+    Parked(Parking),
+    /// Deciding it failed; the reason is for the operator.
+    Failed(String),
+}
+
+/// Why an event waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Parking {
+    /// rules.toml names a group that no known group bears yet, and this group's name is not known.
+    GroupUnknown,
+}
+
+/// What the rules need of a message, kept instead of its text.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Traits {
+    /// Letters, digits and ideographs in it; emoji, spaces and punctuation do not count.
+    pub chars: u32,
+    /// How many different ones.
+    pub distinct: u32,
+    /// Keyed hash of the folded text: equal texts, equal hashes; useless without the master key.
+    pub fingerprint: u64,
+    /// Codes of the rules whose words matched.
+    pub matched: Vec<Arc<str>>,
+    /// The question it asks the assistant.
+    pub question: Option<Question>,
+    /// An answer was owed.
+    pub asked: bool,
+}
+
+/// The assistant's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Question {
+    /// 积分
+    Balance,
+    /// 今天
+    Today,
+    /// 排行
+    Rank,
+    /// 为什么
+    Why,
+    /// 明细
+    History,
+    /// 规则
+    Rules,
+    /// 帮助
+    Help,
+}
+
+/// What one rule said of one event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Ledger code of the rule: `check_in.daily`.
+    pub rule: Arc<str>,
+    /// What it said.
+    pub ruling: Ruling,
+}
+
+/// What a rule said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Ruling {
+    /// It paid.
+    Paid(Payment),
+    /// `mode = "shadow"`: it would have paid.
+    Shadow(Payment),
+    /// It did not pay.
+    Refused(Refusal),
+}
+
+impl Ruling {
+    /// Points booked by this ruling.
+    pub fn booked(&self) -> i64 {
+        match self {
+            Ruling::Paid(payment) => payment.points,
+            Ruling::Shadow(_) | Ruling::Refused(_) => 0,
+        }
+    }
+
+    /// Whether another history of the same account could have led to another ruling.
+    pub fn depends_on_state(&self) -> bool {
+        match self {
+            Ruling::Paid(_) | Ruling::Shadow(_) => true,
+            Ruling::Refused(refusal) => match refusal {
+                Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
+                Refusal::OutsideWindow
+                | Refusal::OutsideDates
+                | Refusal::NotForThisGroup
+                | Refusal::TooShort { .. }
+                | Refusal::TooPlain { .. }
+                | Refusal::Staff => false,
+            },
+        }
+    }
+}
+
+/// A payment: what the rule offered, what room was left, why.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Payment {
+    /// Points booked.
+    pub points: i64,
+    /// Points offered before caps; more than `points` when a cap clipped it.
+    pub offered: i64,
+    /// The part of `offered` that is a streak bonus.
+    pub bonus: i64,
+    /// Days in a row with this one, for rules that count them.
+    pub streak: Option<u32>,
+    /// Which cap clipped it.
+    pub clipped_by: Option<Cap>,
+}
+
+/// A cap an operator wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cap {
+    /// Whose cap: the rule's code, `bucket.talk`, or `campaign`.
+    pub of: Arc<str>,
+    /// Counted over.
+    pub period: PeriodKind,
+    /// Counted in points, else in times.
+    pub in_points: bool,
+    /// Used before this event.
+    pub used: i64,
+    /// The most allowed.
+    pub most: i64,
+}
+
+/// Why a rule that looked did not pay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// `max_times` is used up by an earlier message of the same period.
+    Already {
+        /// The cap.
+        cap: Cap,
+        /// When it was paid last, if the state still knows.
+        paid_at: Option<Millis>,
+    },
+    /// `max_points` (own, bucket's or campaign's) leaves nothing.
+    Capped(Cap),
+    /// Outside `when`.
+    OutsideWindow,
+    /// Outside `dates`.
+    OutsideDates,
+    /// `only` does not hold.
+    NotForThisGroup,
+    /// Fewer characters than `min_chars`.
+    TooShort {
+        /// Characters it has.
+        chars: u32,
+        /// Characters it needs.
+        least: u32,
+    },
+    /// Fewer different characters than `min_distinct`.
+    TooPlain {
+        /// Different characters it has.
+        distinct: u32,
+        /// Different characters it needs.
+        least: u32,
+    },
+    /// Too soon after the last paid message.
+    CoolDown {
+        /// Seconds still to wait.
+        left_secs: u32,
+    },
+    /// A copy of the member's own recent message.
+    Copy {
+        /// When the earlier one was sent.
+        of: Millis,
+    },
+    /// Staff earn nothing here.
+    Staff,
+    /// The balance would leave ±(2⁵³−1).
+    TooMany,
+}
+
+/// Points moved by a decision; the pipeline books it as a posting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Ledger code that says why: the rule's.
+    pub code: Arc<str>,
+    /// Where the points come from.
+    pub src: Side,
+    /// Where they go.
+    pub dst: Side,
+    /// How many; more than 0.
+    pub amount: i64,
+    /// The business day they belong to.
+    pub day: Day,
+    /// First day they may be spent; `None` at once.
+    pub vests_on: Option<Day>,
+    /// First day they are gone; `None` never.
+    pub expires_on: Option<Day>,
+    /// The message that earned them, where it is not this event itself (a repair).
+    pub slot_event: Option<EventSeq>,
+    /// The posting this one takes back, in part or whole.
+    pub reverses: Option<PostingSeq>,
+}
+
+/// One side of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// A part of the event's own account.
+    Own(Part),
+    /// One of the campaign's system accounts.
+    System(Chart),
+}
+
+/// Parts of a member's balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Part {
+    /// May be spent.
+    Available,
+    /// Set aside until settled or released.
+    Held,
+}
+
+/// System accounts of a campaign; their balances are derived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Chart {
+    /// Points come from here when earned.
+    Issued,
+    /// Points go here when spent.
+    Spent,
+    /// Points go here when they expire.
+    Expired,
+    /// Manual corrections.
+    Adjusted,
+    /// Opening balances brought from elsewhere.
+    Opening,
+}
+
+impl Chart {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Chart; 5] = [Chart::Issued, Chart::Spent, Chart::Expired, Chart::Adjusted, Chart::Opening];
+
+    /// The word used in exports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Chart::Issued => "issued",
+            Chart::Spent => "spent",
+            Chart::Expired => "expired",
+            Chart::Adjusted => "adjusted",
+            Chart::Opening => "opening",
+        }
+    }
+}
+
+/// A change of the account's own state; keys are ledger codes (`check_in.daily`, `bucket.talk`, `campaign`), prefixed `~` in shadow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// Counts towards a cap.
+    Count {
+        /// Whose.
+        key: Arc<str>,
+        /// In which period.
+        period: Period,
+        /// So many times.
+        times: i64,
+        /// So many points.
+        points: i64,
+    },
+    /// A day joins a run of days.
+    Day {
+        /// Whose.
+        key: Arc<str>,
+        /// The day.
+        day: Day,
+    },
+    /// A message worth remembering for cool-downs and copies.
+    Recent {
+        /// Whose.
+        key: Arc<str>,
+        /// When it was sent.
+        at: Millis,
+        /// Its fingerprint.
+        fingerprint: u64,
+    },
+}
+
+/// Something to say: a template, the rules version it was written under, its arguments. Rendered when it is sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Which text.
+    pub template: Template,
+    /// What the decision knew; the outbox adds what is read at rendering (name, rank, history, why).
+    pub args: Args,
+    /// The member asked, so it is always answered.
+    pub asked: bool,
+    /// Said at most once under this key.
+    pub once: Option<Once>,
+}
+
+/// Which text a reply uses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Template {
+    /// The occasion.
+    pub occasion: Occasion,
+    /// The rule whose own `reply` is meant; `None` for the assistant's texts.
+    pub rule: Option<Arc<str>>,
+}
+
+/// Occasions on which the bot speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Occasion {
+    /// A rule paid.
+    Paid,
+    /// Already paid in this period.
+    Already,
+    /// Outside `when` or `dates`.
+    Outside,
+    /// A cap is full.
+    Capped,
+    /// Any other refusal, told to who asked.
+    Refused,
+    /// Balance.
+    Balance,
+    /// What can still be earned today.
+    Today,
+    /// The board.
+    Rank,
+    /// Why did I get (no) points.
+    Why,
+    /// The last postings.
+    History,
+    /// The rules in plain words.
+    Rules,
+    /// What can be asked.
+    Help,
+    /// Not understood.
+    NotUnderstood,
+    /// No campaign covers this chat.
+    NoCampaign,
+}
+
+/// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Once {
+    /// What is said once (`not_understood`, `outside/check_in.quiz`).
+    pub name: Arc<str>,
+    /// Once for each member, else once for the whole group.
+    pub per_member: bool,
+    /// The slot of time (a window's opening minute, a day, a ten-minute slot).
+    pub slot: i64,
+}
+
+/// Arguments of a template, by their Chinese names.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Args(pub Vec<(Arc<str>, Arg)>);
+
+/// One argument.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Arg {
+    /// A number.
+    Int(i64),
+    /// A text; data, never template source.
+    Text(String),
+    /// A yes or no.
+    Flag(bool),
+    /// A list of records.
+    List(Vec<Args>),
+}
+
+impl Args {
+    /// Adds an argument.
+    pub fn with(mut self, name: &str, arg: Arg) -> Self {
+        self.0.push((name.into(), arg));
+        self
+    }
+
+    /// Adds a number.
+    pub fn int(self, name: &str, value: i64) -> Self {
+        self.with(name, Arg::Int(value))
+    }
+
+    /// Adds a text.
+    pub fn text(self, name: &str, value: impl Into<String>) -> Self {
+        self.with(name, Arg::Text(value.into()))
+    }
+}

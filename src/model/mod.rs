@@ -1,0 +1,9 @@
+//! Nouns: the plain values every layer speaks of, and the one fold (`cells::AccountCell::apply`). No IO, no clock, no chance.
+
+pub mod ids;
+pub mod points;
+pub mod day;
+pub mod event;
+pub mod decision;
+pub mod cells;
+pub mod journal;
