@@ -1,3 +1,6 @@
 //! jifen: the open points system for WeCom (企业微信) groups.
 
 pub mod model;
+pub mod clock;
+pub mod settings;
+pub mod rules;

@@ -1,0 +1,471 @@
+//! Answering: what is said to whom, and when the bot keeps silent. Makes replies of rulings and questions; the words are `template`'s.
+
+use std::sync::Arc;
+
+use crate::model::day::PeriodKind;
+use crate::model::decision::{Arg, Args, Occasion, Once, Payment, Question, Refusal, Reply, Ruling, Template, Traits};
+use crate::model::event::{Channel, Place};
+use crate::rules::campaign::{Balance, Campaign, Mode, RuleEntry, Rules};
+use crate::rules::decide::{Ruled, Scene, holds, within};
+use crate::rules::template::rule_key;
+use crate::rules::text::display_name;
+use crate::rules::{Facts, Prepared, wording};
+
+/// «Not understood» is said to a member once in so many seconds.
+const NOT_UNDERSTOOD_SECS: i64 = 600;
+
+/// The argument that carries the key of a rule's own text; no variable can be called so.
+const OWN_TEXT: &str = "@rule";
+
+/// Words that 「帮助」 recommends; more would not be read.
+const HELP_WORDS_MAX: usize = 3;
+
+/// The replies to one message. Who asked gets exactly one; who did not ask hears of a check-in, or once that it is closed.
+pub fn replies(scene: &Scene<'_>, rulings: &[Ruled<'_>], booked: i64) -> Vec<Reply> {
+    let asked = scene.heard.asked;
+    let is_told = |ruled: &&Ruled<'_>| asked || (ruled.rule.kind.announces() && !is_silent(ruled.rule));
+    let paid = || rulings.iter().filter_map(|ruled| payment(ruled).map(|payment| (ruled, payment)));
+    let told: Vec<Args> = paid().filter(|(ruled, _)| is_told(ruled)).map(|(ruled, payment)| paid_args(scene, ruled, payment)).collect();
+    if let Some(reply) = paid_reply(told, asked) {
+        return vec![reply];
+    }
+    if asked {
+        return vec![answer(scene, rulings)];
+    }
+    let is_paid = booked > 0 || paid().next().is_some();
+    if is_paid { Vec::new() } else { closed_notice(scene, rulings).into_iter().collect() }
+}
+
+/// The reply where no campaign covers the chat: in a single chat, a question is answered from the campaigns the member is in.
+pub fn uncovered(rules: &Rules, prepared: &Prepared, heard: &Traits, facts: &Facts<'_>) -> Option<Reply> {
+    if !heard.asked {
+        return None;
+    }
+    let home = facts.others.first().and_then(|(index, account)| Some((rules.campaigns.get(*index)?, *account)));
+    match (heard.question, home) {
+        (Some(question), Some((campaign, account))) if prepared.event.place == Place::Single => {
+            let facts = Facts { account: Some(account), ..*facts };
+            let scene = Scene::new(rules, campaign, prepared, heard, &facts);
+            Some(question_reply(&scene, question))
+        }
+        (Some(_) | None, Some(_) | None) => {
+            let args = Args::default().text("昵称", display_name(facts.name));
+            Some(Reply { template: assistant_text(Occasion::NoCampaign), args, asked: true, once: None })
+        }
+    }
+}
+
+fn assistant_text(occasion: Occasion) -> Template {
+    Template { occasion, rule: None }
+}
+
+fn asked(occasion: Occasion, args: Args) -> Reply {
+    Reply { template: assistant_text(occasion), args, asked: true, once: None }
+}
+
+/// The one answer that is owed when nothing was paid: the refusal that helps most, the question's answer, or a hint.
+fn answer(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Reply {
+    let refusals = rulings.iter().filter(|ruled| ruled.rule.common.mode == Mode::Live).filter_map(|ruled| Some((ruled.rule, refusal(ruled)?)));
+    if let Some((rule, refusal)) = refusals.min_by_key(|(_, refusal)| rank(refusal)) {
+        return refusal_reply(scene, rule, refusal);
+    }
+    if let Some(question) = scene.heard.question {
+        return question_reply(scene, question);
+    }
+    if scene.event.said().is_some_and(|said| said.images == 0 && scene.heard.chars == 0 && said.link.is_none() && !said.video) {
+        return question_reply(scene, Question::Help);
+    }
+    let slot = scene.event.at.0.div_euclid(NOT_UNDERSTOOD_SECS * 1000);
+    let once = Once { name: "not_understood".into(), per_member: true, slot };
+    let help = scene.rules.assistant.word(Question::Help).unwrap_or("帮助");
+    Reply { once: Some(once), ..asked(Occasion::NotUnderstood, base(scene).text("帮助", help).with("单聊", is_single(scene))) }
+}
+
+/// Which refusal is told first.
+fn rank(refusal: &Refusal) -> u8 {
+    match refusal {
+        Refusal::Already { .. } => 0,
+        Refusal::OutsideWindow => 1,
+        Refusal::Capped(_) => 2,
+        Refusal::OutsideDates => 3,
+        Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
+        Refusal::NotForThisGroup | Refusal::Staff => 5,
+    }
+}
+
+fn payment<'a>(ruled: &'a Ruled<'_>) -> Option<&'a Payment> {
+    match &ruled.ruling {
+        Ruling::Paid(payment) => Some(payment),
+        Ruling::Shadow(_) | Ruling::Refused(_) => None,
+    }
+}
+
+fn refusal<'a>(ruled: &'a Ruled<'_>) -> Option<&'a Refusal> {
+    match &ruled.ruling {
+        Ruling::Refused(refusal) => Some(refusal),
+        Ruling::Paid(_) | Ruling::Shadow(_) => None,
+    }
+}
+
+/// `reply = ""`: silence, where nobody asked.
+fn is_silent(rule: &RuleEntry) -> bool {
+    rule.common.reply.as_ref().is_some_and(|texts| texts.iter().all(String::is_empty))
+}
+
+/// What every reply may speak of.
+fn base(scene: &Scene<'_>) -> Args {
+    Args::default()
+        .text("昵称", display_name(scene.facts.name))
+        .int("余额", balance(scene))
+        .text("积分名", &*scene.campaign.points_name)
+        .text("活动", title(scene.campaign))
+}
+
+fn title(campaign: &Campaign) -> &str {
+    campaign.title.as_deref().unwrap_or(&campaign.id)
+}
+
+/// What may be spent before this message; in a single chat, where each group has its own balance, all of them together.
+fn balance(scene: &Scene<'_>) -> i64 {
+    if scene.event.place == Place::Single && scene.campaign.balance == Balance::PerGroup {
+        let own = scene.facts.others.iter().filter(|(index, _)| is_this(scene, *index));
+        return own.map(|(_, account)| account.available).sum();
+    }
+    scene.facts.account.map_or(0, |account| account.available)
+}
+
+fn is_this(scene: &Scene<'_>, index: usize) -> bool {
+    scene.rules.campaigns.get(index).is_some_and(|campaign| std::ptr::eq(campaign, scene.campaign))
+}
+
+fn paid_args(scene: &Scene<'_>, ruled: &Ruled<'_>, payment: &Payment) -> Args {
+    let mut args = base(scene);
+    args.0.retain(|(name, _)| **name != *"余额");
+    let balance = scene.facts.account.map_or(0, |account| account.available) + ruled.booked;
+    args = args.int("余额", balance).text("标题", ruled.rule.title()).int("得分", payment.points).int("奖励", payment.bonus);
+    args = args.with("封顶", Arg::Flag(payment.clipped_by.is_some()));
+    if let Some(streak) = payment.streak {
+        args = args.int("连续", i64::from(streak));
+    }
+    args.0.extend(ruled.args.0.iter().cloned());
+    match &ruled.rule.common.reply {
+        Some(_) if !is_silent(ruled.rule) => args.text(OWN_TEXT, &*rule_key(scene.campaign, ruled.rule)),
+        Some(_) | None => args,
+    }
+}
+
+/// One reply for all that paid: the first payment's, with the others as a list that is said after it.
+fn paid_reply(mut told: Vec<Args>, asked: bool) -> Option<Reply> {
+    if told.is_empty() {
+        return None;
+    }
+    let mut args = told.remove(0);
+    let rule = own_text(&args);
+    if !told.is_empty() {
+        args = args.with("同时", Arg::List(told));
+    }
+    Some(Reply { template: Template { occasion: Occasion::Paid, rule }, args, asked, once: None })
+}
+
+/// The rule whose own text a payment wants, by the argument that carries it.
+pub fn own_text(args: &Args) -> Option<Arc<str>> {
+    args.0.iter().find_map(|(name, arg)| match arg {
+        Arg::Text(rule) if **name == *OWN_TEXT => Some(rule.as_str().into()),
+        Arg::Text(_) | Arg::Int(_) | Arg::Flag(_) | Arg::List(_) => None,
+    })
+}
+
+fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Reply {
+    let (calendar, at) = (&scene.campaign.calendar, scene.event.at);
+    let args = base(scene);
+    let args = match refusal {
+        Refusal::Capped(cap) => args.text("标题", cap_title(scene, rule, &cap.of)),
+        _ => args.text("标题", rule.title()),
+    };
+    match refusal {
+        Refusal::Already { cap, paid_at } => {
+            let kind = cap.period;
+            let time = paid_at.map_or_else(|| wording::this(kind).to_owned(), |paid| wording::moment(calendar, paid, at));
+            let earned = scene.counted(&cap.of, kind).points;
+            let args = args.text("时间", time).int("已得", earned).int("次数", cap.used).text("周期", wording::this(kind));
+            asked(Occasion::Already, args.text("重置", wording::resets(calendar, kind, at)))
+        }
+        Refusal::Capped(cap) => {
+            let args = args.int("已用", cap.used).int("上限", cap.most).text("周期", wording::this(cap.period));
+            asked(Occasion::Capped, args.text("重置", wording::resets(calendar, cap.period, at)))
+        }
+        Refusal::OutsideWindow | Refusal::OutsideDates => asked(Occasion::Outside, args.text("开放", wording::opening(rule))),
+        Refusal::NotForThisGroup
+        | Refusal::TooShort { .. }
+        | Refusal::TooPlain { .. }
+        | Refusal::CoolDown { .. }
+        | Refusal::Copy { .. }
+        | Refusal::Staff
+        | Refusal::TooMany => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
+    }
+}
+
+/// What a cap is on: the rule, several rules together, or everything.
+fn cap_title<'a>(scene: &Scene<'_>, rule: &'a RuleEntry, of: &str) -> &'a str {
+    match of {
+        rule_code if rule_code == &*rule.code => rule.title(),
+        bucket if scene.campaign.buckets.iter().any(|it| *it.code == *bucket) => "同类",
+        _ => "全部",
+    }
+}
+
+/// Unasked, and yet said once per group and day: the word is right, the hour is not.
+fn closed_notice(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Option<Reply> {
+    if scene.event.place == Place::Single {
+        return None;
+    }
+    let is_closed = |ruled: &&Ruled<'_>| matches!(ruled.ruling, Ruling::Refused(Refusal::OutsideWindow));
+    let is_loud = |rule: &RuleEntry| rule.kind.announces() && rule.common.mode == Mode::Live && !is_silent(rule);
+    let ruled = rulings.iter().filter(is_closed).find(|ruled| is_loud(ruled.rule))?;
+    let name = format!("outside/{}", ruled.rule.code);
+    let once = Once { name: name.into(), per_member: false, slot: i64::from(scene.day.0) };
+    Some(Reply { asked: false, once: Some(once), ..refusal_reply(scene, ruled.rule, &Refusal::OutsideWindow) })
+}
+
+fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
+    let args = base(scene);
+    match question {
+        Question::Balance => asked(Occasion::Balance, balance_args(scene, args)),
+        Question::Today => asked(Occasion::Today, today_args(scene, args)),
+        Question::Rules => asked(Occasion::Rules, rules_args(scene, args)),
+        Question::Help => asked(Occasion::Help, help_args(scene, args)),
+        Question::Rank => asked(Occasion::Rank, args),
+        Question::Why => asked(Occasion::Why, args),
+        Question::History => asked(Occasion::History, args),
+    }
+}
+
+fn balance_args(scene: &Scene<'_>, args: Args) -> Args {
+    let mut others: Vec<(usize, i64)> = Vec::new();
+    for (index, account) in scene.facts.others.iter().filter(|(index, _)| !is_this(scene, *index)) {
+        match others.iter_mut().find(|(known, _)| known == index) {
+            Some((_, available)) => *available += account.available,
+            None => others.push((*index, account.available)),
+        }
+    }
+    let block = |(index, available): &(usize, i64)| {
+        let campaign = scene.rules.campaigns.get(*index)?;
+        Some(Args::default().text("活动", title(campaign)).int("余额", *available).text("积分名", &*campaign.points_name))
+    };
+    let others = others.iter().filter_map(block).collect();
+    let held = scene.facts.account.map_or(0, |account| account.held);
+    today_args(scene, args).int("冻结", held).with("其他", Arg::List(others))
+}
+
+fn today_args(scene: &Scene<'_>, args: Args) -> Args {
+    let items: Vec<Args> = scene.campaign.rules.iter().filter(|rule| is_on(scene, rule)).filter_map(|rule| still(scene, rule)).collect();
+    let texts: Vec<&str> = items.iter().filter_map(text_of).collect();
+    let joined = texts.join(",");
+    let reset = wording::resets(&scene.campaign.calendar, PeriodKind::Day, scene.event.at);
+    args.text("今天还能拿", joined).with("可得", Arg::List(items)).text("重置", reset)
+}
+
+fn text_of(item: &Args) -> Option<&str> {
+    item.0.iter().find_map(|(name, arg)| match arg {
+        Arg::Text(text) if **name == *"文字" => Some(text.as_str()),
+        Arg::Text(_) | Arg::Int(_) | Arg::Flag(_) | Arg::List(_) => None,
+    })
+}
+
+/// Whether a rule pays here today, as far as dates, groups and staff go. A single chat speaks of every group's rules.
+fn is_on(scene: &Scene<'_>, rule: &RuleEntry) -> bool {
+    let dated = rule.common.dates.is_none_or(|(first, last)| within(scene.day, first, last));
+    let here = scene.event.place == Place::Single || holds(&rule.common.only, &scene.event.place);
+    rule.common.mode == Mode::Live && dated && here && !scene.is_unpaid_staff()
+}
+
+/// What a rule can still pay today: `签到 +2`, `20:00–21:00 发言最多 +14`, `发言每条 +1`; `None` when nothing is left.
+fn still(scene: &Scene<'_>, rule: &RuleEntry) -> Option<Args> {
+    let one = scene.offer(rule).map_or_else(|_| rule.kind.most(), |offer| offer.points);
+    let left = scene.left(rule);
+    let times = left.times.unwrap_or(i64::MAX);
+    let points = left.points.unwrap_or(i64::MAX).min(one.saturating_mul(times));
+    if times == 0 || points == 0 {
+        return None;
+    }
+    let (way, points) = match (left.times, left.points) {
+        (None, None) => ("每条 ", one),
+        (Some(1), Some(_) | None) => (" ", points),
+        (Some(_) | None, Some(_) | None) => ("最多 ", points),
+    };
+    let window = match &rule.common.when {
+        Some(when) => when.left_today(&scene.campaign.calendar, scene.event.at)?,
+        None => String::new(),
+    };
+    let space = if window.is_empty() { "" } else { " " };
+    let text = format!("{window}{space}{}{way}+{points}", rule.title());
+    Some(Args::default().text("标题", rule.title()).int("得分", points).text("时段", window).text("文字", text))
+}
+
+fn rules_args(scene: &Scene<'_>, args: Args) -> Args {
+    let line = |rule: &RuleEntry| Args::default().text("标题", rule.title()).text("内容", wording::rule(scene.campaign, rule));
+    let lines = scene.campaign.rules.iter().filter(|rule| is_listed(scene, rule)).map(line).collect();
+    args.with("条目", Arg::List(lines)).text("上限", wording::limits(&scene.campaign.limits, &scene.campaign.points_name))
+}
+
+/// Whether 「规则」 tells of a rule: live, not over, and meant for this group.
+fn is_listed(scene: &Scene<'_>, rule: &RuleEntry) -> bool {
+    let over = rule.common.dates.is_some_and(|(_, last)| scene.day.date() > last);
+    let here = scene.event.place == Place::Single || holds(&rule.common.only, &scene.event.place);
+    rule.common.mode == Mode::Live && !over && here
+}
+
+fn is_single(scene: &Scene<'_>) -> Arg {
+    Arg::Flag(scene.event.place == Place::Single)
+}
+
+/// Whether the message came through a bot, which hears nothing else of its group.
+fn hears_only_mentions(scene: &Scene<'_>) -> bool {
+    let is_bot = match scene.event.via.channel {
+        Channel::Aibot | Channel::Robot => true,
+        Channel::App | Channel::Archive | Channel::Replay => false,
+    };
+    is_bot && scene.event.place != Place::Single
+}
+
+fn help_args(scene: &Scene<'_>, args: Args) -> Args {
+    let words = scene.campaign.rules.iter().filter(|rule| is_on(scene, rule)).filter_map(|rule| rule.kind.listens_for().first());
+    let words: Vec<String> = words.take(HELP_WORDS_MAX).map(|listen| format!("「{}」", listen.text)).collect();
+    let questions = [Question::Balance, Question::Today, Question::Rank, Question::History, Question::Why, Question::Rules];
+    let questions: Vec<&str> = questions.iter().filter_map(|question| scene.rules.assistant.word(*question)).collect();
+    args.text("口令", words.join("或"))
+        .text("可查", questions.join("、"))
+        .with("单聊", is_single(scene))
+        .with("只听艾特", Arg::Flag(hears_only_mentions(scene)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::world::World;
+
+    const RULES: &str = r#"
+        check_in.daily = { keywords = ["签到"], points = 2, streak = { 7 = 10 } }
+        check_in.quiz = { title = "每日一题", keywords = ["小雪"], points = 5, when = "10:00-22:00" }
+        speaking.evening = { when = "20:00-21:00", points = 1, max_points = { day = 20 } }
+    "#;
+
+    /// What the bot says to a text.
+    fn said(world: &mut World, when: &str, text: &str) -> String {
+        world.says(when, text);
+        world.said().join(" / ")
+    }
+
+    #[test]
+    fn a_check_in_is_announced_and_a_repeated_one_is_not() {
+        let mut world = World::new(RULES);
+        assert_eq!(said(&mut world, "11-22 08:02", "签到"), "阿明 签到成功 +2(再签 6 天 +10),现有 2 积分。");
+        assert_eq!(said(&mut world, "11-22 08:03", "签到"), "");
+        assert_eq!(said(&mut world, "11-22 08:04", "@积分助手 签到"), "今天 8:02 已签到 +2,明天 0:00 后再来。现有 2 积分。");
+    }
+
+    #[test]
+    fn a_title_that_is_no_verb_still_reads_well() {
+        let mut world = World::new("[check_in.daily]\ntitle = \"每日一题\"\nkeywords = [\"小雪\"]\npoints = 2\nmax_times = { day = 2 }");
+        assert_eq!(said(&mut world, "11-22 08:02", "小雪"), "阿明 每日一题 +2,现有 2 积分。");
+        world.says("11-22 08:03", "小雪");
+        assert_eq!(said(&mut world, "11-22 08:04", "@积分助手 小雪"), "「每日一题」今天已记 2 次 +4,明天 0:00 后再来。现有 4 积分。");
+    }
+
+    #[test]
+    fn the_day_of_the_bonus_is_celebrated() {
+        let mut world = World::new(RULES);
+        (16..=21).for_each(|day| _ = world.says(&format!("11-{day} 09:00"), "签到"));
+        assert_eq!(said(&mut world, "11-22 09:00", "签到"), "阿明 签到成功 +12(含连签 7 天 +10),连续 7 天,现有 24 积分。🎉");
+        assert_eq!(said(&mut world, "11-23 09:00", "签到"), "阿明 签到成功 +2,连续 8 天(再签 6 天 +10),现有 26 积分。");
+    }
+
+    #[test]
+    fn a_closed_window_is_told_once_a_day_to_the_group_and_always_to_who_asks() {
+        let mut world = World::new(RULES);
+        assert_eq!(said(&mut world, "11-22 09:00", "小雪"), "「每日一题」10:00–22:00 开放,现在不计分。");
+        let reply = &world.last.replies[0];
+        assert!(!reply.asked);
+        assert_eq!(reply.once.as_ref().map(|once| (&*once.name, once.per_member)), Some(("outside/check_in.quiz", false)));
+        assert_eq!(said(&mut world, "11-22 09:01", "@小助手小雪"), "「每日一题」10:00–22:00 开放,现在不计分。");
+        assert!(world.last.replies[0].asked && world.last.replies[0].once.is_none());
+    }
+
+    #[test]
+    fn questions_are_answered_only_when_asked() {
+        let mut world = World::new(RULES);
+        assert_eq!(said(&mut world, "11-22 09:00", "积分"), "");
+        assert_eq!(
+            said(&mut world, "11-22 09:00", "@积分助手 积分"),
+            "阿明:现有 0 积分。今天还能拿:签到 +2,10:00–22:00 每日一题 +5,20:00–21:00 发言最多 +20。"
+        );
+        world.says("11-22 10:00", "签到");
+        assert_eq!(said(&mut world, "11-22 21:00", "@积分助手 今天"), "今天还能拿:10:00–22:00 每日一题 +5。");
+        assert_eq!(said(&mut world, "11-22 22:00", "@积分助手 今天"), "今天没有还能拿的积分了,明天 0:00 以后再来。");
+    }
+
+    #[test]
+    fn the_rules_are_told_in_plain_words() {
+        let mut world = World::new(RULES);
+        world.place = Place::Single;
+        let told = "积分规则:\n\
+            · 签到:发「签到」+2 积分,连签 7 天再 +10(之后从头再数);每天 1 次\n\
+            · 每日一题:发「小雪」+5 积分;10:00–22:00;每天 1 次\n\
+            · 发言:在群里说话,每条 +1 积分(至少 4 个字,两条之间隔 30 秒,复制自己的话不算);20:00–21:00;每天最多 20 积分";
+        assert_eq!(said(&mut world, "11-22 09:00", "规则"), told);
+        assert_eq!(said(&mut world, "11-22 09:00", "帮助"), "发「签到」或「小雪」领积分。直接发就能查:积分、今天、排行、明细、为什么、规则。");
+    }
+
+    #[test]
+    fn who_is_not_understood_is_told_once_in_ten_minutes() {
+        let mut world = World::new(RULES);
+        assert_eq!(said(&mut world, "11-22 09:00", "@积分助手 你是谁"), "没看懂。发「帮助」看能问什么;要找人工请 @群主。");
+        let slot = |world: &World| world.last.replies[0].once.as_ref().map(|once| once.slot);
+        let first = slot(&world);
+        world.says("11-22 09:09", "@积分助手 你好");
+        assert_eq!(slot(&world), first);
+        world.says("11-22 09:10", "@积分助手 你好");
+        assert_ne!(slot(&world), first);
+        assert!(said(&mut world, "11-22 09:11", "@积分助手").starts_with("发「签到」"), "a bare mention is a call for help");
+    }
+
+    #[test]
+    fn two_rules_that_pay_one_message_are_told_in_one_reply() {
+        let mut world = World::new(
+            r#"
+            check_in.daily = { keywords = ["签到"], points = 2 }
+            check_in.early = { title = "早起", keywords = ["签到"], points = 3, reply = ["{{name}} 起得真早,+{{points}}", "余额 {{余额}}"] }
+            "#,
+        );
+        assert_eq!(said(&mut world, "11-22 06:00", "签到"), "阿明 签到成功 +2,现有 2 积分。 / 阿明 起得真早,+3 / 余额 5");
+        assert_eq!(world.last.replies.len(), 1);
+    }
+
+    #[test]
+    fn a_silent_rule_still_answers_who_asks() {
+        let mut world = World::new("[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\nreply = \"\"");
+        assert_eq!(said(&mut world, "11-22 09:00", "签到"), "");
+        assert_eq!(said(&mut world, "11-23 09:00", "@积分助手 签到"), "阿明 签到成功 +2,连续 2 天,现有 4 积分。");
+    }
+
+    #[test]
+    fn a_name_is_data_and_stays_one_short_line() {
+        let mut world = World::new(RULES);
+        world.name = "{{7*7}}\u{202e}\n阿明\u{0}".into();
+        assert_eq!(said(&mut world, "11-22 08:02", "签到"), "{{7*7}} 阿明 签到成功 +2(再签 6 天 +10),现有 2 积分。");
+        world.name = "长".repeat(64 * 1024);
+        assert!(said(&mut world, "11-23 08:02", "签到").chars().count() < 100);
+    }
+
+    #[test]
+    fn a_picture_in_a_single_chat_is_answered_too() {
+        let mut world = World::new(RULES);
+        world.place = Place::Single;
+        let mut event = world.event("11-22 09:00", "");
+        if let crate::model::event::Kind::Said(said) = &mut event.kind {
+            said.images = 1;
+        }
+        world.hears(event);
+        assert_eq!(world.last.replies[0].template.occasion, Occasion::NotUnderstood);
+    }
+}

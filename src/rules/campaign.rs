@@ -1,0 +1,148 @@
+//! A compiled rules.toml: campaigns, the rules in them, and the keys every rule shares.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use crate::model::day::Calendar;
+use crate::model::ids::RulesHash;
+use crate::rules::Rule;
+use crate::rules::assistant::Assistant;
+use crate::rules::cap::Limits;
+use crate::rules::template::Templates;
+use crate::rules::testing::Test;
+use crate::rules::when::When;
+use crate::rules::words::Matcher;
+
+/// A whole rules.toml, checked and ready to decide. Never changes; a new file is a new value.
+#[derive(Debug)]
+pub struct Rules {
+    /// Which version this is.
+    pub hash: RulesHash,
+    /// The text it was made from.
+    pub text: Arc<str>,
+    /// `[assistant]`
+    pub assistant: Assistant,
+    /// Campaigns in file order; `main` alone when none is written.
+    pub campaigns: Vec<Campaign>,
+    /// All words of all campaigns' rules.
+    pub matcher: Matcher,
+    /// Compiled reply texts.
+    pub templates: Templates,
+    /// `[[test]]`
+    pub tests: Vec<Test>,
+}
+
+/// A set of groups that share rules and balances: `[campaign.<id>]`.
+#[derive(Debug)]
+pub struct Campaign {
+    /// Its id: `main`.
+    pub id: Arc<str>,
+    /// Its title for members, when written.
+    pub title: Option<Arc<str>>,
+    /// Group names or chat ids; `*` for all the others and single chats.
+    pub groups: Vec<Arc<str>>,
+    /// What points are called: `积分`.
+    pub points_name: Arc<str>,
+    /// Its business days.
+    pub calendar: Calendar,
+    /// Whether each group keeps its own balance.
+    pub balance: Balance,
+    /// Whether staff earn.
+    pub staff: Staff,
+    /// `max_points` over all rules of the campaign.
+    pub limits: Limits,
+    /// `[bucket.<name>]`: caps shared by several rules.
+    pub buckets: Vec<Bucket>,
+    /// Its rules in file order.
+    pub rules: Vec<RuleEntry>,
+}
+
+/// `balance = "shared" | "per_group"`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// One balance over all groups of the campaign.
+    Shared,
+    /// One balance a group.
+    PerGroup,
+}
+
+/// `staff = "auto" | "pay" | "skip"`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Staff {
+    /// Employees earn nothing in customer groups, and as everybody in internal groups and single chats.
+    Auto,
+    /// Employees earn everywhere.
+    Pay,
+    /// Employees earn nowhere.
+    Skip,
+}
+
+/// A cap shared by the rules that name it.
+#[derive(Debug)]
+pub struct Bucket {
+    /// State key and cap name: `bucket.talk`.
+    pub code: Arc<str>,
+    /// Its caps.
+    pub limits: Limits,
+}
+
+/// One rule of a campaign.
+#[derive(Debug)]
+pub struct RuleEntry {
+    /// Its number over all campaigns, the one [`Matcher`] speaks of.
+    pub index: usize,
+    /// Ledger code, kind.name: `check_in.daily`.
+    pub code: Arc<str>,
+    /// The keys every rule shares.
+    pub common: Common,
+    /// The kind's own part.
+    pub kind: Box<dyn Rule>,
+}
+
+impl RuleEntry {
+    /// The name a member sees.
+    pub fn title(&self) -> &str {
+        &self.common.title
+    }
+}
+
+/// Keys that every kind of rule shares.
+#[derive(Debug)]
+pub struct Common {
+    /// `title`, or the kind in Chinese.
+    pub title: Arc<str>,
+    /// `dates`: first and last day, both included.
+    pub dates: Option<(Date, Date)>,
+    /// `when`
+    pub when: Option<When>,
+    /// `max_times` and `max_points`
+    pub limits: Limits,
+    /// Index into the campaign's buckets.
+    pub bucket: Option<usize>,
+    /// `only`
+    pub only: Only,
+    /// `mode`
+    pub mode: Mode,
+    /// `reply`: own texts for the paid reply; `None` is the default text, an empty list is silence.
+    pub reply: Option<Vec<String>>,
+}
+
+/// `only`: all conditions must hold.
+#[derive(Debug, Default)]
+pub struct Only {
+    /// Group names or chat ids.
+    pub groups: Option<Vec<Arc<str>>>,
+}
+
+/// `mode`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Books points.
+    #[default]
+    Live,
+    /// Verdicts and would-be points only.
+    Shadow,
+    /// Not there.
+    Off,
+}

@@ -1,0 +1,559 @@
+//! Deciding: from a message to what every rule says of it, what is booked and what is remembered. The words of the answer are [`answer`]'s.
+
+use std::sync::{Arc, LazyLock};
+
+use jiff::civil::Date;
+
+use crate::model::cells::{AccountCell, AccountState};
+use crate::model::day::{Day, Period, PeriodKind};
+use crate::model::decision::{Args, Chart, Decision, Entry, Mark, Part, Payment, Record, Refusal, Ruling, Side, Traits, Verdict};
+use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place};
+use crate::model::ids::FingerprintKey;
+use crate::model::points::Points;
+use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
+use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
+use crate::rules::text::{fold, strip_mention, strip_token};
+use crate::rules::{Facts, Hearing, Offer, Own, Prepared, answer};
+
+/// State key of the campaign's own caps.
+pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
+
+/// Longest chat id WeCom gives; a shorter ASCII entry of `groups` may be an id, anything else is a name.
+const CHAT_ID_BYTES_MAX: usize = 64;
+
+/// Which campaign a chat belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// This one, by its index.
+    Campaign(usize),
+    /// None.
+    None,
+    /// It cannot be told yet: the file names a group nobody bears so far, and this group's name is unknown.
+    Unresolved,
+}
+
+/// Finds the campaign of a place. `known_title` is the group's name where the event does not tell it; `is_known_title` says
+/// whether some known group of the corp bears a name.
+pub fn covers(rules: &Rules, place: &Place, known_title: Option<&str>, is_known_title: &dyn Fn(&str) -> bool) -> Coverage {
+    let rest = || position(rules, |entry| entry == "*").map_or(Coverage::None, Coverage::Campaign);
+    let Place::Group { chat, title, .. } = place else {
+        return rest();
+    };
+    let title = title.as_deref().or(known_title);
+    if let Some(index) = position(rules, |entry| entry == &**chat).or_else(|| position(rules, |entry| Some(entry) == title)) {
+        return Coverage::Campaign(index);
+    }
+    let could_be_this = |entry: &str| !looks_like_chat_id(entry) && !is_known_title(entry);
+    match title.is_none() && position(rules, |entry| entry != "*" && could_be_this(entry)).is_some() {
+        true => Coverage::Unresolved,
+        false => rest(),
+    }
+}
+
+/// Hears an event: folds its text, finds the words in it. Runs on the task that received it, so that the writer does integer work only.
+///
+/// A text longer than [`crate::rules::text::FOLDED_BYTES_MAX`] is heard to that bound.
+pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepared {
+    let is_group = matches!(event.place, Place::Group { .. });
+    let asked = event.asked();
+    let Kind::Said(said) = &mut event.kind else {
+        return Prepared { event, traits: None, matched: Vec::new(), rules: rules.clone() };
+    };
+    let mentioned = strip_mention(&said.text, &rules.assistant.names);
+    let spoken = match mentioned {
+        Some(rest) => rest,
+        None if is_group && said.at_assistant => strip_token(&said.text),
+        None => &said.text,
+    };
+    let folded = fold(spoken);
+    let (chars, distinct) = folded.count();
+    let traits = Traits {
+        chars,
+        distinct,
+        fingerprint: key.of(folded.as_str()),
+        matched: Vec::new(),
+        question: rules.assistant.question(&folded),
+        asked: asked || mentioned.is_some(),
+    };
+    let matched = rules.matcher.find(folded.as_str());
+    said.at_assistant |= is_group && mentioned.is_some();
+    Prepared { event, traits: Some(traits), matched, rules: rules.clone() }
+}
+
+/// Decides an event in a campaign (`None`: no campaign covers its place). Pure: same input, same decision.
+///
+/// Every rule that matches pays, in file order, and sees what the rules before it used up of shared caps.
+pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts: &Facts<'_>) -> Decision {
+    let Some(heard) = prepared.traits.as_ref() else {
+        return Decision::default();
+    };
+    let Some(campaign) = campaign.and_then(|index| rules.campaigns.get(index)) else {
+        let mut decision = Decision::default();
+        decision.record.heard = Some(heard.clone());
+        decision.replies.extend(answer::uncovered(rules, prepared, heard, facts));
+        return decision;
+    };
+    let scene = Scene::new(rules, campaign, prepared, heard, facts);
+    let mut so_far = SoFar::default();
+    let mut rulings = Vec::new();
+    for rule in campaign.rules.iter().filter(|rule| rule.common.mode != Mode::Off) {
+        let hearing = scene.hearing(rule);
+        if !rule.kind.looks_at(&hearing) {
+            continue;
+        }
+        let ruled = scene.ask(rule, &hearing, &mut so_far);
+        rulings.push(ruled);
+    }
+    let replies = answer::replies(&scene, &rulings, so_far.points);
+    let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).collect();
+    let heard = Some(Traits { matched: scene.matched_codes(), ..heard.clone() });
+    let verdicts = rulings.into_iter().map(|ruled| Verdict { rule: ruled.rule.code.clone(), ruling: ruled.ruling }).collect();
+    Decision { record: Record { heard, verdicts, marks: so_far.marks, ..Record::default() }, entries, replies }
+}
+
+/// All that is known while one event is decided.
+pub struct Scene<'a> {
+    /// The rules.
+    pub rules: &'a Rules,
+    /// The campaign it is decided in.
+    pub campaign: &'a Campaign,
+    /// The event.
+    pub event: &'a Event,
+    /// What its text holds.
+    pub heard: &'a Traits,
+    /// What may be known.
+    pub facts: &'a Facts<'a>,
+    /// The business day.
+    pub day: Day,
+    matched: &'a [usize],
+    is_command: bool,
+}
+
+/// What one rule said, with what its reply needs.
+pub struct Ruled<'a> {
+    /// The rule.
+    pub rule: &'a RuleEntry,
+    /// What it said.
+    pub ruling: Ruling,
+    /// Further arguments of its offer.
+    pub args: Args,
+    /// Points booked by the rules up to this one.
+    pub booked: i64,
+}
+
+/// What the rules before this one did.
+#[derive(Default)]
+struct SoFar {
+    marks: Vec<Mark>,
+    points: i64,
+}
+
+impl<'a> Scene<'a> {
+    /// The scene of an event in a campaign.
+    pub fn new(rules: &'a Rules, campaign: &'a Campaign, prepared: &'a Prepared, heard: &'a Traits, facts: &'a Facts<'a>) -> Self {
+        let matched = &prepared.matched[..];
+        let is_matched = |rule: &RuleEntry| rule.common.mode != Mode::Off && matched.binary_search(&rule.index).is_ok();
+        let is_command = heard.asked || heard.question.is_some() || (!matched.is_empty() && campaign.rules.iter().any(is_matched));
+        let day = campaign.calendar.day(prepared.event.at);
+        Scene { rules, campaign, event: &prepared.event, heard, facts, day, matched, is_command }
+    }
+
+    /// The event as one rule hears it.
+    pub fn hearing(&self, rule: &'a RuleEntry) -> Hearing<'a> {
+        Hearing {
+            event: self.event,
+            traits: self.heard,
+            campaign: self.campaign,
+            rule,
+            matched: self.matched.binary_search(&rule.index).is_ok(),
+            is_command: self.is_command,
+            day: self.day,
+        }
+    }
+
+    /// Whether the member is staff that earns nothing here.
+    pub fn is_unpaid_staff(&self) -> bool {
+        let is_staff = self.event.who.as_ref().is_some_and(|who| who.kind == IdentityKind::Userid);
+        match self.campaign.staff {
+            Staff::Pay => false,
+            Staff::Skip => is_staff,
+            Staff::Auto => is_staff && matches!(self.event.place, Place::Group { kind: GroupKind::Customer, .. }),
+        }
+    }
+
+    /// What all caps over a rule leave in the periods of this event, before it.
+    pub fn left(&self, rule: &RuleEntry) -> Left {
+        let window = rule.common.when.as_ref().and_then(|when| when.open_since(&self.campaign.calendar, self.event.at));
+        let periods = Periods { day: self.day, window };
+        let caps = self.caps(rule).map(|(key, limits)| left(limits, periods, |period| self.used(key, period, &[])));
+        caps.fold(Left::default(), Left::tighter)
+    }
+
+    /// What the rule would pay for this event, before caps.
+    pub fn offer(&self, rule: &'a RuleEntry) -> Result<Offer, Refusal> {
+        rule.kind.offer(&self.hearing(rule), Own::new(self.state(), &rule.code))
+    }
+
+    /// Times and points counted under a key in a period, before this event.
+    pub fn counted(&self, key: &str, kind: PeriodKind) -> Used {
+        self.used(key, Periods { day: self.day, window: None }.of(kind), &[])
+    }
+
+    fn ask(&self, rule: &'a RuleEntry, hearing: &Hearing<'a>, so_far: &mut SoFar) -> Ruled<'a> {
+        let ruling = self.ruling(rule, hearing, so_far);
+        let (ruling, args) = ruling.unwrap_or_else(|refusal| (Ruling::Refused(refusal), Args::default()));
+        so_far.points += ruling.booked();
+        Ruled { rule, ruling, args, booked: so_far.points }
+    }
+
+    fn ruling(&self, rule: &RuleEntry, hearing: &Hearing<'_>, so_far: &mut SoFar) -> Result<(Ruling, Args), Refusal> {
+        let common = &rule.common;
+        if common.dates.is_some_and(|(first, last)| !within(self.day, first, last)) {
+            return Err(Refusal::OutsideDates);
+        }
+        let window = match &common.when {
+            Some(when) => Some(when.open_since(&self.campaign.calendar, self.event.at).ok_or(Refusal::OutsideWindow)?),
+            None => None,
+        };
+        if !holds(&common.only, &self.event.place) {
+            return Err(Refusal::NotForThisGroup);
+        }
+        if self.is_unpaid_staff() {
+            return Err(Refusal::Staff);
+        }
+        let key = state_key(&rule.code, common.mode);
+        let offer = rule.kind.offer(hearing, Own::new(self.state(), &key))?;
+        let periods = Periods { day: self.day, window };
+        let room = match self.room_after(rule, window, offer.points, &so_far.marks) {
+            Ok(room) => room,
+            Err(refusal) => {
+                if matches!(refusal, Refusal::Capped(_)) {
+                    keep_days(&key, offer.marks, so_far);
+                }
+                return Err(refusal);
+            }
+        };
+        if common.mode == Mode::Live && !self.fits(so_far.points, room.points) {
+            return Err(Refusal::TooMany);
+        }
+        so_far.marks.extend(offer.marks.into_iter().map(|mark| with_key(mark, &key)));
+        for (key, limits) in self.caps(rule) {
+            so_far.marks.extend(counts(&state_key(key, common.mode), limits, periods, room.points, *key == rule.code));
+        }
+        let payment = Payment { points: room.points, offered: offer.points, bonus: offer.bonus, streak: offer.streak, clipped_by: room.clipped_by };
+        let ruling = if common.mode == Mode::Live { Ruling::Paid(payment) } else { Ruling::Shadow(payment) };
+        Ok((ruling, offer.args))
+    }
+
+    /// The rule's own caps, then its bucket's, then the campaign's.
+    fn room_after(&self, rule: &RuleEntry, window: Option<i64>, wanted: i64, pending: &[Mark]) -> Result<Room, Refusal> {
+        let periods = Periods { day: self.day, window };
+        let mut allowed = Room { points: wanted, clipped_by: None };
+        for (key, limits) in self.caps(rule) {
+            let key_now = state_key(key, rule.common.mode);
+            let used = |period| {
+                let mut used = self.used(&key_now, period, pending);
+                if key_now != *key {
+                    // A shadow rule must find the shared caps as full as the live rules leave them.
+                    used = sum(used, self.used(key, period, pending));
+                }
+                used
+            };
+            let next = room(limits, key, periods, allowed.points, used)?;
+            if next.clipped_by.is_some() {
+                allowed = next;
+            }
+        }
+        Ok(allowed)
+    }
+
+    fn caps<'b>(&'b self, rule: &'b RuleEntry) -> impl Iterator<Item = (&'b Arc<str>, &'b Limits)> {
+        let bucket = rule.common.bucket.map(|index| &self.campaign.buckets[index]);
+        let bucket = bucket.map(|bucket| (&bucket.code, &bucket.limits));
+        std::iter::once((&rule.code, &rule.common.limits)).chain(bucket).chain(std::iter::once((&*CAMPAIGN_KEY, &self.campaign.limits)))
+    }
+
+    fn used(&self, key: &str, period: Period, pending: &[Mark]) -> Used {
+        let before = self.state().and_then(|state| state.code(key)?.sum(period));
+        let before = before.map_or(Used::default(), |sum| Used { times: sum.times, points: sum.points, last_at: Some(sum.last_at) });
+        pending.iter().fold(before, |used, mark| match mark {
+            Mark::Count { key: of, period: in_period, times, points } if **of == *key && *in_period == period => {
+                sum(used, Used { times: *times, points: *points, last_at: Some(self.event.at) })
+            }
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } => used,
+        })
+    }
+
+    fn state(&self) -> Option<&'a AccountState> {
+        self.facts.account.map(|account: &AccountCell| &account.state)
+    }
+
+    fn fits(&self, so_far: i64, points: i64) -> bool {
+        let (available, lifetime) = self.facts.account.map_or((0, 0), |account| (account.available, account.lifetime));
+        let more = Points(so_far).checked_add(Points(points));
+        more.is_some_and(|more| Points(available).checked_add(more).is_some() && Points(lifetime).checked_add(more).is_some())
+    }
+
+    fn entry(&self, ruled: &Ruled<'_>) -> Option<Entry> {
+        let amount = ruled.ruling.booked();
+        (amount > 0).then(|| Entry {
+            code: ruled.rule.code.clone(),
+            src: Side::System(Chart::Issued),
+            dst: Side::Own(Part::Available),
+            amount,
+            day: self.day,
+            vests_on: None,
+            expires_on: None,
+            slot_event: None,
+            reverses: None,
+        })
+    }
+
+    fn matched_codes(&self) -> Vec<Arc<str>> {
+        if self.matched.is_empty() {
+            return Vec::new();
+        }
+        let matched = self.campaign.rules.iter().filter(|rule| self.matched.binary_search(&rule.index).is_ok());
+        matched.map(|rule| rule.code.clone()).collect()
+    }
+}
+
+/// Whether a rule's dates hold on a day.
+pub fn within(day: Day, first: Date, last: Date) -> bool {
+    (first..=last).contains(&day.date())
+}
+
+/// Whether `only` holds in a place.
+pub fn holds(only: &Only, place: &Place) -> bool {
+    let Some(groups) = &only.groups else { return true };
+    match place {
+        Place::Single => false,
+        Place::Group { chat, title, .. } => groups.iter().any(|entry| entry == chat || Some(entry) == title.as_ref()),
+    }
+}
+
+fn position(rules: &Rules, is_it: impl Fn(&str) -> bool) -> Option<usize> {
+    rules.campaigns.iter().position(|campaign| campaign.groups.iter().any(|entry| is_it(entry)))
+}
+
+fn looks_like_chat_id(entry: &str) -> bool {
+    entry.is_ascii() && entry.len() <= CHAT_ID_BYTES_MAX
+}
+
+/// The key of a state: `~` before it for a rule in shadow.
+fn state_key(code: &Arc<str>, mode: Mode) -> Arc<str> {
+    match mode {
+        Mode::Live | Mode::Off => code.clone(),
+        Mode::Shadow => format!("~{code}").into(),
+    }
+}
+
+fn sum(one: Used, other: Used) -> Used {
+    Used { times: one.times + other.times, points: one.points + other.points, last_at: one.last_at.max(other.last_at) }
+}
+
+/// A day in a row is not lost because a cap left no points for it.
+fn keep_days(key: &Arc<str>, marks: Vec<Mark>, so_far: &mut SoFar) {
+    let days = marks.into_iter().filter(|mark| matches!(mark, Mark::Day { .. }));
+    so_far.marks.extend(days.map(|mark| with_key(mark, key)));
+}
+
+/// One count for every period that is limited; for a rule without limits of its own, the day, so that 「今天」 can tell.
+fn counts(key: &Arc<str>, limits: &Limits, periods: Periods, points: i64, is_rule: bool) -> Vec<Mark> {
+    let mut counted: Vec<Period> = limits.periods().map(|kind| periods.of(kind)).collect();
+    if counted.is_empty() && is_rule {
+        counted.push(periods.of(PeriodKind::Day));
+    }
+    counted.sort_unstable();
+    counted.dedup();
+    counted.into_iter().map(|period| Mark::Count { key: key.clone(), period, times: 1, points }).collect()
+}
+
+/// Puts the rule's key before the mark's own suffix (mostly none).
+fn with_key(mark: Mark, code: &Arc<str>) -> Mark {
+    let full = |suffix: &Arc<str>| if suffix.is_empty() { code.clone() } else { format!("{code}{suffix}").into() };
+    match mark {
+        Mark::Count { key, period, times, points } => Mark::Count { key: full(&key), period, times, points },
+        Mark::Day { key, day } => Mark::Day { key: full(&key), day },
+        Mark::Recent { key, at, fingerprint } => Mark::Recent { key: full(&key), at, fingerprint },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::file::load;
+    use crate::rules::world::{World, group};
+    use proptest::prelude::*;
+
+    fn loaded(toml: &str) -> Rules {
+        load(toml).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).0
+    }
+
+    const TWO: &str = r#"
+        check_in.daily = { keywords = ["签到"], points = 2 }
+        campaign.vip = { groups = ["VIP 福利群", "wrXYZ"] }
+        campaign.main = { groups = ["*"] }
+    "#;
+
+    #[test]
+    fn a_group_is_found_by_its_id_then_by_its_name_then_by_the_star() {
+        let rules = loaded(TWO);
+        let group = |chat: &str, title: Option<&str>| Place::Group { chat: chat.into(), kind: GroupKind::Internal, title: title.map(Into::into) };
+        let of = |place: &Place, known| covers(&rules, place, known, &|title| title == "VIP 福利群");
+        assert_eq!(of(&group("wrXYZ", None), None), Coverage::Campaign(0));
+        assert_eq!(of(&group("wrA", Some("VIP 福利群")), None), Coverage::Campaign(0));
+        assert_eq!(of(&group("wrA", None), Some("VIP 福利群")), Coverage::Campaign(0));
+        assert_eq!(of(&group("wrA", Some("别的群")), None), Coverage::Campaign(1));
+        assert_eq!(of(&group("wrA", None), None), Coverage::Campaign(1), "the named group is known and is another");
+        assert_eq!(of(&Place::Single, None), Coverage::Campaign(1));
+    }
+
+    #[test]
+    fn a_nameless_group_waits_while_a_written_name_belongs_to_nobody() {
+        let rules = loaded(TWO);
+        let nameless = Place::Group { chat: "wrA".into(), kind: GroupKind::Internal, title: None };
+        assert_eq!(covers(&rules, &nameless, None, &|_| false), Coverage::Unresolved);
+        assert_eq!(covers(&rules, &Place::Single, None, &|_| false), Coverage::Campaign(1));
+    }
+
+    #[test]
+    fn every_matching_rule_pays_and_shares_the_cap_above_them() {
+        let mut world = World::new(
+            r#"
+            check_in.one = { keywords = ["签到"], points = 4, bucket = "both" }
+            check_in.two = { keywords = ["签到"], points = 4, bucket = "both" }
+            check_in.three = { keywords = ["签到"], points = 4 }
+            bucket.both = { max_points = { day = 6 } }
+            campaign.main = { max_points = { day = 9 } }
+            "#,
+        );
+        assert_eq!(world.says("11-22 09:00", "签到"), 9);
+        let paid: Vec<i64> = world.last.record.verdicts.iter().map(|verdict| verdict.ruling.booked()).collect();
+        assert_eq!(paid, [4, 2, 3]);
+        let clipped = |at: usize| match &world.last.record.verdicts[at].ruling {
+            Ruling::Paid(payment) => payment.clipped_by.as_ref().map(|cap| (cap.of.to_string(), cap.used, cap.most)),
+            Ruling::Shadow(_) | Ruling::Refused(_) => None,
+        };
+        assert_eq!((clipped(0), clipped(1), clipped(2)), (None, Some(("bucket.both".into(), 4, 6)), Some(("campaign".into(), 6, 9))));
+        assert_eq!(world.account.available, 9);
+        assert_eq!(world.account.state.code("campaign").and_then(|code| code.sum(Period::Day(world.day()))).map(|sum| (sum.times, sum.points)), Some((3, 9)));
+    }
+
+    #[test]
+    fn a_shadow_rule_says_what_it_would_pay_and_books_nothing() {
+        let mut world = World::new("[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\nmode = \"shadow\"");
+        assert_eq!(world.says("11-22 09:00", "签到"), 0);
+        assert!(matches!(world.ruling(), Ruling::Shadow(payment) if payment.points == 2));
+        assert!(world.last.replies.is_empty() && world.account.state.code("~check_in.daily").is_some());
+        world.says("11-22 10:00", "签到");
+        assert!(matches!(world.ruling(), Ruling::Refused(Refusal::Already { .. })), "its own counts hold in shadow too");
+    }
+
+    #[test]
+    fn employees_earn_in_internal_groups_and_not_among_customers() {
+        let mut world = World::new(TWO);
+        world.place = Place::Group { chat: "wrC".into(), kind: GroupKind::Customer, title: Some("客户群".into()) };
+        assert_eq!(world.says("11-22 09:00", "签到"), 0);
+        assert_eq!(*world.ruling(), Ruling::Refused(Refusal::Staff));
+        world.place = group();
+        assert_eq!(world.says("11-22 09:01", "签到"), 2);
+    }
+
+    #[test]
+    fn dates_groups_and_modes_are_looked_at_before_the_offer() {
+        let mut world = World::new(
+            r#"
+            check_in.past = { keywords = ["签到"], points = 2, dates = "2026-11-01..2026-11-21" }
+            check_in.last_day = { keywords = ["签到"], points = 2, dates = "2026-11-01..2026-11-22" }
+            check_in.elsewhere = { keywords = ["签到"], points = 2, only = { groups = ["骑行二群"] } }
+            check_in.off = { keywords = ["签到"], points = 2, mode = "off" }
+            "#,
+        );
+        assert_eq!(world.says("11-22 23:59", "签到"), 2);
+        let rulings: Vec<&Ruling> = world.last.record.verdicts.iter().map(|verdict| &verdict.ruling).collect();
+        assert_eq!(*rulings[0], Ruling::Refused(Refusal::OutsideDates));
+        assert!(matches!(rulings[1], Ruling::Paid(_)));
+        assert_eq!(*rulings[2], Ruling::Refused(Refusal::NotForThisGroup));
+        assert_eq!(rulings.len(), 3);
+    }
+
+    #[test]
+    fn a_balance_at_the_edge_is_not_pushed_over_it() {
+        let mut world = World::new(TWO);
+        world.account.available = crate::model::points::POINTS_MAX - 1;
+        assert_eq!(world.says("11-22 09:00", "签到"), 0);
+        assert_eq!(*world.ruling(), Ruling::Refused(Refusal::TooMany));
+    }
+
+    #[test]
+    fn a_full_cap_does_not_break_a_streak() {
+        let mut world = World::new(
+            r#"
+            speaking.talk = { points = 5 }
+            check_in.daily = { keywords = ["签到"], points = 2, streak = { 3 = 10 } }
+            campaign.main = { max_points = { day = 20 } }
+            "#,
+        );
+        world.says("11-20 09:00", "签到");
+        for (minute, text) in ["说了四个字一", "说了四个字二", "说了四个字三", "说了四个字四"].iter().enumerate() {
+            world.says(&format!("11-21 09:{minute:02}"), text);
+        }
+        assert_eq!(world.says("11-21 12:00", "签到"), 0);
+        assert_eq!(world.says("11-22 09:00", "签到"), 12);
+    }
+
+    #[test]
+    fn a_mention_makes_a_message_a_question() {
+        let mut world = World::new(TWO);
+        for text in ["@积分助手 签到", "@积分助手签到", "签到 @小助手"] {
+            world.says("11-22 09:00", text);
+            let heard = world.last.record.heard.as_ref().expect("a message");
+            assert!(heard.asked, "{text}");
+            assert_eq!(heard.matched, [Arc::from("check_in.daily")], "{text}");
+        }
+        world.says("11-22 09:00", "@小红 签到");
+        assert!(!world.last.record.heard.as_ref().expect("a message").asked);
+    }
+
+    #[test]
+    fn nobody_is_answered_where_no_campaign_is_unless_they_ask() {
+        let mut world = World::new(TWO);
+        let quiet = hear(&world.rules, world.event("11-22 09:00", "签到"), &FingerprintKey::new(b"test"));
+        let facts = Facts { name: "阿明", account: None, others: &[] };
+        assert!(decide(&world.rules, None, &quiet, &facts).replies.is_empty());
+        world.place = Place::Single;
+        let asking = hear(&world.rules, world.event("11-22 09:00", "积分"), &FingerprintKey::new(b"test"));
+        assert_eq!(decide(&world.rules, None, &asking, &facts).replies.len(), 1);
+        let others = [(0, &world.account)];
+        let told = decide(&world.rules, None, &asking, &Facts { others: &others, ..facts });
+        assert_eq!(told.replies[0].template.occasion, crate::model::decision::Occasion::Balance);
+    }
+
+    proptest! {
+        #[test]
+        fn caps_hold_whatever_is_said_in_whatever_order(said in prop::collection::vec((0u32..3, 0u32..24, 0u32..60, 0usize..4), 1..60)) {
+            let mut world = World::new(
+                r#"
+                check_in.daily = { keywords = ["签到"], points = 3, streak = { 2 = 4 }, bucket = "all" }
+                check_in.other = { keywords = ["打卡"], match = "contains", points = 2, max_times = { day = 2 } }
+                speaking.talk = { points = 1, bucket = "all", max_points = { day = 4 }, cool_down = "10s" }
+                bucket.all = { max_points = { day = 6 } }
+                campaign.main = { max_points = { day = 8, ever = 19 } }
+                "#,
+            );
+            for (number, (day, hour, minute, text)) in said.iter().enumerate() {
+                let text = match text { 0 => "签到".to_owned(), 1 => "今天打卡".to_owned(), 2 => format!("随便说说第{number}句"), _ => "@积分助手 积分".to_owned() };
+                world.says(&format!("11-{:02} {hour:02}:{minute:02}", day + 20), &text);
+            }
+            let (balance, state) = (world.account.available, &world.account.state);
+            prop_assert!((0..=19).contains(&balance));
+            prop_assert_eq!(world.account.lifetime, balance);
+            prop_assert_eq!(state.lots.iter().map(|lot| lot.amount).sum::<i64>(), balance);
+            for (code, most) in [("campaign", 8), ("bucket.all", 6), ("speaking.talk", 4)] {
+                let sums = state.code(code).map_or(&[][..], |code| &code.sums);
+                prop_assert!(sums.iter().filter(|sum| sum.period != Period::Ever).all(|sum| sum.points <= most), "{}", code);
+            }
+        }
+    }
+}

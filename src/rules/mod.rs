@@ -1,0 +1,167 @@
+//! Decide, pure: the same rules, facts and event give the same decision. Nothing here reads a clock, a file, a socket or a database.
+//!
+//! One file of this folder is one kind of table in rules.toml: [`check_in`], [`speaking`]. A new kind is one such file
+//! and three lines here: its `mod`, its arm in [`Kind`]'s list, its doc line below.
+
+pub mod mistake;
+pub mod syntax;
+pub mod table;
+pub mod fit;
+pub mod file;
+pub mod shared_keys;
+pub mod when;
+pub mod text;
+pub mod words;
+pub mod campaign;
+pub mod cap;
+pub mod decide;
+pub mod answer;
+pub mod wording;
+pub mod explain;
+pub mod check_in;
+pub mod speaking;
+pub mod assistant;
+pub mod assistant_table;
+pub mod variables;
+pub mod template;
+pub mod lint;
+pub mod testing;
+pub mod versions;
+pub mod schema;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod world;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::model::cells::{AccountCell, AccountState, CodeState};
+use crate::model::day::Day;
+use crate::model::decision::{Mark, Refusal, Traits};
+use crate::model::event::Event;
+use crate::rules::campaign::{Campaign, RuleEntry};
+use crate::rules::cap::Limits;
+use crate::rules::words::Listen;
+
+/// One rule of rules.toml. The shared keys (`dates when only max_times max_points bucket mode`) are applied around it by
+/// [`decide`]; a kind says only what it listens for, whether it looks at a message, and what it would pay.
+pub trait Rule: fmt::Debug + Send + Sync {
+    /// The words this rule listens for; empty for a rule that hears any talk.
+    fn listens_for(&self) -> &[Listen];
+
+    /// Whether it looks at this event. Only a rule that looks leaves a verdict.
+    fn looks_at(&self, hearing: &Hearing<'_>) -> bool;
+
+    /// What it would pay, before caps. Called once dates, windows and `only` hold.
+    fn offer(&self, hearing: &Hearing<'_>, own: Own<'_>) -> Result<Offer, Refusal>;
+
+    /// Its line in the answer to 「规则」, without title, window and caps, which are added around it: `发「签到」+2,连签 7 天再 +10`.
+    fn in_words(&self, points_name: &str) -> String;
+
+    /// The most one message can pay, for 「今天还能拿」 and the linter.
+    fn most(&self) -> i64;
+
+    /// Whether the paid reply is said to who did not ask (a check-in), or only to who asked (talk).
+    fn announces(&self) -> bool;
+}
+
+/// A kind of rule: what `rules.toml` calls it and how its table becomes a [`Rule`].
+pub struct Kind {
+    /// The table's name: `check_in`.
+    pub name: &'static str,
+    /// The title a rule has when none is written: `签到`.
+    pub title: &'static str,
+    /// Its caps where the operator writes none: `max_times` and `max_points` each on its own, so that one does not lift the other.
+    pub default_limits: fn() -> Limits,
+    /// Compiles the kind's own keys (the shared ones are read by [`shared_keys`]). Notes mistakes and goes on, so that all are told at once.
+    pub compile: fn(&table::RuleTable<'_>, &mut mistake::Mistakes) -> Option<Box<dyn Rule>>,
+    /// The JSON Schema of its own keys; each has its Chinese doc comment and the same in English as `x-en`, for the reference.
+    pub schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+}
+
+/// All kinds of rule, in the order the reference lists them.
+pub const KINDS: &[Kind] = &[check_in::KIND, speaking::KIND];
+
+/// A rule's offer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Offer {
+    /// Points, bonus included, before caps.
+    pub points: i64,
+    /// The part that is a streak bonus.
+    pub bonus: i64,
+    /// Days in a row with this one.
+    pub streak: Option<u32>,
+    /// Changes of the rule's own state if it pays (not the counts towards caps, which `decide` adds). Keys are left empty
+    /// by the rule and filled in by `decide`; a key such as `#top` names a part ([`Own::part`]).
+    pub marks: Vec<Mark>,
+    /// Further arguments for its reply, beside those `decide` gives.
+    pub args: crate::model::decision::Args,
+}
+
+/// An event as the rules hear it: what happened, where it falls in the campaign's time, what its text holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Hearing<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// What its text holds; empty for other kinds.
+    pub traits: &'a Traits,
+    /// The campaign it is decided in.
+    pub campaign: &'a Campaign,
+    /// The rule that is asked.
+    pub rule: &'a RuleEntry,
+    /// Whether the rule's own words matched.
+    pub matched: bool,
+    /// Whether any rule's words matched, or it is a question to the assistant: then it is not talk.
+    pub is_command: bool,
+    /// The business day of the event.
+    pub day: Day,
+}
+
+/// What a rule remembers of an account.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Own<'a> {
+    state: Option<&'a AccountState>,
+    key: &'a str,
+}
+
+impl<'a> Own<'a> {
+    /// What is kept under `key` in this state.
+    pub fn new(state: Option<&'a AccountState>, key: &'a str) -> Self {
+        Own { state, key }
+    }
+
+    /// What is remembered under the rule's code.
+    pub fn code(&self) -> Option<&'a CodeState> {
+        self.state?.code(self.key)
+    }
+
+    /// What is remembered beside it, under the code with a suffix such as `#top`.
+    pub fn part(&self, suffix: &str) -> Option<&'a CodeState> {
+        self.state?.code(&format!("{}{suffix}", self.key))
+    }
+}
+
+/// What `decide` may know.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The name to show: the member's, else the one in the event, else the outside id.
+    pub name: &'a str,
+    /// The account the event is decided for; `None` before anything was earned.
+    pub account: Option<&'a AccountCell>,
+    /// For a question in a single chat: the member's accounts in all campaigns, by index into `Rules::campaigns`.
+    pub others: &'a [(usize, &'a AccountCell)],
+}
+
+/// An event with what its text holds, made on the task that received it; the writer does integer work only.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The event.
+    pub event: Event,
+    /// What its text holds.
+    pub traits: Option<Traits>,
+    /// Indices of the rules (over all campaigns) whose words matched, ascending.
+    pub matched: Vec<usize>,
+    /// The rules that matched it; prepared again when others are live by the time it is decided.
+    pub rules: Arc<campaign::Rules>,
+}

@@ -1,0 +1,310 @@
+//! The keys that every rule shares, those of a campaign and of a bucket: what they are (the doc comments are the operators' manual) and
+//! how they are read.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use schemars::JsonSchema;
+
+use crate::model::day::PeriodKind;
+use crate::model::decision::Occasion;
+use crate::rules::campaign::{Common, Mode, Only};
+use crate::rules::cap::Limits;
+use crate::rules::fit::did_you_mean;
+use crate::rules::mistake::Mistakes;
+use crate::rules::table::{RuleTable, Written, integer, texts};
+use crate::rules::when::When;
+use crate::rules::{Kind, template};
+
+/// 写在任何一种规则里都行。
+#[derive(Debug, JsonSchema)]
+pub struct SharedKeys {
+    /// 成员看到的名称;不写就用规则类型的名称,如「签到」。
+    #[schemars(length(min = 1, max = 40), extend("examples" = ["每日签到"]))]
+    #[schemars(extend("x-en" = "The name members see; without it the kind's name."))]
+    pub title: Option<String>,
+    /// 最多得几次:每个成员在本活动里,按天、周、月、时段或总共。周从周一算起。
+    #[schemars(extend("examples" = [{"day": 1}]))]
+    #[schemars(extend("x-en" = "How often it pays, per member and campaign. Weeks begin on Monday. A check-in pays once a day unless told."))]
+    pub max_times: Option<LimitTable>,
+    /// 最多得多少分:每个成员在本活动里,按天、周、月、时段或总共。
+    #[schemars(extend("examples" = [{"day": 20}]))]
+    #[schemars(extend("x-en" = "How much it pays, per member and campaign."))]
+    pub max_points: Option<LimitTable>,
+    /// 与其他规则共用一个上限:写 [bucket.<名字>] 里的名字。
+    #[schemars(extend("examples" = ["talk"]))]
+    #[schemars(extend("x-en" = "Shares a cap with other rules: the name of a `[bucket.<name>]`."))]
+    pub bucket: Option<String>,
+    /// 开放时段,含开始不含结束;可写星期,可过零点,可写成列表。不写是全天。
+    #[schemars(extend("examples" = ["20:00-21:00"]))]
+    #[schemars(extend("x-en" = "Windows in which it is open; start included, end not. Without it all day."))]
+    pub when: Option<OneOrMany>,
+    /// 开放日期,首尾两天都算。
+    #[schemars(extend("examples" = ["2026-11-01..2026-11-30"]))]
+    #[schemars(extend("x-en" = "First and last day, both included."))]
+    pub dates: Option<String>,
+    /// 只对谁有效;几项都要满足。
+    #[schemars(extend("x-en" = "Whom it is for; `groups` names groups or chat ids."))]
+    pub only: Option<OnlyTable>,
+    /// live 正式记分,shadow 只试算不记分,off 停用。默认 live。
+    #[schemars(extend("x-en" = "`live` books points, `shadow` only computes them, `off` is not there. Default `live`."))]
+    pub mode: Option<ModeName>,
+    /// 得分后的回复;写列表就依次发几条,写 "" 就不回复。不写用默认文案。
+    #[schemars(extend("examples" = ["{{昵称}} 签到成功 +{{得分}}"]))]
+    #[schemars(extend("x-en" = "Said when it pays; a list is several messages in order, `\"\"` is silence."))]
+    pub reply: Option<OneOrMany>,
+}
+
+/// 一段文字,或几段文字的列表。
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum OneOrMany {
+    /// 一段。
+    One(String),
+    /// 几段。
+    Many(Vec<String>),
+}
+
+/// 每个周期最多多少;可以同时写几个,都要满足。
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct LimitTable {
+    /// 每个业务日。
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    #[schemars(extend("x-en" = "A business day."))]
+    pub day: Option<i64>,
+    /// 每周,周一起。
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    #[schemars(extend("x-en" = "A week, from Monday."))]
+    pub week: Option<i64>,
+    /// 每个自然月。
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    #[schemars(extend("x-en" = "A calendar month."))]
+    pub month: Option<i64>,
+    /// when 里的时段每开放一次。
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    #[schemars(extend("x-en" = "One opening of a window of `when`."))]
+    pub window: Option<i64>,
+    /// 总共。
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
+    #[schemars(extend("x-en" = "In all."))]
+    pub ever: Option<i64>,
+}
+
+/// 只对谁有效。
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct OnlyTable {
+    /// 只在这些群:群名或群编号。
+    #[schemars(length(min = 1), inner(length(min = 1, max = 100)), extend("examples" = [["骑行一群"]]))]
+    pub groups: Option<Vec<String>>,
+}
+
+/// live、shadow 或 off。
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum ModeName {
+    /// 正式记分。
+    Live,
+    /// 只试算,不记分,不回复。
+    Shadow,
+    /// 停用。
+    Off,
+}
+
+/// 规则里写 bucket = "<名字>",就合在一起算。
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct BucketTable {
+    /// 合计最多得几次。
+    #[schemars(extend("examples" = [{"day": 5}]))]
+    #[schemars(extend("x-en" = "How often all of them together pay."))]
+    pub max_times: Option<LimitTable>,
+    /// 合计最多得多少分。
+    #[schemars(extend("examples" = [{"day": 30}]))]
+    #[schemars(extend("x-en" = "How much all of them together pay."))]
+    pub max_points: Option<LimitTable>,
+}
+
+/// 一个积分活动:一些群,共用规则和余额。规则表可以写在里面,只写与最外层不同的键。
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct CampaignTable {
+    /// 成员看到的活动名称。
+    #[schemars(length(min = 1, max = 40), extend("examples" = ["VIP 福利"]))]
+    #[schemars(extend("x-en" = "The name members see."))]
+    pub title: Option<String>,
+    /// 哪些群:群名或群编号;"*" 是其余所有群和单聊。默认 ["*"]。
+    #[schemars(length(min = 1), inner(length(min = 1, max = 100)), extend("examples" = [["*"]]))]
+    #[schemars(extend("x-en" = "Group names or chat ids; `*` is all other groups and single chats. Default `[\"*\"]`."))]
+    pub groups: Option<Vec<String>>,
+    /// 积分叫什么。默认「积分」。
+    #[schemars(length(min = 1, max = 40), extend("examples" = ["能量"]))]
+    #[schemars(extend("x-en" = "What points are called. Default 积分."))]
+    pub points_name: Option<String>,
+    /// 时区。默认 Asia/Shanghai。
+    #[schemars(extend("examples" = ["Asia/Shanghai"]))]
+    #[schemars(extend("x-en" = "Default `Asia/Shanghai`."))]
+    pub time_zone: Option<String>,
+    /// 一天从几点算起。默认 00:00;写 04:00 则凌晨 3 点的消息算前一天。
+    #[schemars(extend("examples" = ["04:00"]))]
+    #[schemars(extend("x-en" = "When a business day begins. Default `00:00`."))]
+    pub day_starts_at: Option<String>,
+    /// shared 多群共一个余额,per_group 每群各算各的。默认 shared。
+    #[schemars(extend("x-en" = "One balance over all groups (default), or one a group."))]
+    pub balance: Option<BalanceName>,
+    /// 员工是否得分:auto 客户群里不得、内部群和单聊照常,pay 都得,skip 都不得。默认 auto。
+    #[schemars(extend("x-en" = "Whether employees earn: `auto` nothing in customer groups (default), `pay` everywhere, `skip` nowhere."))]
+    pub staff: Option<StaffName>,
+    /// 整个活动里每个成员最多得多少分。
+    #[schemars(extend("examples" = [{"day": 60, "week": 300}]))]
+    #[schemars(extend("x-en" = "How much all rules together pay a member."))]
+    pub max_points: Option<LimitTable>,
+}
+
+/// shared 或 per_group。
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum BalanceName {
+    /// 多群共一个余额。
+    Shared,
+    /// 每群各算各的。
+    PerGroup,
+}
+
+/// auto、pay 或 skip。
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum StaffName {
+    /// 客户群里不得分,内部群和单聊照常。
+    Auto,
+    /// 都得分。
+    Pay,
+    /// 都不得分。
+    Skip,
+}
+
+/// Reads the shared keys of a rule of this kind. `buckets` are the names of its campaign's buckets.
+pub fn read(table: &RuleTable<'_>, kind: &Kind, buckets: &[&str], mistakes: &mut Mistakes) -> Common {
+    Common {
+        title: Arc::from(table.text("title").unwrap_or(kind.title).trim()),
+        dates: dates(table, mistakes),
+        when: windows(table, "when", mistakes),
+        limits: rule_limits(table, kind),
+        bucket: bucket(table, buckets, mistakes),
+        only: Only { groups: only_groups(table).map(|groups| groups.into_iter().map(|(_, name)| Arc::from(name)).collect()) },
+        mode: mode(table),
+        reply: table.get("reply").map(|value| messages(value, Occasion::Paid, mistakes)),
+    }
+}
+
+/// `max_times` and `max_points` as they are written.
+pub fn limits(table: &RuleTable<'_>) -> Limits {
+    let read = |key| table.pairs(key).into_iter().filter_map(|(name, value)| Some((period(name.get_ref())?, integer(value)?))).collect();
+    Limits { max_times: read("max_times"), max_points: read("max_points") }
+}
+
+/// `only.groups`, each with its place.
+pub fn only_groups<'a>(table: &RuleTable<'a>) -> Option<Vec<(Range<usize>, &'a str)>> {
+    table.pairs("only").into_iter().find(|(name, _)| name.get_ref() == "groups").map(|(_, value)| trimmed(value))
+}
+
+/// Names, each with its place, without the spaces around them.
+pub fn trimmed(value: Written<'_>) -> Vec<(Range<usize>, &str)> {
+    texts(value).into_iter().map(|(span, name)| (span, name.trim())).collect()
+}
+
+/// The kind's defaults stand in for a key that is not written: `max_points` alone does not lift «once a day».
+fn rule_limits(table: &RuleTable<'_>, kind: &Kind) -> Limits {
+    let (mut limits, defaults) = (limits(table), (kind.default_limits)());
+    if table.get("max_times").is_none() {
+        limits.max_times = defaults.max_times;
+    }
+    if table.get("max_points").is_none() {
+        limits.max_points = defaults.max_points;
+    }
+    limits
+}
+
+fn period(name: &str) -> Option<PeriodKind> {
+    match name {
+        "day" => Some(PeriodKind::Day),
+        "week" => Some(PeriodKind::Week),
+        "month" => Some(PeriodKind::Month),
+        "window" => Some(PeriodKind::Window),
+        "ever" => Some(PeriodKind::Ever),
+        _ => None,
+    }
+}
+
+/// The windows of a key.
+pub fn windows(table: &RuleTable<'_>, key: &str, mistakes: &mut Mistakes) -> Option<When> {
+    let written = table.texts(key)?;
+    if written.is_empty() {
+        mistakes.error(table.span(key), "empty", format!("{key} 是空的;写上时段如 \"20:00-21:00\",不限时段就删掉 {key}"));
+    }
+    When::read(&written, mistakes)
+}
+
+/// The messages of a reply, each checked as a template; `""` and `[]` are silence.
+pub fn messages(value: Written<'_>, occasion: Occasion, mistakes: &mut Mistakes) -> Vec<String> {
+    let written = texts(value).into_iter().filter(|(_, text)| !text.is_empty());
+    let checked = written.map(|(span, text)| {
+        template::check(occasion, text).unwrap_or_else(|reason| mistakes.error(span, "bad-template", reason));
+        text.to_owned()
+    });
+    checked.collect()
+}
+
+fn dates(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Option<(Date, Date)> {
+    let read = date_range(table.text("dates")?);
+    read.map_err(|reason| mistakes.error(table.span("dates"), "bad-dates", reason)).ok()
+}
+
+fn date_range(text: &str) -> Result<(Date, Date), String> {
+    let (first, last) = text.split_once("..").ok_or_else(|| format!("「{text}」不是日期范围;请写 首日..末日,例如 2026-11-01..2026-11-30(只有一天就写两遍)"))?;
+    let (first, last) = (date(first)?, date(last)?);
+    if last < first {
+        return Err(format!("「{text}」的末日在首日之前;请调换"));
+    }
+    Ok((first, last))
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    let text = text.trim();
+    let whole = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    whole.then(|| text.parse().ok()).flatten().ok_or_else(|| format!("没有「{text}」这个日期;请写成 年-月-日,例如 2026-11-01"))
+}
+
+fn bucket(table: &RuleTable<'_>, buckets: &[&str], mistakes: &mut Mistakes) -> Option<usize> {
+    let name = table.text("bucket")?;
+    let found = buckets.iter().position(|known| *known == name);
+    if found.is_none() {
+        let hint = did_you_mean(name, buckets);
+        let todo = if hint.is_empty() { format!(";请先写 [bucket.{name}] 并在里面写 max_points") } else { hint };
+        mistakes.error(table.span("bucket"), "unknown-bucket", format!("没有 [bucket.{name}]{todo}"));
+    }
+    found
+}
+
+fn mode(table: &RuleTable<'_>) -> Mode {
+    match table.text("mode") {
+        Some("shadow") => Mode::Shadow,
+        Some("off") => Mode::Off,
+        _ => Mode::Live,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn date_ranges_are_whole_and_ascend() {
+        assert_eq!(date_range("2026-11-01..2026-11-30"), Ok((Date::constant(2026, 11, 1), Date::constant(2026, 11, 30))));
+        assert!(date_range("2026-11-30..2026-11-01").unwrap_err().contains("调换"));
+        assert!(date_range("2026-02-30..2026-03-01").unwrap_err().contains("没有「2026-02-30」"));
+        assert!(date_range("2026-11-01").unwrap_err().contains("不是日期范围"));
+    }
+}

@@ -1,0 +1,129 @@
+//! What is not TOML at all: the parser's errors in Chinese, each with what to do.
+
+use std::collections::HashSet;
+
+use toml::de::Error;
+
+use crate::rules::mistake::{Lines, Mistakes};
+
+/// Punctuation that an input method puts where TOML wants its plain twin.
+const FULL_WIDTH: [(char, &str); 13] = [
+    ('\u{201c}', "\""),
+    ('\u{201d}', "\""),
+    ('\u{2018}', "'"),
+    ('\u{2019}', "'"),
+    ('\u{ff1d}', "="),
+    ('\u{ff0c}', ","),
+    ('\u{3010}', "["),
+    ('\u{3011}', "]"),
+    ('\u{ff3b}', "["),
+    ('\u{ff3d}', "]"),
+    ('\u{ff5b}', "{"),
+    ('\u{ff5d}', "}"),
+    ('\u{ff03}', "#"),
+];
+
+/// Beginnings of the parser's messages and what they mean to an operator.
+const SENTENCES: [(&str, &str); 21] = [
+    ("invalid multi-line", "三个引号没有配对:开头写了 \"\"\",结尾也要有 \"\"\""),
+    ("invalid literal string", "引号没有配对:开头写了 ',同一行的结尾也要有 '"),
+    ("invalid basic string", "引号没有配对:开头写了 \",同一行的结尾也要有 \""),
+    ("unclosed table", "表头少了右方括号,例如 [check_in.daily]"),
+    ("unclosed array of tables", "表头少了右方括号,例如 [[test]]"),
+    ("unclosed array", "列表少了右方括号 ]"),
+    ("unclosed inline table", "花括号没有配对,少了 }"),
+    ("missing comma", "两项之间少了英文逗号,或者前面的方括号、花括号没有关上"),
+    ("extra comma", "多了一个逗号"),
+    ("key with no value", "这里少了等号和值,例如 points = 2"),
+    ("missing value", "等号后面没有写值"),
+    ("missing assignment", "这里少了等号"),
+    ("unexpected key or value", "一行只写一个键;这里多出了内容"),
+    ("unexpected leading zero", "数字不要以 0 开头;时刻和编号请加英文引号"),
+    ("invalid fraction", "小数写得不完整"),
+    ("invalid date", "这不是日期;日期请写成文字并加英文引号,例如 \"2026-11-01\""),
+    ("invalid time", "这不是时刻;时刻请写成文字并加英文引号,例如 \"20:00\""),
+    ("missing escaped value", "双引号里的反斜杠要写两个 \\\\,或把整句改用单引号"),
+    ("cannot extend value of type", "这个名字前面已经有值,不能再当表用"),
+    ("recursion limit", "括号套得太深"),
+    ("invalid comment character", "注释里有看不见的控制字符,请删掉"),
+];
+
+/// Notes the parser's errors, one a line: the others on it follow from the first. Returns the lines of which nothing more can be said: those,
+/// and below a bad table head all up to the next head.
+pub fn note(source: &str, errors: &[Error], mistakes: &mut Mistakes) -> HashSet<usize> {
+    if errors.is_empty() {
+        return HashSet::new();
+    }
+    let (lines, texts): (Lines, Vec<&str>) = (Lines::of(source), source.lines().collect());
+    let text_of = |line: usize| texts.get(line - 1).copied().unwrap_or_default();
+    let is_head = |line: usize| text_of(line).trim_start().starts_with('[');
+    let (mut told, mut hopeless) = (HashSet::new(), HashSet::new());
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let line = lines.line(span.start);
+        let is_duplicate = error.message() == "duplicate key";
+        let follows = is_duplicate && hopeless.contains(&line);
+        if follows || !told.insert(line) {
+            continue;
+        }
+        hopeless.insert(line);
+        if is_head(line) {
+            hopeless.extend((line + 1..=texts.len()).take_while(|line| !is_head(*line)));
+        }
+        let text = sentence(text_of(line), source.get(span.clone()).unwrap_or_default(), error.message());
+        mistakes.error(span, if is_duplicate { "duplicate" } else { "syntax" }, text);
+    }
+    hopeless
+}
+
+fn sentence(line: &str, written: &str, message: &str) -> String {
+    if message == "duplicate key" {
+        return format!("{written} 写了两次:前面已经有同名的;请删掉一处,或换一个名字");
+    }
+    let outside_comment = line.split('#').next().unwrap_or_default();
+    if let Some((wide, plain)) = FULL_WIDTH.iter().find(|(wide, _)| written.contains(*wide) || (written.is_empty() && outside_comment.contains(*wide))) {
+        return format!("这里用了中文标点 {wide};请换成英文的 {plain}");
+    }
+    if message.starts_with("invalid unquoted key") {
+        return format!("名字「{written}」里有汉字或符号,要加英文引号,例如 [check_in.\"签到\"]");
+    }
+    if message.starts_with("string values must be quoted") {
+        return unquoted(written);
+    }
+    let known = SENTENCES.iter().find(|(beginning, _)| message.starts_with(beginning));
+    known.map_or_else(|| format!("这里不合 TOML 的写法({message})"), |(_, text)| (*text).to_owned())
+}
+
+fn unquoted(written: &str) -> String {
+    if written.trim().is_empty() { "等号后面没有写值".to_owned() } else { format!("{written} 是文字,要加英文引号:\"{written}\"") }
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::de::DeTable;
+
+    use super::*;
+
+    fn told(source: &str) -> Vec<(usize, usize, String)> {
+        let (_, errors) = DeTable::parse_recoverable(source);
+        let mut mistakes = Mistakes::default();
+        note(source, &errors, &mut mistakes);
+        mistakes.locate(source).into_iter().map(|mistake| (mistake.line, mistake.column, mistake.text)).collect()
+    }
+
+    #[test]
+    fn every_line_that_is_not_toml_is_told_once_and_in_chinese() {
+        let told = told("a = 签到\nb = \nc = \"x\nd = 1\nd = 2\n");
+        assert_eq!(told.iter().map(|(line, column, _)| (*line, *column)).collect::<Vec<_>>(), [(1, 5), (2, 5), (3, 7), (5, 1)]);
+        assert!(told[0].2.contains("要加英文引号"));
+        assert!(told[1].2.contains("没有写值"));
+        assert!(told[2].2.contains("没有配对"));
+        assert!(told[3].2.contains("写了两次"));
+    }
+
+    #[test]
+    fn punctuation_of_the_input_method_is_named() {
+        assert!(told("a = \u{201c}签到\u{201d}")[0].2.contains("中文标点 \u{201c}"));
+        assert!(told("a \u{ff1d} 2")[0].2.contains("中文标点 \u{ff1d}"));
+    }
+}

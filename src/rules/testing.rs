@@ -1,0 +1,296 @@
+//! `[[test]]`: the grammar of chat lines and what must come of them. The runner is `crate::scenario`.
+//!
+//! ```text
+//! line   = when ["[" group "]"] member ":" said ["=>" expect]     # 11-22 09:00 阿明: 签到 => +2
+//! when   = date [".." date] time                                  # a range stands for one line a day
+//! date   = [year "-"] month "-" day                               # without a year: the test's `year`
+//! said   = ["@" name] text | "[图片]" … | "撤回" | "进群" | "退群"
+//! expect = ["+"|"-"] points ["「" reply "」"] | "「" reply "」"         # net change of the member's balance; part of the reply
+//! ```
+//!
+//! The group `单聊` is the single chat with the assistant. Empty lines and lines that begin with `#` are left out. The colon may be full width.
+
+use jiff::civil::{Date, DateTime, Time};
+use schemars::JsonSchema;
+
+use crate::rules::mistake::{Lines, Mistakes};
+use crate::rules::table::{RuleTable, integer};
+
+/// 一段对话和应得的积分;`jifen check` 每次都会跑。
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TestTable {
+    /// 测试的名字:一句话说明证明了什么。
+    #[schemars(length(min = 1), extend("examples" = ["一天一次"]))]
+    #[schemars(extend("x-en" = "The sentence it proves."))]
+    pub name: Option<String>,
+    /// 日期没写年份时用哪一年。默认 2026。
+    #[schemars(range(min = 1970, max = 9999), extend("examples" = [2026]))]
+    #[schemars(extend("x-en" = "Year of dates that name none. Default 2026."))]
+    pub year: Option<i64>,
+    /// 在哪个群(群名或群编号);不写就是一个普通的群。
+    #[schemars(extend("examples" = ["骑行一群"]))]
+    #[schemars(extend("x-en" = "The group it is said in."))]
+    pub group: Option<String>,
+    /// 对话,一行一句:11-22 09:00 阿明: 签到 => +2
+    #[schemars(extend("examples" = ["\n11-22 09:00 阿明: 签到 => +2\n"]))]
+    #[schemars(extend("x-en" = "What is said and what must come of it, one message a line."))]
+    pub chat: Option<String>,
+}
+
+/// What stands for a group where the member writes to the assistant alone.
+pub const SINGLE_CHAT: &str = "单聊";
+
+/// One `[[test]]` table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Test {
+    /// What it proves.
+    pub name: String,
+    /// The group its lines are said in when a line names none.
+    pub group: Option<String>,
+    /// Its lines; a range of days is one line a day.
+    pub lines: Vec<TestLine>,
+}
+
+/// One message and what must come of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestLine {
+    /// When it is said, on the campaign's wall clock.
+    pub at: DateTime,
+    /// The group, when the line names one; [`SINGLE_CHAT`] for the single chat.
+    pub group: Option<String>,
+    /// Who says it.
+    pub member: String,
+    /// What happens.
+    pub said: Said,
+    /// By how much the member's balance changes, repairs included; `None` when the line does not say.
+    pub expect_points: Option<i64>,
+    /// A part of the reply that must come.
+    pub expect_reply: Option<String>,
+    /// Its line in the file, from 1.
+    pub line: usize,
+}
+
+/// What happens in a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// A message.
+    Message {
+        /// Its text, a leading `@name` included.
+        text: String,
+        /// How many pictures it has.
+        images: u32,
+    },
+    /// The member's last message is recalled.
+    Recalled,
+    /// The member joins.
+    Joined,
+    /// The member leaves.
+    Left,
+}
+
+/// Year of dates that name none.
+const YEAR_DEFAULT: i16 = 2026;
+/// A range of days is expanded; a year is plenty.
+const RANGE_DAYS_MAX: usize = 366;
+/// Lines of one test after expansion.
+const LINES_MAX: usize = 10_000;
+
+/// Reads one table. `source` tells where the chat's lines stand.
+pub fn read(source: &str, places: &Lines, table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Test {
+    let year = table.get("year").and_then(integer).and_then(|year| i16::try_from(year).ok()).unwrap_or(YEAR_DEFAULT);
+    let mut lines = Vec::new();
+    for (offset, text) in chat_lines(source, table) {
+        let line = places.line(offset);
+        if lines.len() > LINES_MAX {
+            mistakes.error(offset..offset, "too-many", format!("一个测试最多 {LINES_MAX} 行对话(日期范围按天数算)"));
+            break;
+        }
+        match parse_line(text, year, line) {
+            Ok(parsed) => lines.extend(parsed),
+            Err(reason) => mistakes.error(offset..offset + text.len(), "bad-chat-line", reason),
+        }
+    }
+    if table.text("name").is_none() {
+        mistakes.error(table.span(""), "missing-key", "测试要有名字,例如 name = \"一天一次\"");
+    }
+    if table.text("chat").is_none() {
+        mistakes.error(table.span(""), "missing-key", "测试里没有对话;请写 chat,例如 chat = \"11-22 09:00 阿明: 签到 => +2\"");
+    }
+    Test { name: table.text("name").unwrap_or_default().to_owned(), group: table.text("group").map(str::to_owned), lines }
+}
+
+/// The lines that say something, with their offsets in the source. They are cut from the source itself, so that places are exact.
+fn chat_lines<'s>(source: &'s str, table: &RuleTable<'_>) -> Vec<(usize, &'s str)> {
+    let Some(chat) = table.get("chat") else { return Vec::new() };
+    let span = chat.span();
+    let written = source.get(span.clone()).unwrap_or_default();
+    let quote = if written.starts_with("\"\"\"") || written.starts_with("'''") { 3 } else { 1 };
+    let inner = written.get(quote..written.len().saturating_sub(quote)).unwrap_or_default();
+    let mut offset = span.start + quote;
+    let mut lines = Vec::new();
+    for line in inner.split('\n') {
+        let text = line.trim();
+        if !text.is_empty() && !text.starts_with('#') {
+            lines.push((offset + line.len() - line.trim_start().len(), text));
+        }
+        offset += line.len() + 1;
+    }
+    lines
+}
+
+/// Parses one line; a range of days gives one entry a day. `line` is its number in the file.
+pub fn parse_line(text: &str, year: i16, line: usize) -> Result<Vec<TestLine>, String> {
+    let (head, rest) = text.split_once([':', '\u{ff1a}']).filter(|(head, _)| !head.is_empty()).ok_or_else(|| unread(text))?;
+    // The first colon is the clock's: 09:00.
+    let (minute, rest) = rest.split_once(char::is_whitespace).ok_or_else(|| unread(text))?;
+    let (days, hour) = head.rsplit_once(char::is_whitespace).ok_or_else(|| unread(text))?;
+    let time = time(hour, minute)?;
+    let (group, rest) = group(rest.trim_start())?;
+    let (member, said) = rest.split_once([':', '\u{ff1a}']).ok_or_else(|| unread(text))?;
+    let (said, expected) = said.rsplit_once("=>").map_or((said, None), |(said, expected)| (said, Some(expected)));
+    let (expect_points, expect_reply) = expected.map_or(Ok((None, None)), expectation)?;
+    let member = member.trim();
+    if member.is_empty() {
+        return Err(unread(text));
+    }
+    let one = |day: Date| TestLine {
+        at: day.to_datetime(time),
+        group: group.map(str::to_owned),
+        member: member.to_owned(),
+        said: what_happens(said.trim()),
+        expect_points,
+        expect_reply: expect_reply.clone(),
+        line,
+    };
+    Ok(day_range(days.trim(), year)?.into_iter().map(one).collect())
+}
+
+fn unread(text: &str) -> String {
+    format!("看不懂「{}」;请写成 月-日 时:分 谁: 说了什么 => +得分,例如 11-22 09:00 阿明: 签到 => +2", text.chars().take(30).collect::<String>())
+}
+
+fn time(hour: &str, minute: &str) -> Result<Time, String> {
+    let second = minute.split_once(':');
+    let (minute, second) = second.unwrap_or((minute, "0"));
+    let number = |text: &str| text.parse::<i8>().ok();
+    let read = number(hour).zip(number(minute)).zip(number(second)).and_then(|((h, m), s)| Time::new(h, m, s, 0).ok());
+    read.ok_or_else(|| format!("没有「{hour}:{minute}」这个时刻;请写 00:00 到 23:59"))
+}
+
+fn day_range(text: &str, year: i16) -> Result<Vec<Date>, String> {
+    let Some((first, last)) = text.split_once("..") else { return Ok(vec![date(text, year)?]) };
+    let (first, last) = (date(first, year)?, date(last, year)?);
+    let days: Vec<Date> = first.series(jiff::ToSpan::days(1)).take_while(|day| *day <= last).take(RANGE_DAYS_MAX + 1).collect();
+    match days.len() {
+        0 => Err(format!("「{text}」的末日在首日之前")),
+        count if count > RANGE_DAYS_MAX => Err(format!("「{text}」太长;最多 {RANGE_DAYS_MAX} 天")),
+        _ => Ok(days),
+    }
+}
+
+fn date(text: &str, year: i16) -> Result<Date, String> {
+    let bad = || format!("没有「{}」这个日期;请写 月-日 或 年-月-日,例如 11-22", text.trim());
+    let parts: Vec<i16> = text.trim().split('-').map(|part| part.parse().map_err(|_| bad())).collect::<Result<_, _>>()?;
+    let (year, month, day) = match parts[..] {
+        [month, day] => (year, month, day),
+        [year, month, day] => (year, month, day),
+        _ => return Err(bad()),
+    };
+    let small = |number: i16| i8::try_from(number).map_err(|_| bad());
+    Date::new(year, small(month)?, small(day)?).map_err(|_| bad())
+}
+
+fn group(text: &str) -> Result<(Option<&str>, &str), String> {
+    let Some(inner) = text.strip_prefix('[') else { return Ok((None, text)) };
+    let (name, rest) = inner.split_once(']').ok_or_else(|| "群名后少了 ];请写成 [骑行一群] 阿明: 签到".to_owned())?;
+    Ok((Some(name.trim()), rest))
+}
+
+fn what_happens(said: &str) -> Said {
+    match said {
+        "撤回" => Said::Recalled,
+        "进群" => Said::Joined,
+        "退群" => Said::Left,
+        _ => {
+            let images = said.matches(PICTURE).count() as u32;
+            Said::Message { text: said.replace(PICTURE, "").trim().to_owned(), images }
+        }
+    }
+}
+
+const PICTURE: &str = "[图片]";
+
+fn expectation(text: &str) -> Result<(Option<i64>, Option<String>), String> {
+    let text = text.trim();
+    let (points, reply) = text.split_once('「').map_or((text, None), |(points, reply)| (points.trim(), Some(reply)));
+    let reply = reply.map(|reply| reply.strip_suffix('」').map(str::to_owned).ok_or_else(|| format!("「{reply} 后少了 」")));
+    let points = (!points.is_empty()).then(|| {
+        let bad = || format!("=> 后的「{points}」不是积分;请写 +2、0 或 -2,要核对回复就再写 「回复里的几个字」");
+        points.strip_prefix('+').unwrap_or(points).parse::<i64>().map_err(|_| bad())
+    });
+    let (points, reply) = (points.transpose()?, reply.transpose()?);
+    if points.is_none() && reply.is_none() { Err("=> 后面是空的;请写 +2、0 或 「回复里的几个字」".to_owned()) } else { Ok((points, reply)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn one(text: &str) -> TestLine {
+        let lines = parse_line(text, 2026, 7).unwrap();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        lines.into_iter().next().unwrap()
+    }
+
+    fn message(text: &str, images: u32) -> Said {
+        Said::Message { text: text.to_owned(), images }
+    }
+
+    #[test]
+    fn a_line_says_when_who_what_and_what_must_come() {
+        let line = one("11-22 09:00 阿明: 签到 => +2");
+        assert_eq!((line.at, line.member.as_str(), line.line), (jiff::civil::date(2026, 11, 22).at(9, 0, 0, 0), "阿明", 7));
+        assert_eq!((line.said, line.expect_points, line.expect_reply, line.group), (message("签到", 0), Some(2), None, None));
+    }
+
+    #[test]
+    fn a_range_of_days_is_one_line_a_day() {
+        let lines = parse_line("11-16..11-21 09:00 阿明: 签到 => +2", 2026, 1).unwrap();
+        assert_eq!((lines.len(), lines[5].at), (6, jiff::civil::date(2026, 11, 21).at(9, 0, 0, 0)));
+    }
+
+    #[test]
+    fn groups_mentions_pictures_and_replies_are_read() {
+        let line = one("2027-01-02 23:59:30 [骑行一群] 小红: @积分助手 积分 => 0 「现有 2」");
+        assert_eq!((line.group.as_deref(), line.expect_points, line.expect_reply.as_deref()), (Some("骑行一群"), Some(0), Some("现有 2")));
+        assert_eq!(line.said, message("@积分助手 积分", 0));
+        assert_eq!(one("11-22 09:00 [单聊] 阿明: 积分").group.as_deref(), Some(SINGLE_CHAT));
+        assert_eq!(one("11-22 09:00 阿明:[图片] 打卡[图片]").said, message("打卡", 2));
+        assert_eq!(one("11-22 09:00 阿明: 撤回 => -2").said, Said::Recalled);
+        assert_eq!(one("11-22 09:00 阿明: 进群").said, Said::Joined);
+        assert_eq!(one("11-22 09:00 阿明: 现在 10:30 => 「开放」").said, message("现在 10:30", 0));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_what_to_write() {
+        let reason = |text| parse_line(text, 2026, 1).unwrap_err();
+        assert!(reason("签到").contains("看不懂"));
+        assert!(reason("13-40 09:00 阿明: 签到").contains("没有「13-40」这个日期"));
+        assert!(reason("11-22 25:00 阿明: 签到").contains("没有「25:00」这个时刻"));
+        assert!(reason("11-22 09:00 阿明: 签到 => 两分").contains("不是积分"));
+        assert!(reason("11-22 09:00 阿明: 签到 =>").contains("空的"));
+        assert!(reason("11-22..11-20 09:00 阿明: 签到").contains("首日之前"));
+        assert!(reason("11-22 09:00 [群 阿明: 签到").contains("少了 ]"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_reader(text in "\\PC{0,60}") {
+            let _ = parse_line(&text, 2026, 1);
+            let _ = parse_line(&format!("11-22 09:00 {text}"), 2026, 1);
+        }
+    }
+}
