@@ -4,3 +4,4 @@ pub mod model;
 pub mod clock;
 pub mod settings;
 pub mod rules;
+pub mod store;

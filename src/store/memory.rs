@@ -1,0 +1,285 @@
+//! A store in memory, with the same refusals as the one on disk: for tests and for everything that decides again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{
+    Batch, Directory, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyRow, Store, StoreError, Wants,
+    reply_id,
+};
+use crate::model::cells::{AccountCell, AccountKey};
+use crate::model::event::Identity;
+use crate::model::ids::{AccountId, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::journal::{EventRow, Posting};
+
+/// The writer's side.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    rows: Arc<Mutex<Rows>>,
+}
+
+impl MemoryStore {
+    /// A reader that sees what this store commits.
+    pub fn reader(&self) -> MemoryReader {
+        MemoryReader { rows: self.rows.clone(), frozen: Mutex::new(None) }
+    }
+}
+
+/// Everybody else's side.
+#[derive(Debug)]
+pub struct MemoryReader {
+    rows: Arc<Mutex<Rows>>,
+    frozen: Mutex<Option<Rows>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Rows {
+    head: Head,
+    directory: Directory,
+    rules: HashMap<RulesHash, Arc<str>>,
+    keys: BTreeMap<EventKey, EventSeq>,
+    events: BTreeMap<EventSeq, EventRow>,
+    contents: HashMap<EventSeq, Vec<u8>>,
+    postings: BTreeMap<PostingSeq, Posting>,
+    identities: BTreeMap<IdentityId, IdentityRow>,
+    people: HashMap<PersonKey, IdentityId>,
+    members: BTreeMap<MemberId, MemberRow>,
+    accounts: BTreeMap<AccountId, AccountCell>,
+    account_ids: BTreeMap<AccountKey, AccountId>,
+    replies: BTreeMap<ReplyId, ReplyRow>,
+}
+
+impl Store for MemoryStore {
+    fn begin(&mut self) -> Result<Head, StoreError> {
+        Ok(lock(&self.rows).head.clone())
+    }
+
+    fn directory(&mut self) -> Result<Directory, StoreError> {
+        Ok(lock(&self.rows).directory.clone())
+    }
+
+    fn admit(&mut self, keys: &[EventKey]) -> Result<Vec<Option<EventSeq>>, StoreError> {
+        let rows = lock(&self.rows);
+        Ok(keys.iter().map(|key| rows.keys.get(key).copied()).collect())
+    }
+
+    fn load(&mut self, wants: &Wants) -> Result<Loaded, StoreError> {
+        let rows = lock(&self.rows);
+        let named = wants.accounts.iter().filter_map(|key| rows.accounts.get(rows.account_ids.get(key)?));
+        let owned = wants.accounts_of.iter().flat_map(|member| rows.accounts_of(*member));
+        Ok(Loaded {
+            people: wants.people.iter().filter_map(|key| Some((key.clone(), rows.person(key)?))).collect(),
+            accounts: named.chain(owned).map(|cell| (cell.key, cell.clone())).collect(),
+        })
+    }
+
+    fn account(&mut self, id: AccountId) -> Result<Option<AccountCell>, StoreError> {
+        Ok(lock(&self.rows).accounts.get(&id).cloned())
+    }
+
+    fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError> {
+        let rows = lock(&self.rows);
+        Ok(rows.events.get(&seq).map(|row| {
+            let identity = row.identity.and_then(|id| rows.identities.get(&id)).map(|row| row.identity.clone());
+            Past { row: row.clone(), postings: rows.postings_of(seq), identity }
+        }))
+    }
+
+    fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
+        Ok(lock(&self.rows).rules.get(&hash).cloned())
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mut rows = lock(&self.rows);
+        if let Some(text) = rows.refusal(batch) {
+            return Err(StoreError::Corrupt(text));
+        }
+        rows.write(batch);
+        Ok(())
+    }
+
+    fn abort(&mut self) {}
+}
+
+impl Rows {
+    /// Why the batch cannot be written: what the unique keys of a database would say.
+    fn refusal(&self, batch: &Batch) -> Option<String> {
+        let mut keys: Vec<&EventKey> = batch.events.iter().map(|event| &event.key).collect();
+        keys.sort();
+        let repeated = keys.windows(2).any(|pair| pair[0] == pair[1]) || keys.iter().any(|key| self.keys.contains_key(key));
+        let known_event = batch.events.iter().find(|event| self.events.contains_key(&event.row.seq));
+        let known_posting = batch.postings.iter().find(|posting| self.postings.contains_key(&posting.seq));
+        let known_reply = batch.replies.iter().find(|reply| self.replies.contains_key(&reply.id));
+        let ours = |id: &ReplyId| self.replies.contains_key(id) || batch.replies.iter().any(|reply| reply.id == *id);
+        let taken = |cell: &&AccountCell| self.account_ids.get(&cell.key).is_some_and(|id| *id != cell.id);
+        let other = |row: &&IdentityRow| self.people.get(&person_key(row)).is_some_and(|id| *id != row.id);
+        None.or_else(|| repeated.then(|| "有一条消息已经记过".to_owned()))
+            .or_else(|| known_event.map(|event| format!("事件 {} 已经有了", event.row.seq)))
+            .or_else(|| known_posting.map(|posting| format!("记账 {} 已经有了", posting.seq)))
+            .or_else(|| known_reply.map(|reply| format!("回复 {} 已经有了", reply.id)))
+            .or_else(|| batch.accounts.iter().find(taken).map(|cell| format!("账户 {} 和另一个账户同名", cell.id)))
+            .or_else(|| batch.identities.iter().find(other).map(|row| format!("身份 {} 和另一个身份同名", row.id)))
+            .or_else(|| batch.outcomes.iter().find(|outcome| !ours(&outcome.id)).map(|outcome| format!("没有 {} 号回复", outcome.id)))
+    }
+
+    fn write(&mut self, batch: &Batch) {
+        self.head = batch.head.clone();
+        for (hash, text) in &batch.rules {
+            self.rules.entry(*hash).or_insert_with(|| text.clone());
+        }
+        self.directory.campaigns.extend(batch.campaigns.iter().map(|(id, corp, name)| ((corp.clone(), name.clone()), *id)));
+        self.directory.groups.extend(batch.groups.iter().map(|(corp, group)| ((corp.clone(), group.chat.clone()), group.clone())));
+        self.members.extend(batch.members.iter().map(|member| (member.id, member.clone())));
+        for row in &batch.identities {
+            self.people.insert(person_key(row), row.id);
+            self.identities.insert(row.id, row.clone());
+        }
+        for cell in &batch.accounts {
+            self.account_ids.insert(cell.key, cell.id);
+            self.accounts.insert(cell.id, cell.clone());
+        }
+        for event in &batch.events {
+            self.keys.insert(event.key.clone(), event.row.seq);
+            self.events.insert(event.row.seq, event.row.clone());
+            self.contents.extend(event.contents.iter().map(|contents| (event.row.seq, contents.clone())));
+        }
+        self.postings.extend(batch.postings.iter().map(|posting| (posting.seq, posting.clone())));
+        self.replies.extend(batch.replies.iter().map(|reply| (reply.id, reply.clone())));
+        if let Some(before) = batch.erase_texts_before {
+            let day = before.0.div_euclid(86_400_000);
+            let events = &self.events;
+            self.contents.retain(|seq, _| events.get(seq).is_some_and(|event| event.received_at.0.div_euclid(86_400_000) >= day));
+        }
+        for outcome in &batch.outcomes {
+            if let Some(reply) = self.replies.get_mut(&outcome.id) {
+                (reply.state, reply.tries, reply.reason) = (outcome.state, outcome.tries, outcome.reason.clone());
+            }
+        }
+    }
+
+    fn person(&self, key: &PersonKey) -> Option<Person> {
+        let row = self.identities.get(self.people.get(key)?)?;
+        let name = row.member.and_then(|member| self.members.get(&member)?.name.clone());
+        Some(Person { identity: row.id, member: row.member, name })
+    }
+
+    fn postings_of(&self, event: EventSeq) -> Vec<Posting> {
+        let first = self.events.get(&event).and_then(|event| event.first_posting);
+        let own = first.into_iter().flat_map(|first| self.postings.range(first..).map(|(_, posting)| posting));
+        own.take_while(|posting| posting.event == event).cloned().collect()
+    }
+
+    fn accounts_of(&self, member: MemberId) -> impl Iterator<Item = &AccountCell> {
+        self.accounts.values().filter(move |cell| cell.key.member == member)
+    }
+}
+
+fn person_key(row: &IdentityRow) -> PersonKey {
+    PersonKey { corp: row.corp.clone(), identity: Identity { kind: row.identity.kind, value: row.identity.folded().into() } }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MemoryReader {
+    fn read<T>(&self, read: impl FnOnce(&Rows) -> T) -> Result<T, StoreError> {
+        match &*lock(&self.frozen) {
+            Some(rows) => Ok(read(rows)),
+            None => Ok(read(&lock(&self.rows))),
+        }
+    }
+}
+
+impl Reader for MemoryReader {
+    fn freeze(&self) -> Result<(), StoreError> {
+        *lock(&self.frozen) = Some(lock(&self.rows).clone());
+        Ok(())
+    }
+
+    fn thaw(&self) {
+        *lock(&self.frozen) = None;
+    }
+
+    fn head(&self) -> Result<Head, StoreError> {
+        self.read(|rows| rows.head.clone())
+    }
+
+    fn directory(&self) -> Result<Directory, StoreError> {
+        self.read(|rows| rows.directory.clone())
+    }
+
+    fn rules_text(&self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
+        self.read(|rows| rows.rules.get(&hash).cloned())
+    }
+
+    fn event(&self, seq: EventSeq) -> Result<Option<EventRow>, StoreError> {
+        self.read(|rows| rows.events.get(&seq).cloned())
+    }
+
+    fn events(&self, from: EventSeq, limit: usize) -> Result<Vec<EventRow>, StoreError> {
+        self.read(|rows| rows.events.range(from..).take(limit).map(|(_, row)| row.clone()).collect())
+    }
+
+    fn contents(&self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|rows| rows.contents.get(&seq).cloned())
+    }
+
+    fn find_events(&self, key: KeyBytes) -> Result<Vec<(Arc<str>, EventSeq)>, StoreError> {
+        self.read(|rows| rows.keys.iter().filter(|(known, _)| known.key == key).map(|(known, seq)| (known.source.clone(), *seq)).collect())
+    }
+
+    fn postings(&self, from: PostingSeq, limit: usize) -> Result<Vec<Posting>, StoreError> {
+        self.read(|rows| rows.postings.range(from..).take(limit).map(|(_, posting)| posting.clone()).collect())
+    }
+
+    fn keys(&self, after: Option<&EventKey>, limit: usize) -> Result<Vec<(EventKey, EventSeq)>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.read(|rows| rows.keys.range::<EventKey, _>((from, Bound::Unbounded)).take(limit).map(|(key, seq)| (key.clone(), *seq)).collect())
+    }
+
+    fn postings_of(&self, event: EventSeq) -> Result<Vec<Posting>, StoreError> {
+        self.read(|rows| rows.postings_of(event))
+    }
+
+    fn person(&self, key: &PersonKey) -> Result<Option<Person>, StoreError> {
+        self.read(|rows| rows.person(key))
+    }
+
+    fn identity(&self, id: IdentityId) -> Result<Option<IdentityRow>, StoreError> {
+        self.read(|rows| rows.identities.get(&id).cloned())
+    }
+
+    fn identities_of(&self, member: MemberId) -> Result<Vec<IdentityRow>, StoreError> {
+        self.read(|rows| rows.identities.values().filter(|row| row.member == Some(member)).cloned().collect())
+    }
+
+    fn member(&self, id: MemberId) -> Result<Option<MemberRow>, StoreError> {
+        self.read(|rows| rows.members.get(&id).cloned())
+    }
+
+    fn account(&self, id: AccountId) -> Result<Option<AccountCell>, StoreError> {
+        self.read(|rows| rows.accounts.get(&id).cloned())
+    }
+
+    fn accounts_of(&self, member: MemberId) -> Result<Vec<AccountCell>, StoreError> {
+        self.read(|rows| rows.accounts_of(member).cloned().collect())
+    }
+
+    fn accounts(&self, after: AccountId, limit: usize) -> Result<Vec<AccountCell>, StoreError> {
+        self.read(|rows| rows.accounts.range((Bound::Excluded(after), Bound::Unbounded)).take(limit).map(|(_, cell)| cell.clone()).collect())
+    }
+
+    fn open_replies(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError> {
+        self.read(|rows| rows.replies.range(from..).map(|(_, reply)| reply).filter(|reply| reply.state.is_open()).take(limit).cloned().collect())
+    }
+
+    fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
+        self.read(|rows| rows.replies.range(from..).map(|(id, _)| *id).take(limit).collect())
+    }
+
+    fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError> {
+        self.read(|rows| rows.replies.range(reply_id(event, 0)..reply_id(event, REPLIES_PER_EVENT_MAX)).map(|(_, reply)| reply.clone()).collect())
+    }
+}

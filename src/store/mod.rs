@@ -1,0 +1,362 @@
+//! Remember: the journal, the ledger and the caches over them, behind two small traits.
+//!
+//! [`Store`] is the one writer's side: a batch is `begin`, `admit`, `load`, `commit`. [`Reader`] is everybody else's:
+//! pages, exports, the outbox, `verify`. SQLite is the default; `memory` serves tests and everything that decides again.
+
+pub mod codec;
+pub mod vault;
+pub mod memory;
+pub mod sqlite;
+pub mod walk;
+pub mod aftermath;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::cells::{AccountCell, AccountKey};
+use crate::model::day::Millis;
+use crate::model::decision::Reply;
+use crate::model::event::{Channel, Identity};
+use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
+
+/// Most replies one event may leave: their ids are `event × 16 + place`, so that an event's replies are found without an index.
+pub const REPLIES_PER_EVENT_MAX: usize = 16;
+
+/// The id of the n-th reply of an event.
+pub fn reply_id(event: EventSeq, place: usize) -> ReplyId {
+    ReplyId(event.0 * REPLIES_PER_EVENT_MAX as i64 + place as i64)
+}
+
+/// The last number given out of each kind, and the head of the chain. Read when a batch begins, written with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Head {
+    /// Newest event.
+    pub event: EventSeq,
+    /// Newest posting.
+    pub posting: PostingSeq,
+    /// Newest account.
+    pub account: AccountId,
+    /// Newest member.
+    pub member: MemberId,
+    /// Newest identity.
+    pub identity: IdentityId,
+    /// Newest group number.
+    pub group: i64,
+    /// Newest campaign number.
+    pub campaign: i64,
+    /// The hash chain.
+    pub chain: Chain,
+}
+
+/// The small tables that a writer keeps in memory while it is the last one who wrote.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Directory {
+    /// Groups by corp and chat id.
+    pub groups: HashMap<(CorpName, Arc<str>), GroupRow>,
+    /// Campaigns by corp and id.
+    pub campaigns: HashMap<(CorpName, Arc<str>), CampaignId>,
+}
+
+/// A person by an outside id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PersonKey {
+    /// The corp.
+    pub corp: CorpName,
+    /// The id, folded where its kind is folded ([`Identity::folded`]) — two spellings of one userid are one person.
+    pub identity: Identity,
+}
+
+/// What is known of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The number of the outside id.
+    pub identity: IdentityId,
+    /// The member it leads to, once something was earned.
+    pub member: Option<MemberId>,
+    /// The member's name, when a channel told it.
+    pub name: Option<Arc<str>>,
+}
+
+/// What a batch wants to know, each list sorted and without repeats.
+#[derive(Debug, Clone, Default)]
+pub struct Wants {
+    /// Persons. Fold the identity before asking.
+    pub people: Vec<PersonKey>,
+    /// Accounts by name.
+    pub accounts: Vec<AccountKey>,
+    /// Every account of these members.
+    pub accounts_of: Vec<MemberId>,
+}
+
+/// What the store knew; absent means unknown.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// Persons found.
+    pub people: HashMap<PersonKey, Person>,
+    /// Accounts found.
+    pub accounts: HashMap<AccountKey, AccountCell>,
+}
+
+/// Everything one batch writes, in one transaction. Lists are in ascending order of their keys.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// The head after this batch.
+    pub head: Head,
+    /// Rules first used here.
+    pub rules: Vec<(RulesHash, Arc<str>)>,
+    /// New campaigns.
+    pub campaigns: Vec<(CampaignId, CorpName, Arc<str>)>,
+    /// New or renamed groups.
+    pub groups: Vec<(CorpName, GroupRow)>,
+    /// New outside ids, and known ones that now lead to a member.
+    pub identities: Vec<IdentityRow>,
+    /// New or renamed members.
+    pub members: Vec<MemberRow>,
+    /// Touched accounts, whole, each once.
+    pub accounts: Vec<AccountCell>,
+    /// Events with their keys and contents.
+    pub events: Vec<NewEvent>,
+    /// Postings.
+    pub postings: Vec<Posting>,
+    /// Replies to send.
+    pub replies: Vec<ReplyRow>,
+    /// What became of replies.
+    pub outcomes: Vec<ReplyOutcome>,
+    /// Destroy the keys of texts received on days (UTC) before this instant's.
+    pub erase_texts_before: Option<Millis>,
+    /// Write what a callback takes beside all this, to prove that there is room for one.
+    pub probe: bool,
+}
+
+/// An event to write.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its idempotency key.
+    pub key: EventKey,
+    /// The row.
+    pub row: EventRow,
+    /// `row.record` as it is stored (`codec::encode_record`), the bytes the chain covers.
+    pub encoded: Vec<u8>,
+    /// Its contents as JSON ([`crate::model::event::Said`], or the raw text of an unknown kind); sealed at rest, erasable.
+    pub contents: Option<Vec<u8>>,
+}
+
+/// An outside id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityRow {
+    /// Its number.
+    pub id: IdentityId,
+    /// The corp.
+    pub corp: CorpName,
+    /// The id as first seen.
+    pub identity: Identity,
+    /// The member it leads to.
+    pub member: Option<MemberId>,
+}
+
+/// A person who earned something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberRow {
+    /// The number.
+    pub id: MemberId,
+    /// The corp.
+    pub corp: CorpName,
+    /// The name to show, when a channel told one.
+    pub name: Option<Arc<str>>,
+}
+
+/// A reply as it waits in the outbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplyRow {
+    /// Its number; ascends with its event.
+    pub id: ReplyId,
+    /// The event that caused it.
+    pub event: EventSeq,
+    /// The corp.
+    pub corp: CorpName,
+    /// The rules its text is written in.
+    pub rules: RulesHash,
+    /// Where it may go.
+    pub destination: Destination,
+    /// What it says.
+    pub reply: Reply,
+    /// When it was committed.
+    pub created_at: Millis,
+    /// Where it stands.
+    pub state: ReplyState,
+    /// Attempts so far.
+    pub tries: u32,
+    /// Why it stands there, for people (`45009 …`, `over 5 a minute in this group`); never a name, a text or a secret.
+    pub reason: Option<Arc<str>>,
+}
+
+/// Where a reply may go. Personal data: stored sealed, erased with the reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// The group's chat id; `None` for a single chat.
+    pub chat: Option<Arc<str>>,
+    /// The group has customers in it.
+    pub customers: bool,
+    /// Who caused it: the outside id to write to or to mention.
+    pub to: Option<(crate::model::event::IdentityKind, Arc<str>)>,
+    /// The name to show.
+    pub name: Arc<str>,
+    /// The campaign, by its id in rules.toml, for its texts and numbers.
+    pub campaign: Option<Arc<str>>,
+    /// The channel the event came by.
+    pub channel: Channel,
+    /// That channel's name in jifen.toml.
+    pub channel_name: Arc<str>,
+    /// The one-call address the event left.
+    pub reply_url: Option<Arc<str>>,
+}
+
+/// Where a reply stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ReplyState {
+    /// To be sent.
+    Waiting,
+    /// Claimed; the request may be under way.
+    Sending,
+    /// WeCom took it.
+    Sent,
+    /// WeCom, or we, refused for good.
+    Refused,
+    /// A request went out and no answer came back; never sent again by itself.
+    Unknown,
+    /// Too old to be worth saying, or over the outbox's bound.
+    Expired,
+    /// Not to be sent: history, over the rate at which unasked answers are given, or said before.
+    Suppressed,
+}
+
+impl ReplyState {
+    /// Whether the outbox still has to do something.
+    pub fn is_open(self) -> bool {
+        matches!(self, ReplyState::Waiting | ReplyState::Sending)
+    }
+
+    /// The word used in exports and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReplyState::Waiting => "waiting",
+            ReplyState::Sending => "sending",
+            ReplyState::Sent => "sent",
+            ReplyState::Refused => "refused",
+            ReplyState::Unknown => "unknown",
+            ReplyState::Expired => "expired",
+            ReplyState::Suppressed => "suppressed",
+        }
+    }
+}
+
+/// A step in a reply's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyOutcome {
+    /// Which reply.
+    pub id: ReplyId,
+    /// Its new state.
+    pub state: ReplyState,
+    /// Attempts so far.
+    pub tries: u32,
+    /// Why.
+    pub reason: Option<Arc<str>>,
+}
+
+/// A committed event as deciding it again needs it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// The event.
+    pub row: EventRow,
+    /// Its postings.
+    pub postings: Vec<Posting>,
+    /// Who caused it.
+    pub identity: Option<Identity>,
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written and nothing will be; the same may be tried again (locked, disk full, read-only).
+    #[error("{0}")]
+    Aborted(String),
+    /// Nobody knows whether it was written: stop, restart, ask for the event keys again. Never repeat the commit.
+    #[error("{0}")]
+    Unknown(String),
+    /// The data is not what it must be (a constraint, a row that cannot be read).
+    #[error("{0}")]
+    Corrupt(String),
+}
+
+/// The writer's side. One writer per database file; every call but `begin` is inside the batch that `begin` opened.
+pub trait Store: Send {
+    /// Opens a batch: takes the write lock and reads the head.
+    fn begin(&mut self) -> Result<Head, StoreError>;
+    /// The small tables, whole. Asked after `begin` when another writer was here in between.
+    fn directory(&mut self) -> Result<Directory, StoreError>;
+    /// For each key the event already known under it.
+    fn admit(&mut self, keys: &[EventKey]) -> Result<Vec<Option<EventSeq>>, StoreError>;
+    /// Reads what is wanted.
+    fn load(&mut self, wants: &Wants) -> Result<Loaded, StoreError>;
+    /// One account.
+    fn account(&mut self, id: AccountId) -> Result<Option<AccountCell>, StoreError>;
+    /// One committed event, with its postings and who caused it: what deciding it again needs.
+    fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError>;
+    /// The text of a rules.toml version.
+    fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError>;
+    /// Writes the batch and makes it durable. On an error the batch is closed as well.
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+    /// Closes the batch without writing.
+    fn abort(&mut self);
+}
+
+/// Everybody else's side: reads committed data, never blocks the writer.
+pub trait Reader: Send {
+    /// From now on every read sees this one moment, until [`Reader::thaw`]. For long walks (`verify`, exports) beside a running daemon.
+    fn freeze(&self) -> Result<(), StoreError>;
+    /// Reads see the newest commit again.
+    fn thaw(&self);
+    /// The head.
+    fn head(&self) -> Result<Head, StoreError>;
+    /// The small tables.
+    fn directory(&self) -> Result<Directory, StoreError>;
+    /// The text of a rules.toml version.
+    fn rules_text(&self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError>;
+    /// One event.
+    fn event(&self, seq: EventSeq) -> Result<Option<EventRow>, StoreError>;
+    /// Up to `limit` events from `from` on, ascending.
+    fn events(&self, from: EventSeq, limit: usize) -> Result<Vec<EventRow>, StoreError>;
+    /// The contents of an event, unsealed; `None` when erased.
+    fn contents(&self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError>;
+    /// Events with this platform id, one per source.
+    fn find_events(&self, key: KeyBytes) -> Result<Vec<(Arc<str>, EventSeq)>, StoreError>;
+    /// Up to `limit` postings from `from` on, ascending.
+    fn postings(&self, from: PostingSeq, limit: usize) -> Result<Vec<Posting>, StoreError>;
+    /// Up to `limit` idempotency keys after `after` (from the beginning with `None`), in an order of the store's own.
+    fn keys(&self, after: Option<&EventKey>, limit: usize) -> Result<Vec<(EventKey, EventSeq)>, StoreError>;
+    /// The postings of one event.
+    fn postings_of(&self, event: EventSeq) -> Result<Vec<Posting>, StoreError>;
+    /// What is known of a person (fold the identity before asking).
+    fn person(&self, key: &PersonKey) -> Result<Option<Person>, StoreError>;
+    /// One outside id.
+    fn identity(&self, id: IdentityId) -> Result<Option<IdentityRow>, StoreError>;
+    /// The outside ids of a member, oldest first.
+    fn identities_of(&self, member: MemberId) -> Result<Vec<IdentityRow>, StoreError>;
+    /// One member.
+    fn member(&self, id: MemberId) -> Result<Option<MemberRow>, StoreError>;
+    /// One account.
+    fn account(&self, id: AccountId) -> Result<Option<AccountCell>, StoreError>;
+    /// Every account of a member.
+    fn accounts_of(&self, member: MemberId) -> Result<Vec<AccountCell>, StoreError>;
+    /// Up to `limit` accounts after `after`, ascending.
+    fn accounts(&self, after: AccountId, limit: usize) -> Result<Vec<AccountCell>, StoreError>;
+    /// Up to `limit` replies from `from` on that are still open, ascending.
+    fn open_replies(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError>;
+    /// Up to `limit` ids of replies from `from` on, in whatever state, ascending.
+    fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError>;
+    /// The replies of one event; those whose contents were erased are left out, here and in [`Reader::open_replies`].
+    fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError>;
+}

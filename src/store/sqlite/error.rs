@@ -1,0 +1,45 @@
+//! What SQLite's errors mean for a batch, in words for the operator.
+
+use std::path::Path;
+
+use rusqlite::{Error, ErrorCode};
+
+use crate::store::StoreError;
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        let Some(code) = error.sqlite_error_code() else {
+            return StoreError::Corrupt(format!("数据库里有一行读不出来({error})。请运行 jifen verify"));
+        };
+        match code {
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+                StoreError::Aborted("数据库正被别的程序写着,等了 2 秒没等到。稍后会再试;一直这样就看看是哪个程序开着它".into())
+            }
+            ErrorCode::DiskFull => StoreError::Aborted("磁盘满了,这一批没有写。请腾出空间,腾出后自动恢复".into()),
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
+                StoreError::Aborted(format!("数据库是只读的({error})。请让运行 jifen 的用户可以写它和它所在的目录"))
+            }
+            ErrorCode::CannotOpen => StoreError::Aborted(format!("数据库打不开({error})。请检查路径和目录的权限")),
+            ErrorCode::SystemIoFailure => StoreError::Aborted(format!("读写磁盘出错({error}),这一批没有写。请检查磁盘")),
+            ErrorCode::NotADatabase => StoreError::Corrupt("这个文件不是 SQLite 数据库。请检查 jifen.toml 里的 database 是否写对了文件".into()),
+            ErrorCode::DatabaseCorrupt => StoreError::Corrupt(format!("数据库文件坏了({error})。请停下,用备份恢复")),
+            ErrorCode::ConstraintViolation => StoreError::Corrupt(format!("数据库不接受这一批({error})")),
+            _ => StoreError::Aborted(format!("数据库出错({error})")),
+        }
+    }
+}
+
+/// Whether the disk failed.
+pub(super) fn is_io(error: &Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+}
+
+/// The error with the file it happened to.
+pub(super) fn at(path: &Path, error: StoreError) -> StoreError {
+    let told = |text: String| format!("{}:{text}", path.display());
+    match error {
+        StoreError::Aborted(text) => StoreError::Aborted(told(text)),
+        StoreError::Unknown(text) => StoreError::Unknown(told(text)),
+        StoreError::Corrupt(text) => StoreError::Corrupt(told(text)),
+    }
+}
