@@ -5,3 +5,4 @@ pub mod clock;
 pub mod settings;
 pub mod rules;
 pub mod store;
+pub mod wecom;

@@ -1,0 +1,128 @@
+//! HTTP as WeCom's API needs it: no redirects, bounded time and answers, and errors that hold no address (tokens and keys stand in its query).
+
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, Url};
+use serde_json::Value;
+
+/// A whole call, from the first byte out to the last byte in.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Name look-up, connection and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Idle connections are closed before WeCom closes them under a request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// WeCom's answers are a few hundred bytes; a list of 1 000 invalid userids of 64 bytes still fits.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// The connections to WeCom's API. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Http(Client);
+
+/// An answer of the API.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answer {
+    /// `errcode`; 0 is success.
+    pub(super) code: i64,
+    /// All of it.
+    pub(super) fields: Value,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No connection: certainly nothing was sent.
+    Unreachable,
+    /// The request may have been acted on.
+    Lost(&'static str),
+}
+
+impl Http {
+    /// Made once, shared by everything that calls WeCom. The error tells what is wrong with this machine's TLS.
+    pub fn new() -> Result<Self, String> {
+        Self::with_timeouts(TOTAL_TIMEOUT, CONNECT_TIMEOUT)
+    }
+
+    pub(super) fn with_timeouts(total: Duration, connect: Duration) -> Result<Self, String> {
+        Client::builder()
+            .redirect(Policy::none())
+            .referer(false)
+            .timeout(total)
+            .connect_timeout(connect)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build()
+            .map(Http)
+            .map_err(|error| format!("无法准备 HTTPS 连接:{error}。请检查系统的 CA 证书(Debian/Ubuntu:apt install ca-certificates)"))
+    }
+
+    pub(super) async fn get(&self, url: Url) -> Result<Answer, Failure> {
+        ask(self.0.get(url)).await
+    }
+
+    pub(super) async fn post(&self, url: Url, body: &Value) -> Result<Answer, Failure> {
+        ask(self.0.post(url).json(body)).await
+    }
+}
+
+impl Failure {
+    /// For the operator.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Failure::Unreachable => "连不上企业微信;请检查网络、DNS 和本机的 CA 证书",
+            Failure::Lost(why) => why,
+        }
+    }
+}
+
+impl Answer {
+    /// A text field; empty when it is missing.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.fields.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+async fn ask(request: RequestBuilder) -> Result<Answer, Failure> {
+    let response = request.send().await.map_err(|error| failure(&error))?;
+    if response.status().is_server_error() {
+        return Err(Failure::Lost("企业微信的服务器出错(HTTP 5xx)"));
+    }
+    parse(&read(response).await?).ok_or(Failure::Lost("企业微信的答复看不懂"))
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+        if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(Failure::Lost("企业微信的答复过长"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn parse(bytes: &[u8]) -> Option<Answer> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let fields: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
+    Some(Answer { code: fields.get("errcode")?.as_i64()?, fields })
+}
+
+fn failure(error: &reqwest::Error) -> Failure {
+    if error.is_connect() {
+        return Failure::Unreachable;
+    }
+    Failure::Lost(if error.is_timeout() { "请求已发出,没有等到答复" } else { "请求已发出,连接中断" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_with_an_errcode_is_an_answer() {
+        assert_eq!(parse("\u{feff}{\"errcode\":0}".as_bytes()).map(|answer| answer.code), Some(0));
+        for garbage in ["", "<html>", "{}", "[]", "{\"errcode\":\"0\"}", "{\"errcode\":0", "\u{0}"] {
+            assert_eq!(parse(garbage.as_bytes()), None, "{garbage}");
+        }
+        assert_eq!(parse(b"\xff"), None);
+    }
+}
