@@ -6,3 +6,4 @@ pub mod settings;
 pub mod rules;
 pub mod store;
 pub mod wecom;
+pub mod pipeline;

@@ -1,0 +1,121 @@
+//! One batch: admit, load in two rounds, decide and apply in order against a working set, commit.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::model::ids::{EventKey, EventSeq, FingerprintKey, RulesHash};
+use crate::rules::Prepared;
+use crate::rules::campaign::Rules;
+use crate::store::{Batch, Directory, Head, Store, StoreError};
+
+use super::working::{Heard, Working};
+use super::{Done, Work};
+
+/// What stays in memory between batches while nobody else writes.
+#[derive(Default)]
+pub(super) struct Memory {
+    head: Option<Head>,
+    directory: Directory,
+    rules: HashSet<RulesHash>,
+}
+
+impl Memory {
+    /// After a failed batch nothing is certain.
+    pub(super) fn forget(&mut self) {
+        *self = Memory::default();
+    }
+}
+
+/// What a batch is decided with.
+pub(super) struct Context<'a> {
+    pub(super) rules: &'a Arc<Rules>,
+    pub(super) fingerprints: &'a FingerprintKey,
+    /// Replies can be sent; else they are committed as expired.
+    pub(super) has_room: bool,
+    /// Do not decide: keep the events as failed, for this reason.
+    pub(super) failed: Option<String>,
+}
+
+/// Runs one batch. On an error the transaction is rolled back.
+pub(super) fn run<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, works: &[Work]) -> Result<(Vec<Done>, Batch), StoreError> {
+    let head = store.begin()?;
+    let result = inside(store, memory, context, works, head);
+    match result {
+        Ok((done, batch)) => {
+            store.commit(&batch)?;
+            memory.head = Some(batch.head.clone());
+            memory.rules.extend(batch.rules.iter().map(|(hash, _)| *hash));
+            Ok((done, batch))
+        }
+        Err(error) => {
+            store.abort();
+            Err(error)
+        }
+    }
+}
+
+fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, works: &[Work], head: Head) -> Result<(Vec<Done>, Batch), StoreError> {
+    if memory.head.as_ref() != Some(&head) {
+        memory.forget();
+        memory.directory = store.directory()?;
+    }
+    let Admitted { mut done, fresh, mut seqs } = admit(store, works)?;
+    let mut working = Working::new(head, context, &mut memory.directory);
+    if !fresh.is_empty() && !memory.rules.contains(&context.rules.hash) {
+        working.batch.rules.push((context.rules.hash, context.rules.text.clone()));
+    }
+    let heard: Vec<(usize, Heard<'_>)> = fresh.into_iter().map(|(index, prepared)| (index, working.place(prepared))).collect();
+    working.load_people(store, &heard)?;
+    working.load_counterparts(store, &heard)?;
+    working.load_accounts(store, &heard)?;
+    for (_, heard) in &heard {
+        working.book(store, heard)?;
+    }
+    seqs.extend(working.booked.drain());
+    for (done, work) in done.iter_mut().zip(works) {
+        match work {
+            Work::Hear(prepared) => done.seq = seqs.get(&prepared.event.key).copied().unwrap_or_default(),
+            Work::Settle(outcomes) => working.batch.outcomes.extend_from_slice(outcomes),
+            Work::EraseTexts(before) => working.batch.erase_texts_before = Some(*before),
+            Work::Probe => working.batch.probe = true,
+        }
+    }
+    Ok((done, working.finish()))
+}
+
+/// What [`admit`] found.
+struct Admitted<'w> {
+    /// One for each work.
+    done: Vec<Done>,
+    /// The events to decide, with their places in the batch.
+    fresh: Vec<(usize, &'w Prepared)>,
+    /// Where the others stand already.
+    seqs: HashMap<EventKey, EventSeq>,
+}
+
+/// Finds which events are new: neither in the store nor earlier in this batch. A copy within the batch waits for the batch.
+fn admit<'w, S: Store>(store: &mut S, works: &'w [Work]) -> Result<Admitted<'w>, StoreError> {
+    let mut done = vec![Done { seq: EventSeq(0), known: false }; works.len()];
+    let mut seen: HashSet<&EventKey> = HashSet::with_capacity(works.len());
+    let (mut keys, mut firsts) = (Vec::with_capacity(works.len()), Vec::with_capacity(works.len()));
+    for (index, work) in works.iter().enumerate() {
+        let Work::Hear(prepared) = work else { continue };
+        if seen.insert(&prepared.event.key) {
+            keys.push(prepared.event.key.clone());
+            firsts.push((index, &**prepared));
+        } else {
+            done[index].known = true;
+        }
+    }
+    let (mut fresh, mut seqs) = (Vec::with_capacity(keys.len()), HashMap::with_capacity(keys.len()));
+    for (((index, prepared), known), key) in firsts.into_iter().zip(store.admit(&keys)?).zip(&keys) {
+        match known {
+            Some(seq) => {
+                done[index].known = true;
+                seqs.insert(key.clone(), seq);
+            }
+            None => fresh.push((index, prepared)),
+        }
+    }
+    Ok(Admitted { done, fresh, seqs })
+}

@@ -1,0 +1,85 @@
+//! What a decision books: postings for its entries, outbox rows for its replies.
+
+use crate::model::decision::{Decision, Entry, Part, Side};
+use crate::model::event::{Channel, GroupKind, Place};
+use crate::model::ids::{AccountId, EventSeq, PostingSeq};
+use crate::model::journal::{AccountRef, Posting};
+use crate::rules::decide::Coverage;
+use crate::store::{Destination, REPLIES_PER_EVENT_MAX, ReplyRow, ReplyState, reply_id};
+
+use super::working::{Heard, Working};
+
+impl Working<'_> {
+    pub(super) fn postings(&mut self, heard: &Heard<'_>, decision: &Decision, account: Option<AccountId>, event: EventSeq) -> Vec<Posting> {
+        let (Some(account), Some(campaign)) = (account, heard.campaign) else { return Vec::new() };
+        let side = |side: Side| match side {
+            Side::Own(part) => (AccountRef::Member(account), part),
+            Side::System(chart) => (AccountRef::System { campaign, chart }, Part::Available),
+        };
+        let next = &mut self.batch.head.posting;
+        let book = |(ord, entry): (usize, &Entry)| {
+            *next = PostingSeq(next.0 + 1);
+            let ((src, src_part), (dst, dst_part)) = (side(entry.src), side(entry.dst));
+            Posting {
+                seq: *next,
+                event,
+                ord: ord as u32,
+                code: entry.code.clone(),
+                src,
+                src_part,
+                dst,
+                dst_part,
+                amount: entry.amount,
+                day: entry.day,
+                vests_on: entry.vests_on,
+                expires_on: entry.expires_on,
+                reverses: entry.reverses,
+                slot_event: entry.slot_event,
+                link: [0; 16],
+                digest: [0; 16],
+            }
+        };
+        decision.entries.iter().enumerate().map(book).collect()
+    }
+
+    pub(super) fn replies(&mut self, heard: &Heard<'_>, decision: &mut Decision, seq: EventSeq) {
+        let event = &heard.prepared.event;
+        if decision.replies.is_empty() {
+            return;
+        }
+        let person = heard.person.as_ref().and_then(|person| self.people.get(person));
+        let campaign = match heard.coverage {
+            Coverage::Campaign(at) => Some(self.context.rules.campaigns[at].id.clone()),
+            Coverage::None | Coverage::Unresolved => None,
+        };
+        let destination = Destination {
+            chat: event.place.chat().cloned(),
+            customers: matches!(event.place, Place::Group { kind: GroupKind::Customer, .. }),
+            to: event.who.as_ref().map(|who| (who.kind, who.value.clone())),
+            name: self.name(heard, person).into(),
+            campaign,
+            channel: event.via.channel,
+            channel_name: event.via.name.clone(),
+            reply_url: event.via.reply_url.clone(),
+        };
+        let (state, reason) = match event.via.channel {
+            Channel::Replay => (ReplyState::Suppressed, Some("历史补录,不发送".into())),
+            Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive if !self.context.has_room => (ReplyState::Expired, Some("发件箱已满".into())),
+            Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive => (ReplyState::Waiting, None),
+        };
+        for (place, reply) in std::mem::take(&mut decision.replies).into_iter().take(REPLIES_PER_EVENT_MAX).enumerate() {
+            self.batch.replies.push(ReplyRow {
+                id: reply_id(seq, place),
+                event: seq,
+                corp: event.corp.clone(),
+                rules: self.context.rules.hash,
+                destination: destination.clone(),
+                reply,
+                created_at: event.received_at,
+                state,
+                tries: 0,
+                reason: reason.clone(),
+            });
+        }
+    }
+}

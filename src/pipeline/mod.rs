@@ -1,0 +1,333 @@
+//! The pipeline: takes all events that wait, decides them, writes them in one transaction, then answers every waiter.
+//!
+//! One thread owns the store. At rest a callback waits for nobody; under load one fsync serves many. There is no timer:
+//! the fsync itself is the timer (a fixed wait only loses).
+
+mod batch;
+mod working;
+mod people;
+mod booking;
+mod late;
+mod repair;
+pub mod recall;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::model::day::Millis;
+use crate::model::event::Event;
+use crate::model::ids::{EventSeq, FingerprintKey};
+use crate::rules::Prepared;
+use crate::rules::campaign::Rules;
+use crate::rules::decide::hear;
+use crate::store::{Batch, ReplyOutcome, Store, StoreError};
+
+/// Events that may wait. A full queue is a 503 at once, so that WeCom's second attempt finds room: 8 192 is a third of a second of work.
+pub const QUEUE_MAX: usize = 8_192;
+
+/// Events of one batch: beyond about a thousand the commit gets longer but no cheaper.
+pub const BATCH_MAX: usize = 1_024;
+
+/// Work for the writer.
+#[derive(Debug)]
+pub enum Work {
+    /// Decide an event.
+    Hear(Box<Prepared>),
+    /// Note what became of replies.
+    Settle(Vec<ReplyOutcome>),
+    /// Commit nothing, durably: proof that the store can.
+    Probe,
+    /// Destroy the keys of all texts received on days before this instant's.
+    EraseTexts(Millis),
+}
+
+/// An event that is in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    /// Its place; 0 for work that is not an event.
+    pub seq: EventSeq,
+    /// It was acted on before, and nothing happened now.
+    pub known: bool,
+}
+
+/// Why work was not done. Nothing of it is written; the sender may try again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// [`QUEUE_MAX`] events wait already.
+    #[error("队列已满")]
+    Full,
+    /// The daemon is stopping.
+    #[error("正在停止")]
+    Stopping,
+    /// The store could not commit.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// Who says what is committed: the outbox. Called on the writer's thread, so it must be quick and must not block.
+pub trait Listener: Send {
+    /// Whether it can take more replies; without room they are committed as expired.
+    fn has_room(&self) -> bool;
+    /// A batch is committed.
+    fn committed(&self, batch: &Batch);
+}
+
+/// Says nothing: for history and for everything that decides again.
+pub struct Silent;
+
+impl Listener for Silent {
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    fn committed(&self, _batch: &Batch) {}
+}
+
+/// Decides and books; the synchronous heart, used by the thread and by everything that decides again in memory.
+pub struct Pipeline<S> {
+    store: S,
+    rules: Arc<ArcSwap<Rules>>,
+    fingerprints: FingerprintKey,
+    memory: batch::Memory,
+    listener: Box<dyn Listener>,
+}
+
+impl<S: Store> Pipeline<S> {
+    /// A pipeline over a store; `listener` says what is committed.
+    pub fn new(store: S, rules: Arc<ArcSwap<Rules>>, fingerprints: FingerprintKey, listener: Box<dyn Listener>) -> Self {
+        Pipeline { store, rules, fingerprints, memory: batch::Memory::default(), listener }
+    }
+
+    /// The rules that are live.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Reads what an event's text holds.
+    pub fn prepare(&self, rules: &Arc<Rules>, event: Event) -> Prepared {
+        hear(rules, recall::normalise(event), &self.fingerprints)
+    }
+
+    /// Hears one event and commits it alone.
+    ///
+    /// # Errors
+    /// See [`Pipeline::run`].
+    pub fn hear(&mut self, event: Event) -> Result<Done, StoreError> {
+        let prepared = self.prepare(&self.rules(), event);
+        let done = self.run(&[Work::Hear(Box::new(prepared))])?;
+        Ok(done[0])
+    }
+
+    /// Does all work in one transaction and says what became of each. An event that cannot be decided is committed alone as failed, so
+    /// that it stops nobody else.
+    ///
+    /// # Errors
+    /// Nothing was written ([`StoreError::Aborted`]), or nobody knows ([`StoreError::Unknown`]: stop).
+    pub fn run(&mut self, works: &[Work]) -> Result<Vec<Done>, StoreError> {
+        match self.attempt(works, None) {
+            Ok(done) => Ok(done),
+            Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => Err(error),
+            Err(StoreError::Corrupt(reason)) => self.one_by_one(works, reason),
+        }
+    }
+
+    fn one_by_one(&mut self, works: &[Work], reason: String) -> Result<Vec<Done>, StoreError> {
+        if let [work] = works {
+            tracing::error!(reason, "an event could not be decided and is kept as failed");
+            return self.attempt(std::slice::from_ref(work), Some(reason));
+        }
+        let mut done = Vec::with_capacity(works.len());
+        for work in works {
+            done.extend(self.run(std::slice::from_ref(work))?);
+        }
+        Ok(done)
+    }
+
+    /// One transaction; a panic is an error like any other, with the transaction rolled back.
+    fn attempt(&mut self, works: &[Work], failed: Option<String>) -> Result<Vec<Done>, StoreError> {
+        let rules = self.rules.load_full();
+        let context = batch::Context { rules: &rules, fingerprints: &self.fingerprints, has_room: self.listener.has_room(), failed };
+        let result = catch_unwind(AssertUnwindSafe(|| batch::run(&mut self.store, &mut self.memory, &context, works)));
+        match result {
+            Ok(Ok((done, batch))) => {
+                self.listener.committed(&batch);
+                Ok(done)
+            }
+            Ok(Err(error)) => {
+                self.memory.forget();
+                Err(error)
+            }
+            Err(panic) => {
+                self.store.abort();
+                self.memory.forget();
+                Err(StoreError::Corrupt(panic_text(panic.as_ref())))
+            }
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panic: {}", text.unwrap_or_default())
+}
+
+/// What the queue carries.
+enum Message {
+    /// Work, and where its answer goes.
+    Work(Work, oneshot::Sender<Result<Done, Rejected>>),
+    /// Finish what was queued before this, then end.
+    Stop,
+}
+
+/// The way in for everybody. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    queue: mpsc::Sender<Message>,
+    rules: Arc<ArcSwap<Rules>>,
+    fingerprints: FingerprintKey,
+    healthy: watch::Receiver<bool>,
+}
+
+impl Handle {
+    /// Prepares an event on the caller's task, queues it, and returns after the commit that holds it.
+    ///
+    /// # Errors
+    /// Nothing of it is written; see [`Rejected`].
+    pub async fn hear(&self, event: Event) -> Result<Done, Rejected> {
+        let prepared = hear(&self.rules.load(), recall::normalise(event), &self.fingerprints);
+        self.submit(Work::Hear(Box::new(prepared))).await
+    }
+
+    /// Notes what became of replies, in the same batches as events.
+    ///
+    /// # Errors
+    /// See [`Rejected`].
+    pub async fn settle(&self, outcomes: Vec<ReplyOutcome>) -> Result<(), Rejected> {
+        self.submit(Work::Settle(outcomes)).await.map(|_| ())
+    }
+
+    /// Commits nothing, durably.
+    ///
+    /// # Errors
+    /// See [`Rejected`].
+    pub async fn probe(&self) -> Result<(), Rejected> {
+        self.submit(Work::Probe).await.map(|_| ())
+    }
+
+    /// Makes the texts of days before this instant's unreadable, for ever. Verdicts and amounts stay.
+    ///
+    /// # Errors
+    /// See [`Rejected`].
+    pub async fn erase_texts(&self, before: Millis) -> Result<(), Rejected> {
+        self.submit(Work::EraseTexts(before)).await.map(|_| ())
+    }
+
+    /// The rules that are live.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Makes other rules live, from the next batch on.
+    pub fn set_rules(&self, rules: Arc<Rules>) {
+        self.rules.store(rules);
+    }
+
+    /// How many events wait.
+    pub fn depth(&self) -> usize {
+        QUEUE_MAX - self.queue.capacity()
+    }
+
+    /// Whether the writer lives. False after a commit whose outcome nobody knows: the process must end and start again.
+    pub fn is_healthy(&self) -> bool {
+        *self.healthy.borrow()
+    }
+
+    /// Completes when the writer has died of a commit whose outcome nobody knows.
+    pub async fn died(&self) {
+        let mut healthy = self.healthy.clone();
+        if healthy.wait_for(|healthy| !healthy).await.is_err() {
+            // The writer ended in good order: it did not die.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Ends the writer once what is queued now is committed. Later work is [`Rejected::Stopping`].
+    pub async fn stop(&self) {
+        // A writer that is gone has stopped already.
+        let _ = self.queue.send(Message::Stop).await;
+    }
+
+    async fn submit(&self, work: Work) -> Result<Done, Rejected> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Message::Work(work, answer)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Rejected::Full,
+            mpsc::error::TrySendError::Closed(_) => Rejected::Stopping,
+        })?;
+        answered.await.unwrap_or(Err(Rejected::Stopping))
+    }
+}
+
+/// Starts the writer's thread. It ends at [`Handle::stop`], when all handles are gone, or at a commit whose outcome is unknown.
+///
+/// # Errors
+/// The thread could not be started.
+pub fn start<S: Store + 'static>(mut pipeline: Pipeline<S>) -> std::io::Result<(Handle, thread::JoinHandle<()>)> {
+    let (queue, items) = mpsc::channel(QUEUE_MAX);
+    let (health, healthy) = watch::channel(true);
+    let handle = Handle { queue, rules: pipeline.rules.clone(), fingerprints: pipeline.fingerprints.clone(), healthy };
+    let writer = thread::Builder::new().name("writer".into()).spawn(move || {
+        write_batches(&mut pipeline, items, &health);
+    })?;
+    Ok((handle, writer))
+}
+
+fn write_batches<S: Store>(pipeline: &mut Pipeline<S>, mut queue: mpsc::Receiver<Message>, health: &watch::Sender<bool>) {
+    let batch_size = metrics::histogram!("jifen_batch_size");
+    let commit_seconds = metrics::histogram!("jifen_commit_seconds");
+    let queue_depth = metrics::gauge!("jifen_queue_depth");
+    while let Some(first) = queue.blocking_recv() {
+        let (mut works, mut answers, mut stops) = (Vec::new(), Vec::new(), false);
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Work(work, answer) => {
+                    works.push(work);
+                    answers.push(answer);
+                }
+                Message::Stop => stops = true,
+            }
+            next = if stops || works.len() == BATCH_MAX { None } else { queue.try_recv().ok() };
+        }
+        let began = Instant::now();
+        let result = if works.is_empty() { Ok(Vec::new()) } else { pipeline.run(&works) };
+        batch_size.record(works.len() as f64);
+        commit_seconds.record(began.elapsed().as_secs_f64());
+        queue_depth.set(queue.len() as f64);
+        stops |= matches!(result, Err(StoreError::Unknown(_)));
+        if stops && result.is_err() {
+            // Nobody is left to hear it when all handles are gone.
+            let _ = health.send(false);
+        }
+        answer(answers, result);
+        if stops {
+            return;
+        }
+    }
+}
+
+/// Tells every waiter. A caller that went away needs no answer.
+fn answer(answers: Vec<oneshot::Sender<Result<Done, Rejected>>>, result: Result<Vec<Done>, StoreError>) {
+    match result {
+        Ok(done) => answers.into_iter().zip(done).for_each(|(answer, done)| drop(answer.send(Ok(done)))),
+        Err(error) => {
+            tracing::error!(%error, events = answers.len(), "a batch was not committed");
+            let rejected = Rejected::Store(error.to_string());
+            answers.into_iter().for_each(|answer| drop(answer.send(Err(rejected.clone()))));
+        }
+    }
+}

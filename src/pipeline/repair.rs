@@ -1,0 +1,225 @@
+//! Late and recalled messages: an account's own days are decided again, in the order things happened, in one decision of the event that
+//! came late. No rule knows of it.
+//!
+//! The account's history is its `prev` chain. It is walked back, newest arrival first, to an event that carries the state from before its
+//! own day, such that nothing later in the chain belongs to an earlier day. From that state the window is decided again in canonical
+//! order (`at`, then the platform's own order), each event under its own rules; what each message earns now is compared with what is booked
+//! for it, and the differences are booked: reversals into the original bucket, or new postings.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::model::cells::{AccountCell, Occurrence};
+use crate::model::day::{Day, Millis};
+use crate::model::decision::{Changed, Chart, Decision, Entry, Outcome, Part, Repair, Side};
+use crate::model::event::{Event, GroupKind, Kind, Place, Said, Via};
+use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, GroupId, KeyBytes};
+use crate::model::journal::{AccountRef, GroupRow, Posting};
+use crate::rules::campaign::Rules;
+use crate::rules::decide::decide;
+use crate::rules::{Facts, Prepared};
+use crate::store::Past;
+
+/// How far back a message may arrive and still have the days after it decided again.
+pub(super) const REPAIR_DAYS_MAX: i32 = 35;
+
+/// Most events of one account decided again at once: 35 days of the busiest talker, and a bound on one batch.
+pub(super) const REPAIR_EVENTS_MAX: usize = 2_000;
+
+/// The events of an account from a snapshot on, newest arrival first while it is walked.
+pub(super) struct Window {
+    /// Ascending by arrival once complete.
+    pub(super) events: Vec<Past>,
+    /// The account before the first of them: its state; balances do not matter here.
+    pub(super) before: AccountCell,
+}
+
+/// Walks an account's history back to a snapshot that is older than `earliest`. `None` when the bounds are passed.
+pub(super) fn window<E>(
+    cell: &AccountCell,
+    earliest: Day,
+    newest: Day,
+    mut past: impl FnMut(EventSeq) -> Result<Option<Past>, E>,
+) -> Result<Option<Window>, E> {
+    let (mut events, mut earliest, mut next) = (Vec::new(), earliest, Some(cell.last_event));
+    let mut before = AccountCell { id: cell.id, key: cell.key, ..AccountCell::default() };
+    while let Some(seq) = next.filter(|seq| seq.0 > 0) {
+        if events.len() == REPAIR_EVENTS_MAX || newest.0.saturating_sub(earliest.0) > REPAIR_DAYS_MAX {
+            return Ok(None);
+        }
+        let Some(step) = past(seq)? else { return Ok(None) };
+        earliest = earliest.min(step.row.day);
+        next = step.row.prev;
+        let snapshot = step.row.record.snapshot.clone().filter(|_| step.row.day <= earliest);
+        events.push(step);
+        if let Some(state) = snapshot {
+            before.state = *state;
+            break;
+        }
+    }
+    events.reverse();
+    Ok(Some(Window { events, before }))
+}
+
+/// An event of the window, ready to be decided again.
+pub(super) struct Again<'a> {
+    seq: EventSeq,
+    at: Millis,
+    day: Day,
+    order: u64,
+    prepared: std::borrow::Cow<'a, Prepared>,
+    campaign: usize,
+}
+
+impl<'a> Again<'a> {
+    /// The event that came late, itself.
+    pub(super) fn newcomer(seq: EventSeq, day: Day, prepared: &'a Prepared, campaign: usize) -> Self {
+        let event = &prepared.event;
+        Again { seq, at: event.at, day, order: event.key.key.order(), prepared: std::borrow::Cow::Borrowed(prepared), campaign }
+    }
+
+    /// A committed event: what its text held is in its record. `None` for one that no rule can look at.
+    pub(super) fn recorded(past: &Past, corp: &CorpName, group: Option<&GroupRow>, rules: &Arc<Rules>, campaign_id: &str) -> Option<Again<'static>> {
+        let campaign = rules.campaigns.iter().position(|campaign| &*campaign.id == campaign_id)?;
+        let traits = past.row.record.heard.clone()?;
+        let place = match group {
+            Some(group) => Place::Group { chat: group.chat.clone(), kind: group.kind, title: group.title.clone() },
+            None if past.row.group == GroupId::NONE => Place::Single,
+            None => Place::Group { chat: Arc::default(), kind: GroupKind::Internal, title: None },
+        };
+        let said = Said { at_assistant: traits.asked && place != Place::Single, ..Said::default() };
+        let matched = rules.campaigns[campaign].rules.iter().filter(|rule| traits.matched.contains(&rule.code)).map(|rule| rule.index).collect();
+        let event = Event {
+            key: EventKey { source: Arc::default(), key: KeyBytes::default() },
+            corp: corp.clone(),
+            at: past.row.at,
+            received_at: past.row.received_at,
+            clamped: false,
+            place,
+            who: past.identity.clone(),
+            name: None,
+            via: Via::default(),
+            kind: Kind::Said(said),
+        };
+        let prepared = Prepared { event, traits: Some(traits), matched, rules: rules.clone() };
+        Some(Again {
+            seq: past.row.seq,
+            at: past.row.at,
+            day: past.row.day,
+            order: past.row.record.order,
+            prepared: std::borrow::Cow::Owned(prepared),
+            campaign,
+        })
+    }
+}
+
+/// What each message is owed, by message and rule.
+type Owed = HashMap<(EventSeq, Arc<str>), i64>;
+
+/// Decides a window again, the newcomer among `events` unless it only takes a message back, and returns the decision that books the
+/// differences. `own` is the newcomer's place in the journal; its own verdicts stand in the result.
+pub(super) fn redecide(own: EventSeq, window: Window, mut events: Vec<Again<'_>>, takes_back: Option<EventSeq>, fresh: Decision) -> Decision {
+    let account = window.before.id;
+    let earlier = window.events.iter().filter_map(|past| past.row.record.repair.as_ref()?.takes_back);
+    let taken_back: HashSet<EventSeq> = earlier.chain(takes_back).collect();
+    events.retain(|event| !taken_back.contains(&event.seq));
+    events.sort_by_key(|event| (event.at, event.order, event.seq));
+    let (mut cell, mut owed, mut result, mut days) = (window.before, Owed::new(), fresh, HashMap::new());
+    for event in &events {
+        let facts = Facts { name: "", account: Some(&cell), others: &[] };
+        let decision = decide(&event.prepared.rules, Some(event.campaign), &event.prepared, &facts);
+        for entry in &decision.entries {
+            *owed.entry((event.seq, entry.code.clone())).or_default() += signed(entry);
+            days.insert((event.seq, entry.code.clone()), entry.clone());
+        }
+        cell.apply(Occurrence { seq: event.seq, at: event.at, day: event.day }, &decision.record, &[]);
+        if event.seq == own {
+            result.record.verdicts = decision.record.verdicts;
+            result.entries = Vec::new();
+        }
+    }
+    let booked = booked(account, &window.events);
+    let mut repair = Repair { takes_back, restated: cell.state.codes, changed: Vec::new() };
+    let mut slots: Vec<&(EventSeq, Arc<str>)> = owed.keys().chain(booked.keys().filter(|slot| !owed.contains_key(*slot))).collect();
+    slots.sort();
+    let mut entries = Vec::new();
+    for slot in slots {
+        let (was, now) = (booked.get(slot).map_or(0, |postings| postings.net), owed.get(slot).copied().unwrap_or(0));
+        if was > now {
+            entries.extend(booked.get(slot).into_iter().flat_map(|booked| reversals(slot, booked, was - now)));
+        } else if let (true, Some(entry)) = (now > was, days.get(slot)) {
+            entries.push(Entry { amount: now - was, slot_event: Some(slot.0).filter(|seq| *seq != own), ..entry.clone() });
+        }
+        if was != now && slot.0 != own {
+            repair.changed.push(Changed { event: slot.0, rule: slot.1.clone(), was, now });
+        }
+    }
+    result.entries = entries;
+    result.record.marks = Vec::new();
+    result.record.repair = Some(Box::new(repair));
+    result
+}
+
+/// What is booked for one message and rule.
+#[derive(Default)]
+struct Booked {
+    net: i64,
+    /// Payments with what is left of each after reversals.
+    payments: Vec<(Posting, i64)>,
+}
+
+fn booked(account: AccountId, events: &[Past]) -> HashMap<(EventSeq, Arc<str>), Booked> {
+    let own = AccountRef::Member(account);
+    let mut booked: HashMap<(EventSeq, Arc<str>), Booked> = HashMap::new();
+    for posting in events.iter().flat_map(|past| &past.postings) {
+        let slot = booked.entry((posting.slot_event.unwrap_or(posting.event), posting.code.clone())).or_default();
+        if posting.dst == own {
+            slot.net += posting.amount;
+            slot.payments.push((posting.clone(), posting.amount));
+        }
+        if posting.src == own {
+            slot.net -= posting.amount;
+            if let Some((_, left)) = slot.payments.iter_mut().find(|(payment, _)| Some(payment.seq) == posting.reverses) {
+                *left -= posting.amount;
+            }
+        }
+    }
+    booked
+}
+
+/// Takes back `amount` of what is booked, newest payment first, each into its own bucket.
+fn reversals(slot: &(EventSeq, Arc<str>), booked: &Booked, mut amount: i64) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (payment, left) in booked.payments.iter().rev().filter(|(_, left)| *left > 0) {
+        let taken = amount.min(*left);
+        if taken == 0 {
+            break;
+        }
+        amount -= taken;
+        entries.push(Entry {
+            code: slot.1.clone(),
+            src: Side::Own(payment.dst_part),
+            dst: Side::System(Chart::Issued),
+            amount: taken,
+            day: payment.day,
+            vests_on: payment.vests_on,
+            expires_on: payment.expires_on,
+            slot_event: Some(slot.0),
+            reverses: Some(payment.seq),
+        });
+    }
+    entries
+}
+
+fn signed(entry: &Entry) -> i64 {
+    match (entry.src, entry.dst) {
+        (Side::System(_), Side::Own(Part::Available | Part::Held)) => entry.amount,
+        (Side::Own(_), Side::System(_)) => -entry.amount,
+        (Side::Own(_), Side::Own(_)) | (Side::System(_), Side::System(_)) => 0,
+    }
+}
+
+/// Whether an event must be decided together with what was decided after it.
+pub(super) fn is_late(cell: &AccountCell, at: Millis, decision: &Decision) -> bool {
+    cell.last_event.0 > 0 && at <= cell.frontier && decision.record.outcome == Outcome::Decided && decision.record.is_stateful()
+}

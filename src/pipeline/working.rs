@@ -1,0 +1,306 @@
+//! The working set of a batch: what was loaded, what the events decided so far have changed, what will be written.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::model::cells::{AccountCell, AccountKey, AccountState, Occurrence};
+use crate::model::day::{Calendar, Day};
+use crate::model::decision::{Decision, Outcome, Parking, Question, Record};
+use crate::model::event::{Event, Identity, Kind, Place};
+use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId};
+use crate::model::journal::{EventRow, GroupRow};
+use crate::rules::campaign::Balance;
+use crate::rules::decide::{Coverage, covers, decide, hear};
+use crate::rules::versions::Versions;
+use crate::rules::{Facts, Prepared};
+use crate::store::codec::encode_record;
+use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, Store, StoreError, Wants};
+
+use super::batch::Context;
+use super::late::Decided;
+use super::recall;
+
+/// An event with where it belongs.
+pub(super) struct Heard<'w> {
+    pub(super) prepared: Cow<'w, Prepared>,
+    pub(super) group: GroupId,
+    pub(super) coverage: Coverage,
+    pub(super) campaign: Option<CampaignId>,
+    pub(super) person: Option<PersonKey>,
+}
+
+impl Heard<'_> {
+    pub(super) fn asks_everywhere(&self) -> bool {
+        self.prepared.event.place == Place::Single
+            && self.prepared.traits.as_ref().is_some_and(|traits| traits.question.is_some_and(|question| question != Question::Help))
+    }
+}
+
+/// The working set.
+pub(super) struct Working<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) directory: &'a mut Directory,
+    pub(super) batch: Batch,
+    pub(super) people: HashMap<PersonKey, Person>,
+    pub(super) accounts: HashMap<AccountKey, AccountCell>,
+    pub(super) touched: HashSet<AccountKey>,
+    pub(super) identities: HashMap<IdentityId, IdentityRow>,
+    pub(super) members: HashMap<MemberId, MemberRow>,
+    /// The events of this batch so far.
+    pub(super) booked: HashMap<EventKey, EventSeq>,
+    /// Committed counterparts: a message's recall, a recall's message.
+    pub(super) counterparts: HashMap<EventKey, EventSeq>,
+    pub(super) versions: Versions,
+}
+
+impl<'a> Working<'a> {
+    pub(super) fn new(head: Head, context: &'a Context<'a>, directory: &'a mut Directory) -> Self {
+        Working {
+            context,
+            directory,
+            batch: Batch { head, ..Batch::default() },
+            people: HashMap::new(),
+            accounts: HashMap::new(),
+            touched: HashSet::new(),
+            identities: HashMap::new(),
+            members: HashMap::new(),
+            booked: HashMap::new(),
+            counterparts: HashMap::new(),
+            versions: Versions::default(),
+        }
+    }
+
+    /// Finds the group and the campaign of an event, and prepares it again if other rules are live by now.
+    pub(super) fn place<'w>(&mut self, prepared: &'w Prepared) -> Heard<'w> {
+        let rules = self.context.rules;
+        let is_current = prepared.rules.hash == rules.hash;
+        let mut prepared = if is_current { Cow::Borrowed(prepared) } else { Cow::Owned(hear(rules, prepared.event.clone(), self.context.fingerprints)) };
+        let group = self.group(&prepared.event);
+        let title = self.title(&prepared.event);
+        if let (Some(title), Place::Group { title: None, .. }) = (&title, &prepared.event.place) {
+            // The channel did not tell the group's name; another one had told it before.
+            if let Place::Group { title: told, .. } = &mut prepared.to_mut().event.place {
+                *told = Some(title.clone());
+            }
+        }
+        let event = &prepared.event;
+        let known = |name: &str| self.directory.groups.iter().any(|((corp, _), group)| *corp == event.corp && group.title.as_deref() == Some(name));
+        let coverage = covers(rules, &event.place, title.as_deref(), &known);
+        let campaign = match coverage {
+            Coverage::Campaign(at) => Some(self.campaign(&prepared.event.corp, at)),
+            Coverage::None | Coverage::Unresolved => None,
+        };
+        let person = prepared
+            .event
+            .who
+            .as_ref()
+            .map(|who| PersonKey { corp: prepared.event.corp.clone(), identity: Identity { kind: who.kind, value: who.folded().into() } });
+        Heard { prepared, group, coverage, campaign, person }
+    }
+
+    pub(super) fn title(&self, event: &Event) -> Option<Arc<str>> {
+        let key = (event.corp.clone(), event.place.chat()?.clone());
+        self.directory.groups.get(&key)?.title.clone()
+    }
+
+    pub(super) fn group(&mut self, event: &Event) -> GroupId {
+        let Place::Group { chat, kind, title } = &event.place else { return GroupId::NONE };
+        let key = (event.corp.clone(), chat.clone());
+        let known = self.directory.groups.get(&key);
+        let row = match known {
+            Some(row) if title.is_none() || row.title == *title => return row.id,
+            Some(row) => GroupRow { title: title.clone(), kind: *kind, ..row.clone() },
+            None => {
+                self.batch.head.group += 1;
+                GroupRow { id: GroupId(self.batch.head.group), chat: chat.clone(), title: title.clone(), kind: *kind }
+            }
+        };
+        let id = row.id;
+        self.batch.groups.retain(|(_, other)| other.id != id);
+        self.batch.groups.push((event.corp.clone(), row.clone()));
+        self.directory.groups.insert(key, row);
+        id
+    }
+
+    pub(super) fn campaign(&mut self, corp: &CorpName, at: usize) -> CampaignId {
+        let name = &self.context.rules.campaigns[at].id;
+        let key = (corp.clone(), name.clone());
+        if let Some(id) = self.directory.campaigns.get(&key) {
+            return *id;
+        }
+        self.batch.head.campaign += 1;
+        let id = CampaignId(self.batch.head.campaign);
+        self.batch.campaigns.push((id, corp.clone(), name.clone()));
+        self.directory.campaigns.insert(key, id);
+        id
+    }
+
+    pub(super) fn load_people<S: Store>(&mut self, store: &mut S, heard: &[(usize, Heard<'_>)]) -> Result<(), StoreError> {
+        let mut people: Vec<PersonKey> = heard.iter().filter_map(|(_, heard)| heard.person.clone()).collect();
+        people.sort();
+        people.dedup();
+        self.people = store.load(&Wants { people, ..Wants::default() })?.people;
+        Ok(())
+    }
+
+    pub(super) fn load_accounts<S: Store>(&mut self, store: &mut S, heard: &[(usize, Heard<'_>)]) -> Result<(), StoreError> {
+        let mut wants = Wants::default();
+        for (_, heard) in heard {
+            let Some(member) = heard.person.as_ref().and_then(|person| self.people.get(person)).and_then(|person| person.member) else { continue };
+            wants.accounts.extend(self.account_key(heard, member));
+            if heard.asks_everywhere() {
+                wants.accounts_of.push(member);
+            }
+        }
+        if wants.accounts.is_empty() && wants.accounts_of.is_empty() {
+            return Ok(());
+        }
+        wants.accounts.sort();
+        wants.accounts.dedup();
+        wants.accounts_of.sort();
+        wants.accounts_of.dedup();
+        self.accounts = store.load(&wants)?.accounts;
+        Ok(())
+    }
+
+    pub(super) fn account_key(&self, heard: &Heard<'_>, member: MemberId) -> Option<AccountKey> {
+        let Coverage::Campaign(at) = heard.coverage else { return None };
+        let group = match self.context.rules.campaigns[at].balance {
+            Balance::Shared => GroupId::NONE,
+            Balance::PerGroup => heard.group,
+        };
+        Some(AccountKey { campaign: heard.campaign?, group, member })
+    }
+
+    /// Asks for each message whether it was taken back already, and for each recall where its message stands.
+    pub(super) fn load_counterparts<S: Store>(&mut self, store: &mut S, heard: &[(usize, Heard<'_>)]) -> Result<(), StoreError> {
+        let keys: Vec<EventKey> = heard.iter().filter_map(|(_, heard)| recall::counterpart(&heard.prepared.event)).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let known = store.admit(&keys)?;
+        self.counterparts = keys.into_iter().zip(known).filter_map(|(key, seq)| Some((key, seq?))).collect();
+        Ok(())
+    }
+
+    pub(super) fn counterpart(&self, event: &Event) -> Option<EventSeq> {
+        let key = recall::counterpart(event)?;
+        self.booked.get(&key).or_else(|| self.counterparts.get(&key)).copied()
+    }
+
+    /// Decides one event and takes everything that follows into the batch and the working set.
+    pub(super) fn book<S: Store>(&mut self, store: &mut S, heard: &Heard<'_>) -> Result<(), StoreError> {
+        let event = &heard.prepared.event;
+        self.batch.head.event.0 += 1;
+        let seq = self.batch.head.event;
+        let calendar = self.calendar(heard);
+        let occurrence = Occurrence { seq, at: event.at, day: calendar.map_or(Day(0), |calendar| calendar.day(event.at)) };
+        let identity = heard.person.as_ref().map(|person| self.identity(event, person));
+        let Decided { mut decision, key } = self.decide_in_time(store, heard, occurrence)?;
+        decision.record.order = event.key.key.order();
+        let stateful = decision.record.is_stateful();
+        let key = if stateful && key.is_none() { self.open_account(heard) } else { key };
+        let before = key.and_then(|key| self.accounts.get(&key));
+        let prev = before.filter(|_| stateful).map(|cell| cell.last_event).filter(|seq| seq.0 > 0);
+        let account = before.map(|cell| cell.id);
+        if let (true, Some(cell), Some(calendar)) = (stateful, before, calendar) {
+            let begins_day = prev.is_none() || calendar.day(cell.frontier) < occurrence.day;
+            decision.record.snapshot = begins_day.then(|| Box::new(AccountState { lots: Vec::new(), ..cell.state.clone() }));
+        }
+        let encoded = encode_record(&decision.record);
+        let mut postings = self.postings(heard, &decision, account, seq);
+        self.replies(heard, &mut decision, seq);
+        let row = EventRow {
+            seq,
+            at: event.at,
+            received_at: event.received_at,
+            day: occurrence.day,
+            identity,
+            account,
+            group: heard.group,
+            campaign: heard.campaign,
+            kind: event.kind.as_str().into(),
+            rules: self.context.rules.hash,
+            prev,
+            first_posting: postings.first().map(|posting| posting.seq),
+            record: decision.record,
+        };
+        self.batch.head.chain.cover(&row, &encoded);
+        if !postings.is_empty() {
+            self.batch.head.chain.seal(event.at, self.context.rules.hash, &mut postings);
+        }
+        if let (true, Some(key)) = (stateful, key)
+            && let Some(cell) = self.accounts.get_mut(&key)
+        {
+            cell.apply(occurrence, &row.record, &postings);
+            self.touched.insert(key);
+        }
+        self.batch.postings.extend(postings);
+        self.batch.events.push(NewEvent { key: event.key.clone(), row, encoded, contents: contents(&event.kind) });
+        self.booked.insert(event.key.clone(), seq);
+        Ok(())
+    }
+
+    pub(super) fn calendar(&self, heard: &Heard<'_>) -> Option<&'a Calendar> {
+        let campaigns = &self.context.rules.campaigns;
+        match heard.coverage {
+            Coverage::Campaign(at) => Some(&campaigns[at].calendar),
+            Coverage::None | Coverage::Unresolved => campaigns.first().map(|campaign| &campaign.calendar),
+        }
+    }
+
+    pub(super) fn decide(&self, heard: &Heard<'_>, key: Option<AccountKey>) -> Decision {
+        if let Some(reason) = &self.context.failed {
+            return outcome(Outcome::Failed(reason.clone()));
+        }
+        let at = match heard.coverage {
+            Coverage::Campaign(at) => Some(at),
+            Coverage::None => None,
+            Coverage::Unresolved => return outcome(Outcome::Parked(Parking::GroupUnknown)),
+        };
+        let person = heard.person.as_ref().and_then(|person| self.people.get(person));
+        let others = self.others(heard, person.and_then(|person| person.member));
+        let facts = Facts { name: self.name(heard, person), account: key.and_then(|key| self.accounts.get(&key)), others: &others };
+        decide(self.context.rules, at, &heard.prepared, &facts)
+    }
+
+    pub(super) fn others(&self, heard: &Heard<'_>, member: Option<MemberId>) -> Vec<(usize, &AccountCell)> {
+        let (true, Some(member)) = (heard.asks_everywhere(), member) else { return Vec::new() };
+        let corp = &heard.prepared.event.corp;
+        let mut others: Vec<(usize, &AccountCell)> = Vec::new();
+        for (at, campaign) in self.context.rules.campaigns.iter().enumerate() {
+            let Some(id) = self.directory.campaigns.get(&(corp.clone(), campaign.id.clone())) else { continue };
+            others.extend(self.accounts.values().filter(|cell| cell.key.member == member && cell.key.campaign == *id).map(|cell| (at, cell)));
+        }
+        others.sort_by_key(|(at, cell)| (*at, cell.id));
+        others
+    }
+
+    pub(super) fn finish(mut self) -> Batch {
+        self.batch.identities = self.identities.into_values().collect();
+        self.batch.identities.sort_by_key(|row| row.id);
+        self.batch.members = self.members.into_values().collect();
+        self.batch.members.sort_by_key(|row| row.id);
+        let accounts = &mut self.accounts;
+        self.batch.accounts = self.touched.iter().filter_map(|key| accounts.remove(key)).collect();
+        self.batch.accounts.sort_by_key(|cell| cell.id);
+        self.batch
+    }
+}
+
+/// A decision that is only an outcome.
+pub(super) fn outcome(outcome: Outcome) -> Decision {
+    Decision { record: Record { outcome, ..Record::default() }, ..Decision::default() }
+}
+
+/// What is kept, sealed, of an event's contents.
+fn contents(kind: &Kind) -> Option<Vec<u8>> {
+    match kind {
+        Kind::Said(said) => serde_json::to_vec(said).ok(),
+        Kind::Unknown { raw, .. } => Some(raw.clone().into_bytes()),
+        Kind::OrderPaid { shop, number, fen } => serde_json::to_vec(&serde_json::json!({ "shop": shop, "number": number, "fen": fen })).ok(),
+        Kind::Happened { event } => serde_json::to_vec(&serde_json::json!({ "event": event })).ok(),
+        Kind::Joined | Kind::Left | Kind::Recalled { .. } => None,
+    }
+}
