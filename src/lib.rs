@@ -7,3 +7,4 @@ pub mod rules;
 pub mod store;
 pub mod wecom;
 pub mod pipeline;
+pub mod outbox;

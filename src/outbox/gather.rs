@@ -1,0 +1,365 @@
+//! Gathering what a text needs at the moment it is sent: the board, the asker's own last messages, their last postings.
+
+use std::sync::Arc;
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::model::cells::AccountCell;
+use crate::model::day::Millis;
+use crate::model::decision::{Arg, Args, Occasion, Verdict};
+use crate::model::event::{Identity, Said};
+use crate::model::ids::{AccountId, EventSeq, GroupId};
+use crate::model::journal::{AccountRef, EventRow, Posting};
+use crate::outbox::board::{Board, Place, Progress, Standing, Which};
+use crate::outbox::manners::campaign_of;
+use crate::rules::campaign::{Balance, Campaign, Rules};
+use crate::rules::explain::explain;
+use crate::rules::text::strip_mention;
+use crate::store::aftermath::aftermath;
+use crate::store::{Person, PersonKey, Reader, ReplyRow, StoreError};
+
+/// Messages told for 「为什么」 and postings told for 「明细」.
+const MESSAGES: usize = 3;
+const POSTINGS: usize = 5;
+/// Events looked through backwards for the asker's messages: some milliseconds. Older messages are told only if they changed the account.
+const SCAN_EVENTS: i64 = 2_000;
+/// Events read at once while scanning.
+const SCAN_CHUNK: i64 = 250;
+/// Steps along an account's own chain of events.
+const CHAIN_STEPS: usize = 50;
+/// Characters of a message shown, enough to recognise it.
+const SHOWN_CHARS: usize = 6;
+
+/// A question, and what answers it.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// The store.
+    pub reader: &'a dyn Reader,
+    /// The rules the answer is written in.
+    pub rules: &'a Rules,
+    /// The reply.
+    pub row: &'a ReplyRow,
+    /// Now.
+    pub now: Millis,
+}
+
+/// Who asks, and the account they ask about.
+struct Asker {
+    person: Person,
+    account: Option<AccountCell>,
+    group: GroupId,
+}
+
+/// Why a text's arguments cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
+    /// The store cannot be read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The board is being built; ask again.
+    #[error("本周排行还在统计")]
+    Behind,
+    /// There will be no board this week.
+    #[error("本周得分的人太多,排行榜装不下")]
+    TooLarge,
+}
+
+/// The arguments a reply's text needs beside those that were decided; none for most.
+pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unready> {
+    match question.row.reply.template.occasion {
+        Occasion::Rank => rank(question, board),
+        Occasion::Why => Ok(why(question)?),
+        Occasion::History => Ok(history(question)?),
+        Occasion::Paid
+        | Occasion::Already
+        | Occasion::Outside
+        | Occasion::Capped
+        | Occasion::Refused
+        | Occasion::Balance
+        | Occasion::Today
+        | Occasion::Rules
+        | Occasion::Help
+        | Occasion::NotUnderstood
+        | Occasion::NoCampaign => Ok(Args::default()),
+    }
+}
+
+fn rank(question: &Question<'_>, board: &mut Board) -> Result<Args, Unready> {
+    let Some(campaign) = question.campaign() else { return Ok(Args::default()) };
+    let today = campaign.calendar.day(question.now);
+    let monday = today.plus(-(today.0 + 3).rem_euclid(7));
+    match board.catch_up(question.reader, today.week(), campaign.calendar.begins(monday))? {
+        Progress::Ready => {}
+        Progress::Behind => return Err(Unready::Behind),
+        Progress::TooLarge => return Err(Unready::TooLarge),
+    }
+    let until = campaign.calendar.local(question.now).strftime("%-H:%M").to_string();
+    let asker = question.asker()?;
+    let group = asker.as_ref().map_or(GroupId::NONE, |asker| asker.group);
+    let own = asker.and_then(|asker| asker.account).map(|account| account.id);
+    let number = question.reader.directory()?.campaigns.get(&(question.row.corp.clone(), campaign.id.clone())).copied();
+    let standing = number.map(|campaign| board.standing(Which { campaign, group, week: today.week() }, own)).unwrap_or_default();
+    Ok(question.standing_args(&standing)?.text("截至", until))
+}
+
+fn why(question: &Question<'_>) -> Result<Args, StoreError> {
+    let messages = match question.asker()? {
+        Some(asker) => question.last_messages(&asker)?,
+        None => Vec::new(),
+    };
+    let entries = messages.iter().map(|event| question.message_args(event)).collect::<Result<_, _>>()?;
+    Ok(Args::default().with("条目", Arg::List(entries)))
+}
+
+fn history(question: &Question<'_>) -> Result<Args, StoreError> {
+    let account = question.asker()?.and_then(|asker| asker.account);
+    let entries = account.map(|account| question.last_postings(&account)).transpose()?;
+    Ok(Args::default().with("明细", Arg::List(entries.unwrap_or_default())))
+}
+
+impl Question<'_> {
+    fn campaign(&self) -> Option<&Campaign> {
+        campaign_of(self.rules, self.row)
+    }
+
+    fn time(&self, at: Millis) -> String {
+        let Some(campaign) = self.campaign() else { return String::new() };
+        let (local, today) = (campaign.calendar.local(at), campaign.calendar.local(self.now));
+        let format = if local.date() == today.date() { "%-H:%M" } else { "%-m-%-d %-H:%M" };
+        local.strftime(format).to_string()
+    }
+
+    /// Who asks; `None` if nobody, or somebody the store does not know.
+    fn asker(&self) -> Result<Option<Asker>, StoreError> {
+        let Some((kind, value)) = self.row.destination.to.clone() else { return Ok(None) };
+        let folded = Identity { kind, value: Identity { kind, value }.folded().into() };
+        let Some(person) = self.reader.person(&PersonKey { corp: self.row.corp.clone(), identity: folded })? else { return Ok(None) };
+        let directory = self.reader.directory()?;
+        let chat = self.row.destination.chat.clone().and_then(|chat| directory.groups.get(&(self.row.corp.clone(), chat)));
+        let campaign = self.campaign();
+        let group = match (campaign.map(|campaign| campaign.balance), chat) {
+            (Some(Balance::PerGroup), Some(group)) => group.id,
+            (Some(Balance::PerGroup | Balance::Shared) | None, Some(_) | None) => GroupId::NONE,
+        };
+        let number = campaign.and_then(|campaign| directory.campaigns.get(&(self.row.corp.clone(), campaign.id.clone())));
+        let accounts = person.member.map(|member| self.reader.accounts_of(member)).transpose()?.unwrap_or_default();
+        let account = accounts.into_iter().find(|account| Some(&account.key.campaign) == number && account.key.group == group);
+        Ok(Some(Asker { person, account, group }))
+    }
+
+    /// The asker's last messages before the question, newest first: in a group those said there, in a single chat all of the campaign.
+    fn last_messages(&self, asker: &Asker) -> Result<Vec<EventRow>, StoreError> {
+        let Some(asking) = self.reader.event(self.row.event)? else { return Ok(Vec::new()) };
+        let is_meant = |event: &EventRow| {
+            let is_question = event.record.heard.as_ref().is_some_and(|heard| heard.question.is_some());
+            let is_here = event.campaign == asking.campaign && (asking.group == GroupId::NONE || event.group == asking.group);
+            event.identity == Some(asker.person.identity) && &*event.kind == "said" && is_here && !is_question
+        };
+        let oldest = (self.row.event.0 - SCAN_EVENTS).max(1);
+        let mut found = Vec::new();
+        let mut end = self.row.event.0;
+        while end > oldest && found.len() < MESSAGES {
+            let start = (end - SCAN_CHUNK).max(oldest);
+            let events = self.reader.events(EventSeq(start), (end - start) as usize)?;
+            found.extend(events.into_iter().rev().filter(&is_meant));
+            end = start;
+        }
+        let mut next = asker.account.as_ref().map(|account| account.last_event);
+        for _ in 0..CHAIN_STEPS {
+            let Some(seq) = next.filter(|seq| seq.0 > 0 && found.len() < MESSAGES) else { break };
+            let Some(event) = self.reader.event(seq)? else { break };
+            next = event.prev;
+            if event.seq.0 < oldest && is_meant(&event) {
+                found.push(event);
+            }
+        }
+        found.truncate(MESSAGES);
+        Ok(found)
+    }
+
+    fn message_args(&self, event: &EventRow) -> Result<Args, StoreError> {
+        let contents = self.reader.contents(event.seq)?;
+        let aftermath = aftermath(self.reader, event)?;
+        let booked: i64 = event.record.verdicts.iter().map(|verdict| verdict.ruling.booked()).sum();
+        let points: i64 = event.record.verdicts.iter().map(|verdict| aftermath.points(&verdict.rule, verdict.ruling.booked())).sum();
+        let told = |paid: bool| event.record.verdicts.iter().filter(move |verdict| (verdict.ruling.booked() > 0) == paid);
+        let mut reasons: Vec<String> = told(booked > 0).map(|verdict| self.verdict(verdict, event.at)).collect();
+        reasons.extend(Some(aftermath.in_words()).filter(|words| !words.is_empty()));
+        let reason = if reasons.is_empty() { "没有规则给它计分".to_owned() } else { reasons.join(";") };
+        Ok(Args::default()
+            .text("时间", self.time(event.at))
+            .text("内容", shown(contents.as_deref(), &self.rules.assistant.names))
+            .int("得分", points)
+            .text("说明", reason))
+    }
+
+    fn verdict(&self, verdict: &Verdict, at: Millis) -> String {
+        let Some(campaign) = self.campaign() else { return verdict.rule.to_string() };
+        explain(Some(self.rules), verdict, &campaign.calendar, (at, self.now))
+    }
+
+    /// The last postings of an account, newest first, each with the balance after it.
+    fn last_postings(&self, account: &AccountCell) -> Result<Vec<Args>, StoreError> {
+        let own = AccountRef::Member(account.id);
+        let mut balance = account.available + account.held;
+        let mut entries = Vec::new();
+        let mut next = Some(account.last_event);
+        for _ in 0..CHAIN_STEPS {
+            let Some(seq) = next.filter(|seq| seq.0 > 0 && entries.len() < POSTINGS) else { break };
+            let Some(event) = self.reader.event(seq)? else { break };
+            for posting in self.reader.postings_of(seq)?.iter().rev() {
+                let change = change_of(posting, own);
+                if change != 0 {
+                    entries.push(self.posting_args(&event, posting, change, balance));
+                    balance -= change;
+                }
+            }
+            next = event.prev;
+        }
+        entries.truncate(POSTINGS);
+        Ok(entries)
+    }
+
+    fn posting_args(&self, event: &EventRow, posting: &Posting, change: i64, balance: i64) -> Args {
+        Args::default().text("时间", self.time(event.at)).int("得分", change).text("标题", &*self.title(&posting.code)).int("余额", balance)
+    }
+
+    /// The name members know a rule by; its code when the rules no longer have it.
+    fn title(&self, code: &Arc<str>) -> Arc<str> {
+        let rule = self.campaign().and_then(|campaign| campaign.rules.iter().find(|rule| rule.code == *code));
+        rule.map_or_else(|| code.clone(), |rule| rule.common.title.clone())
+    }
+
+    /// The asker's own numbers are left out where they have none.
+    fn standing_args(&self, standing: &Standing) -> Result<Args, StoreError> {
+        let top = standing.top.iter().map(|place| self.place_args(place)).collect::<Result<_, _>>()?;
+        let own = standing.own.into_iter().flat_map(|own| [("我的名次", own.rank as i64), ("我的得分", own.points)]);
+        let numbers = own.chain(standing.gap.map(|gap| ("差距", gap)));
+        Ok(numbers.fold(Args::default().with("榜", Arg::List(top)), |args, (name, number)| args.int(name, number)))
+    }
+
+    fn place_args(&self, place: &Place) -> Result<Args, StoreError> {
+        let name = self.name(place.account)?;
+        Ok(Args::default().int("名次", place.rank as i64).text("昵称", name).int("得分", place.points))
+    }
+
+    /// A member's name as others may see it: never an outside id of a customer.
+    fn name(&self, account: AccountId) -> Result<String, StoreError> {
+        let Some(cell) = self.reader.account(account)? else { return Ok("群友".into()) };
+        if let Some(name) = self.reader.member(cell.key.member)?.and_then(|member| member.name) {
+            return Ok(name.to_string());
+        }
+        let identities = self.reader.identities_of(cell.key.member)?;
+        let userid = identities.iter().find(|row| row.identity.kind == crate::model::event::IdentityKind::Userid);
+        Ok(userid.map_or_else(|| "群友".into(), |row| row.identity.value.to_string()))
+    }
+}
+
+/// What a posting changes on an account; 0 for a move between its own parts.
+fn change_of(posting: &Posting, own: AccountRef) -> i64 {
+    i64::from(posting.dst == own) * posting.amount - i64::from(posting.src == own) * posting.amount
+}
+
+/// The beginning of a message, without an @ of the assistant, so that its author recognises it.
+fn shown(contents: Option<&[u8]>, names: &[Arc<str>]) -> String {
+    let Some(said) = contents.and_then(|json| serde_json::from_slice::<Said>(json).ok()) else { return "(原文已删除)".into() };
+    let text = strip_mention(&said.text, names).unwrap_or(&said.text);
+    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.is_empty() {
+        return if said.images > 0 { "[图片]".into() } else { (if said.at_assistant { "@我" } else { "[消息]" }).into() };
+    }
+    let mut graphemes = text.graphemes(true);
+    let head: String = graphemes.by_ref().take(SHOWN_CHARS).collect();
+    if graphemes.next().is_some() { head + "…" } else { head }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::decision::Question as Asked;
+    use crate::outbox::town::{RULES, Town};
+
+    #[test]
+    fn a_message_is_shown_by_its_first_six_characters() {
+        let shown_of = |json: &str| shown(Some(json.as_bytes()), &["积分助手".into()]);
+        assert_eq!(shown_of(r#"{"text":"@积分助手 签到"}"#), "签到");
+        assert_eq!(shown_of(r#"{"text":"今天骑了二十公里"}"#), "今天骑了二十…");
+        assert_eq!(shown_of(r#"{"text":"哈哈"}"#), "哈哈");
+        assert_eq!(shown_of(r#"{"text":"\n一\n二 "}"#), "一 二");
+        assert_eq!(shown_of(r#"{"text":"","images":2}"#), "[图片]");
+        assert_eq!(shown(None, &[]), "(原文已删除)");
+    }
+
+    fn gathered(town: &Town, row: &ReplyRow) -> Args {
+        let (rules, _) = crate::rules::file::load(RULES).expect("good rules");
+        gather(&Question { reader: &town.reader(), rules: &rules, row, now: row.created_at }, &mut Board::default()).expect("memory reads")
+    }
+
+    fn arg<'a>(args: &'a Args, name: &str) -> &'a Arg {
+        &args.0.iter().find(|(key, _)| &**key == name).expect("an argument of this name").1
+    }
+
+    fn list(args: &Args, name: &str, keys: [&str; 2]) -> Vec<String> {
+        let Arg::List(entries) = arg(args, name) else { panic!("{name} is a list") };
+        entries.iter().map(|entry| keys.map(|key| format!("{:?}", arg(entry, key))).join(" ")).collect()
+    }
+
+    #[test]
+    fn why_tells_the_askers_own_last_three_messages_of_this_group_and_nobody_elses() {
+        let mut town = Town::default();
+        town.says("aming", 1, "11-21 09:00", "很久以前", 2);
+        town.says("aming", 1, "11-22 09:00", "签到", 2);
+        town.says("aming", 2, "11-22 09:01", "别的群里的话", 2);
+        town.says("xiaohong", 1, "11-22 09:02", "小红的话", 2);
+        town.says("aming", 1, "11-22 09:03", "哈哈", 0);
+        let row = town.asks("aming", 1, "11-22 09:04", Asked::Why, Occasion::Why);
+        let told = list(&gathered(&town, &row), "条目", ["时间", "内容"]);
+        assert_eq!(told, [r#"Text("9:03") Text("哈哈")"#, r#"Text("9:00") Text("签到")"#, r#"Text("11-21 9:00") Text("很久以前")"#]);
+        let alone = town.asks("aming", 0, "11-22 09:05", Asked::Why, Occasion::Why);
+        assert!(list(&gathered(&town, &alone), "条目", ["得分", "内容"])[1].contains("别的群里"), "alone with the bot all groups are told");
+    }
+
+    #[test]
+    fn messages_older_than_the_scan_are_found_if_they_changed_the_account() {
+        let mut town = Town::default();
+        town.says("aming", 1, "11-21 09:00", "签到", 2);
+        for _ in 0..SCAN_EVENTS {
+            town.says("xiaohong", 1, "11-22 09:00", "闲聊", 0);
+        }
+        let row = town.asks("aming", 1, "11-22 09:04", Asked::Why, Occasion::Why);
+        assert_eq!(list(&gathered(&town, &row), "条目", ["内容", "得分"]), [r#"Text("签到") Int(2)"#]);
+    }
+
+    #[test]
+    fn history_tells_the_last_five_postings_with_the_balance_after_each() {
+        let mut town = Town::default();
+        for (day, points) in [(16, 1), (17, 2), (18, 3), (19, 4), (20, 5), (21, 6)] {
+            town.says("aming", 1, &format!("11-{day} 09:00"), "签到", points);
+            town.says("xiaohong", 1, &format!("11-{day} 09:01"), "签到", 50);
+        }
+        let row = town.asks("aming", 1, "11-22 09:00", Asked::History, Occasion::History);
+        let told = gathered(&town, &row);
+        assert_eq!(list(&told, "明细", ["得分", "余额"]), ["Int(6) Int(21)", "Int(5) Int(15)", "Int(4) Int(10)", "Int(3) Int(6)", "Int(2) Int(3)"]);
+        assert!(list(&told, "明细", ["标题", "时间"])[0].contains("每日签到"));
+    }
+
+    #[test]
+    fn rank_tells_the_first_five_and_the_askers_own_place() {
+        let mut town = Town::default();
+        town.says("xiaohong", 1, "11-22 09:00", "签到", 12);
+        town.says("aming", 1, "11-22 09:01", "签到", 2);
+        let row = town.asks("aming", 1, "11-22 20:45", Asked::Rank, Occasion::Rank);
+        let told = gathered(&town, &row);
+        assert_eq!(list(&told, "榜", ["昵称", "得分"]), [r#"Text("小红") Int(12)"#, r#"Text("阿明") Int(2)"#]);
+        assert_eq!((arg(&told, "我的名次"), arg(&told, "差距"), arg(&told, "截至")), (&Arg::Int(2), &Arg::Int(10), &Arg::Text("20:45".into())));
+    }
+
+    #[test]
+    fn who_never_earned_is_told_nothing_of_others() {
+        let mut town = Town::default();
+        town.says("xiaohong", 1, "11-22 09:00", "签到", 12);
+        let mut row = town.asks("aming", 1, "11-22 20:45", Asked::Why, Occasion::Why);
+        row.destination.to = Some((crate::model::event::IdentityKind::Userid, "nobody".into()));
+        assert!(list(&gathered(&town, &row), "条目", ["时间", "内容"]).is_empty());
+    }
+}
