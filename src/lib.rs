@@ -8,3 +8,8 @@ pub mod store;
 pub mod wecom;
 pub mod pipeline;
 pub mod outbox;
+pub mod replay;
+pub mod scenario;
+pub mod verify;
+pub mod export;
+pub mod explain;

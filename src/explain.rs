@@ -1,0 +1,254 @@
+//! Explaining one message: what every rule said of it, for `jifen explain` and the pages that show it.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::model::day::{Calendar, Millis};
+use crate::model::decision::{Outcome, Refusal, Ruling, Verdict};
+use crate::model::ids::{EventSeq, GroupId, KeyBytes};
+use crate::model::journal::EventRow;
+use crate::rules::campaign::{Campaign, Rules};
+use crate::rules::explain::explain as in_words;
+use crate::rules::versions::Versions;
+use crate::store::aftermath::{Aftermath, aftermath};
+use crate::store::{Reader, StoreError};
+
+/// A message and every verdict on it, as `jifen explain --format json` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// The message.
+    pub event: ExplainedEvent,
+    /// One for each rule that looked at it, in file order.
+    pub verdicts: Vec<ExplainedVerdict>,
+}
+
+/// The message; never its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExplainedEvent {
+    /// The platform's id.
+    pub id: String,
+    /// Where it came from: `acme/app/1000002`.
+    pub source: Arc<str>,
+    /// Its place in the journal.
+    pub seq: i64,
+    /// When it happened, RFC 3339 in the campaign's zone.
+    pub at: String,
+    /// `said`, `joined` …
+    pub kind: Arc<str>,
+    /// The group's chat id; `null` for a single chat.
+    pub group: Option<Arc<str>>,
+    /// Who did it, by the outside id.
+    pub member: Option<Arc<str>>,
+    /// The campaign, by its id in rules.toml.
+    pub campaign: Option<Arc<str>>,
+    /// `decided`, `parked` or `failed`.
+    pub outcome: &'static str,
+    /// Points it moved.
+    pub points: i64,
+    /// The version of rules.toml it was decided under.
+    pub rules: String,
+    /// What to know when no rule looked, in words; empty otherwise.
+    pub note: String,
+}
+
+/// What one rule said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExplainedVerdict {
+    /// Ledger code of the rule.
+    pub rule: Arc<str>,
+    /// `paid`, `shadow`, or the kind of refusal: `already`, `capped`, `copy` …
+    pub outcome: &'static str,
+    /// Points booked, what later events changed included.
+    pub points: i64,
+    /// In words, with what would have made it pay.
+    pub why: String,
+}
+
+/// Why a message cannot be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// No such message.
+    #[error("没有编号为 {0} 的消息。编号是企业微信的 MsgId(回调里的 MsgId / msgid,或 replay 文件里的 id)")]
+    NotFound(String),
+    /// Several messages bear this id.
+    #[error("有 {} 条消息的编号都是 {id},请用 --source 指明是哪一个:{}", candidates.len(), candidates.join("、"))]
+    Ambiguous {
+        /// The id.
+        id: String,
+        /// Their sources.
+        candidates: Vec<String>,
+    },
+    /// The store cannot be read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+/// Explains the message with this platform id. `source` is needed only where several channels use the id: all of
+/// `acme/app/1000002`, or its end (`app/1000002`), or the channel's kind (`app`).
+pub fn explain(reader: &dyn Reader, versions: &mut Versions, id: &str, source: Option<&str>) -> Result<Explained, ExplainError> {
+    let found = reader.find_events(KeyBytes::of(id))?;
+    // A recall bears the id of what it takes back; it is meant only where it is named.
+    let is_meant = |known: &str| source.map_or(!known.starts_with("recall/"), |source| is_source(known, source));
+    let mut meant: Vec<(Arc<str>, EventSeq)> = found.into_iter().filter(|(known, _)| is_meant(known)).collect();
+    let (source, seq) = match (meant.pop(), meant.is_empty()) {
+        (Some(only), true) => only,
+        (Some(last), false) => {
+            meant.push(last);
+            let mut candidates: Vec<String> = meant.iter().map(|(source, _)| source.to_string()).collect();
+            candidates.sort();
+            return Err(ExplainError::Ambiguous { id: id.into(), candidates });
+        }
+        (None, _) => return Err(ExplainError::NotFound(id.into())),
+    };
+    let event = reader.event(seq)?.ok_or_else(|| StoreError::Corrupt(format!("消息 {id} 有编号,却没有第 {seq} 号事件;请运行 jifen verify")))?;
+    let rules = versions.get(event.rules, || reader.rules_text(event.rules))?;
+    Ok(told(reader, rules.as_deref(), id, source, &event)?)
+}
+
+fn is_source(known: &str, asked: &str) -> bool {
+    let ends = known.strip_suffix(asked).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+    ends || known.split('/').nth(1) == Some(asked)
+}
+
+fn told(reader: &dyn Reader, rules: Option<&Rules>, id: &str, source: Arc<str>, event: &EventRow) -> Result<Explained, StoreError> {
+    let directory = reader.directory()?;
+    let group = directory.groups.values().find(|group| event.group != GroupId::NONE && group.id == event.group).map(|group| group.chat.clone());
+    let campaign = directory.campaigns.iter().find(|(_, number)| Some(**number) == event.campaign).map(|((_, name), _)| name.clone());
+    let member = event.identity.map(|identity| reader.identity(identity)).transpose()?.flatten().map(|row| row.identity.value);
+    let rules_campaign = rules.and_then(|rules| rules.campaigns.iter().find(|other| Some(&other.id) == campaign.as_ref()));
+    let calendar = calendar(rules_campaign);
+    let aftermath = aftermath(reader, event)?;
+    let told = |verdict| told_verdict(rules, &calendar, event.at, verdict, &aftermath);
+    let verdicts: Vec<ExplainedVerdict> = event.record.verdicts.iter().map(told).collect();
+    let event = ExplainedEvent {
+        id: id.into(),
+        source,
+        seq: event.seq.0,
+        at: calendar.local(event.at).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        kind: event.kind.clone(),
+        group,
+        member,
+        campaign,
+        outcome: outcome(&event.record.outcome),
+        points: verdicts.iter().map(|verdict| verdict.points).sum(),
+        rules: event.rules.to_string(),
+        note: [note(event), aftermath.in_words()].concat(),
+    };
+    Ok(Explained { event, verdicts })
+}
+
+fn told_verdict(rules: Option<&Rules>, calendar: &Calendar, at: Millis, verdict: &Verdict, aftermath: &Aftermath) -> ExplainedVerdict {
+    ExplainedVerdict {
+        rule: verdict.rule.clone(),
+        outcome: ruling(&verdict.ruling),
+        points: aftermath.points(&verdict.rule, verdict.ruling.booked()),
+        why: in_words(rules, verdict, calendar, (at, at)),
+    }
+}
+
+/// The campaign's own calendar; China's when its rules are gone.
+fn calendar(campaign: Option<&Campaign>) -> Calendar {
+    campaign.map_or_else(|| Calendar::new(jiff::tz::TimeZone::fixed(jiff::tz::offset(8)), 0), |campaign| campaign.calendar.clone())
+}
+
+fn note(event: &EventRow) -> String {
+    match &event.record.outcome {
+        Outcome::Parked(_) => "rules.toml 用群名指明了群,而这个群的名字还不知道,所以没有判定;请改写群编号".into(),
+        Outcome::Failed(reason) => format!("判定时出错,没有记账:{reason}"),
+        Outcome::RecalledBefore => "这条消息到达之前就已经撤回,不计分".into(),
+        Outcome::DecidedAlone => "这条消息来得太晚(超过 35 天或 2000 条),只按当时的情况单独判定,没有重算后面的日子".into(),
+        Outcome::Decided if event.campaign.is_none() => "没有活动包括这个群".into(),
+        Outcome::Decided if event.record.verdicts.is_empty() => "没有规则理会这条消息".into(),
+        Outcome::Decided => String::new(),
+    }
+}
+
+fn outcome(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Decided => "decided",
+        Outcome::DecidedAlone => "repair_limited",
+        Outcome::RecalledBefore => "recalled_before",
+        Outcome::Parked(_) => "parked",
+        Outcome::Failed(_) => "failed",
+    }
+}
+
+fn ruling(ruling: &Ruling) -> &'static str {
+    match ruling {
+        Ruling::Paid(_) => "paid",
+        Ruling::Shadow(_) => "shadow",
+        Ruling::Refused(refusal) => refused(refusal),
+    }
+}
+
+fn refused(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Already { .. } => "already",
+        Refusal::Capped(_) => "capped",
+        Refusal::OutsideWindow => "outside_window",
+        Refusal::OutsideDates => "outside_dates",
+        Refusal::NotForThisGroup => "not_for_this_group",
+        Refusal::TooShort { .. } => "too_short",
+        Refusal::TooPlain { .. } => "too_plain",
+        Refusal::CoolDown { .. } => "cool_down",
+        Refusal::Copy { .. } => "copy",
+        Refusal::Staff => "staff",
+        Refusal::TooMany => "too_many",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::town::Town;
+
+    fn explained(town: &Town, id: &str, source: Option<&str>) -> Result<Explained, ExplainError> {
+        explain(&town.reader(), &mut Versions::default(), id, source)
+    }
+
+    #[test]
+    fn every_verdict_is_told_with_its_points() {
+        let mut town = Town::default();
+        town.says("aming", 1, "11-22 09:00", "签到", 2);
+        town.says("aming", 1, "11-22 09:05", "哈哈", 0);
+        let paid = explained(&town, "m-1", None).expect("a known message");
+        assert_eq!((paid.verdicts[0].outcome, paid.verdicts[0].points, paid.event.points), ("paid", 2, 2));
+        assert_eq!(
+            (paid.event.at.as_str(), paid.event.group.as_deref(), paid.event.member.as_deref()),
+            ("2026-11-22T09:00:00+08:00", Some("wrGroup"), Some("aming"))
+        );
+        let refused = explained(&town, "m-2", Some("app")).expect("a known message");
+        assert_eq!((refused.verdicts[0].outcome, refused.verdicts[0].points), ("too_short", 0));
+    }
+
+    #[test]
+    fn its_json_has_the_agreed_shape() {
+        let mut town = Town::default();
+        town.says("aming", 1, "11-22 09:00", "签到", 2);
+        let json = serde_json::to_value(explained(&town, "m-1", None).expect("a known message")).expect("plain data");
+        let mut keys: Vec<&str> = json["verdicts"][0].as_object().expect("a verdict").keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["outcome", "points", "rule", "why"]);
+        assert_eq!(json["event"]["id"], "m-1");
+    }
+
+    #[test]
+    fn an_id_of_several_channels_needs_a_source() {
+        let mut town = Town::default();
+        town.says("aming", 1, "11-22 09:00", "签到", 2);
+        town.hears("acme/archive/ww1", "m-1");
+        let Err(ExplainError::Ambiguous { candidates, .. }) = explained(&town, "m-1", None) else { panic!("it is ambiguous") };
+        assert_eq!(candidates, ["acme/app/1000002", "acme/archive/ww1"]);
+        for source in ["acme/app/1000002", "app/1000002", "1000002", "app"] {
+            assert_eq!(explained(&town, "m-1", Some(source)).expect(source).event.seq, 1, "{source}");
+        }
+        assert!(matches!(explained(&town, "m-1", Some("pp/1000002")), Err(ExplainError::NotFound(_))));
+    }
+
+    #[test]
+    fn an_unknown_id_says_what_an_id_is() {
+        let error = explained(&Town::default(), "m-9", None).expect_err("nobody said it");
+        assert!(error.to_string().contains("MsgId"), "{error}");
+    }
+}

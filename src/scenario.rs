@@ -1,0 +1,187 @@
+//! Running chats against rules in memory: the `[[test]]`s of an operator's file and the scenario files of this project, through the very
+//! pipeline that production uses.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+
+use crate::model::day::Millis;
+use crate::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Via};
+use crate::model::ids::{EventKey, EventSeq, FingerprintKey, KeyBytes};
+use crate::model::journal::{AccountRef, Posting};
+use crate::pipeline::{Pipeline, Silent};
+use crate::rules::campaign::Rules;
+use crate::rules::decide::{Coverage, covers};
+use crate::rules::template::render;
+use crate::rules::testing::{SINGLE_CHAT, Said, Test, TestLine};
+use crate::store::memory::MemoryStore;
+use crate::store::{Reader, StoreError};
+
+/// The corp of a scenario; nothing depends on it.
+const CORP: &str = "test";
+
+/// The group of lines that name none, where the rules cover every group.
+const ANY_GROUP: &str = "测试群";
+
+/// What came of one line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// The event.
+    pub event: EventSeq,
+    /// Everything it booked, repairs of earlier lines included.
+    pub postings: Vec<Posting>,
+    /// What was said, rendered.
+    pub replies: Vec<String>,
+}
+
+impl Heard {
+    /// The net change of the member's balance.
+    pub fn points(&self) -> i64 {
+        self.postings.iter().map(|posting| if matches!(posting.dst, AccountRef::Member(_)) { posting.amount } else { -posting.amount }).sum()
+    }
+}
+
+/// A line that did not come out as expected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The test's name.
+    pub test: String,
+    /// The line in the file, from 1.
+    pub line: usize,
+    /// Expected and actual, in words.
+    pub text: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:1: error[test-failed]: 测试「{}」没有通过:{}", self.line, self.test, self.text)
+    }
+}
+
+/// A stage on which a chat is played, with everything in memory.
+pub struct Stage {
+    rules: Arc<Rules>,
+    pipeline: Pipeline<MemoryStore>,
+    reader: Box<dyn Reader>,
+    said: Vec<(String, KeyBytes)>,
+    lines: u64,
+}
+
+impl Stage {
+    /// An empty stage under these rules.
+    pub fn new(rules: &Arc<Rules>) -> Self {
+        let store = MemoryStore::default();
+        let reader = store.reader();
+        let pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules.clone())), FingerprintKey::new(b"scenario"), Box::new(Silent));
+        Stage { rules: rules.clone(), pipeline, reader: Box::new(reader), said: Vec::new(), lines: 0 }
+    }
+
+    /// Plays one line. `group` is where it stands when the line names none.
+    ///
+    /// # Errors
+    /// The store in memory refused: a bug.
+    pub fn play(&mut self, line: &TestLine, group: &str) -> Result<Heard, StoreError> {
+        let event = self.event(line, line.group.as_deref().unwrap_or(group));
+        let done = self.pipeline.hear(event)?;
+        let replies = self.reader.replies_of(done.seq)?;
+        let rendered =
+            replies.iter().flat_map(|row| render(&self.rules, &row.reply, &Default::default()).unwrap_or_else(|error| vec![format!("(回复模板出错:{error})")]));
+        Ok(Heard { event: done.seq, postings: self.reader.postings_of(done.seq)?, replies: rendered.collect() })
+    }
+
+    /// Reads what is booked so far.
+    pub fn reader(&self) -> &dyn Reader {
+        &*self.reader
+    }
+
+    fn event(&mut self, line: &TestLine, group: &str) -> Event {
+        self.lines += 1;
+        let place =
+            if group == SINGLE_CHAT { Place::Single } else { Place::Group { chat: group.into(), kind: GroupKind::Internal, title: Some(group.into()) } };
+        let at = self.instant(line, &place);
+        let key = KeyBytes::of(&self.lines.to_string());
+        let kind = match &line.said {
+            Said::Message { text, images } => {
+                self.said.push((line.member.clone(), key));
+                let at_assistant =
+                    text.trim_start().strip_prefix(['@', '@']).is_some_and(|rest| self.rules.assistant.names.iter().any(|name| rest.starts_with(&**name)));
+                Kind::Said(crate::model::event::Said { text: text.clone(), images: *images, at_assistant, ..Default::default() })
+            }
+            Said::Recalled => Kind::Recalled {
+                of: self.said.iter().rposition(|(member, _)| *member == line.member).map_or(KeyBytes::digest(b""), |at| self.said.remove(at).1),
+            },
+            Said::Joined => Kind::Joined,
+            Said::Left => Kind::Left,
+        };
+        Event {
+            key: EventKey { source: format!("{CORP}/scenario").into(), key },
+            corp: CORP.into(),
+            at,
+            received_at: at,
+            clamped: false,
+            place,
+            who: Some(Identity { kind: IdentityKind::Userid, value: line.member.as_str().into() }),
+            name: Some(line.member.clone()),
+            via: Via { channel: Channel::Replay, ..Via::default() },
+            kind,
+        }
+    }
+
+    /// The line's wall-clock time in the campaign that covers its place.
+    fn instant(&self, line: &TestLine, place: &Place) -> Millis {
+        let title = place.chat().map(|chat| &**chat);
+        let at = match covers(&self.rules, place, title, &|name| Some(name) == title) {
+            Coverage::Campaign(at) => at,
+            Coverage::None | Coverage::Unresolved => 0,
+        };
+        let zone = self.rules.campaigns.get(at).map_or(jiff::tz::TimeZone::UTC, |campaign| campaign.calendar.zone().clone());
+        line.at.to_zoned(zone).map_or(Millis(0), |zoned| Millis::from(zoned.timestamp()))
+    }
+}
+
+/// Runs one `[[test]]` and tells every line that did not come out.
+pub fn run(rules: &Arc<Rules>, test: &Test) -> Vec<Failure> {
+    let mut stage = Stage::new(rules);
+    let group = test.group.clone().unwrap_or_else(|| usual_group(rules));
+    let mut failures = Vec::new();
+    for line in &test.lines {
+        let texts = match stage.play(line, &group) {
+            Ok(heard) => complaints(line, &heard),
+            Err(error) => vec![error.to_string()],
+        };
+        failures.extend(texts.into_iter().map(|text| Failure { test: test.name.clone(), line: line.line, text }));
+    }
+    failures
+}
+
+/// A group that the rules cover.
+pub fn usual_group(rules: &Rules) -> String {
+    let named = rules.campaigns.iter().flat_map(|campaign| &campaign.groups);
+    let has_star = named.clone().any(|group| &**group == "*");
+    let first = if has_star { None } else { named.clone().next() };
+    first.map_or_else(|| ANY_GROUP.to_owned(), |group| group.to_string())
+}
+
+/// What did not come out as the line expects, in words.
+pub fn complaints(line: &TestLine, heard: &Heard) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let at = line.at.strftime("%m-%d %H:%M");
+    let what = match &line.said {
+        Said::Message { text, .. } => format!("{at} {}说「{text}」", line.member),
+        Said::Recalled => format!("{at} {}撤回", line.member),
+        Said::Joined => format!("{at} {}进群", line.member),
+        Said::Left => format!("{at} {}退群", line.member),
+    };
+    if let Some(expected) = line.expect_points.filter(|expected| *expected != heard.points()) {
+        complaints.push(format!("{what},应得 {expected:+},实得 {:+}", heard.points()));
+    }
+    if let Some(expected) = &line.expect_reply
+        && !heard.replies.iter().any(|reply| reply.contains(expected))
+    {
+        let actual = if heard.replies.is_empty() { "没有回复".to_owned() } else { format!("回复是「{}」", heard.replies.join("」「")) };
+        complaints.push(format!("{what},回复里应有「{expected}」,实际{actual}"));
+    }
+    complaints
+}
