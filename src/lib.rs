@@ -13,3 +13,4 @@ pub mod scenario;
 pub mod verify;
 pub mod export;
 pub mod explain;
+pub mod web;

@@ -1,0 +1,62 @@
+//! What is counted, under which names, and the page a Prometheus reads.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Callbacks by `channel` and `verdict`.
+pub const CALLBACKS: &str = "jifen_callbacks_total";
+/// Events in one transaction.
+pub const BATCH_SIZE: &str = "jifen_batch_size";
+/// How long a commit took, in seconds.
+pub const COMMIT_SECONDS: &str = "jifen_commit_seconds";
+/// Events that wait for the writer.
+pub const QUEUE_DEPTH: &str = "jifen_queue_depth";
+/// Replies by `outcome` and `way`.
+pub const OUTBOX: &str = "jifen_outbox_total";
+/// Access tokens fetched, by `outcome`.
+pub const TOKEN_REFRESHES: &str = "jifen_token_refreshes_total";
+
+const BATCH_BUCKETS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+const COMMIT_BUCKETS: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0];
+/// Samples of histograms are kept one by one until they are counted into their buckets.
+const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
+
+static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Starts counting in this process. Later calls give the same handle, so that several daemons may live in one test.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    if let Some(handle) = INSTALLED.get() {
+        return Ok(handle.clone());
+    }
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(BATCH_SIZE.into()), &BATCH_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(COMMIT_SECONDS.into()), &COMMIT_BUCKETS)?
+        .build_recorder();
+    let handle = INSTALLED.get_or_init(|| recorder.handle());
+    if metrics::set_global_recorder(recorder).is_ok() {
+        describe();
+    }
+    Ok(handle.clone())
+}
+
+fn describe() {
+    metrics::describe_counter!(CALLBACKS, "Callbacks by channel and verdict.");
+    metrics::describe_histogram!(BATCH_SIZE, "Events in one transaction.");
+    metrics::describe_histogram!(COMMIT_SECONDS, metrics::Unit::Seconds, "Time of one commit.");
+    metrics::describe_gauge!(QUEUE_DEPTH, "Events that wait for the writer.");
+    metrics::describe_counter!(OUTBOX, "Replies by outcome and way.");
+    metrics::describe_counter!(TOKEN_REFRESHES, "Access tokens fetched.");
+}
+
+/// Keeps the histograms small, for ever. Abort it to stop.
+pub async fn upkeep(handle: PrometheusHandle) {
+    let mut ticks = interval(UPKEEP_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        handle.run_upkeep();
+    }
+}
