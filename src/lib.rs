@@ -14,3 +14,5 @@ pub mod verify;
 pub mod export;
 pub mod explain;
 pub mod web;
+pub mod app;
+pub mod demo;

@@ -1,0 +1,202 @@
+//! The daemon, put together: store, pipeline, outbox and web, started in this order and stopped in the other.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use arc_swap::ArcSwap;
+use axum::Router;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::model::ids::{CorpName, EventSeq};
+use crate::outbox::desk::ReaderDesk;
+use crate::outbox::mouth::Mouth;
+use crate::outbox::{Inbox, Ledger, Outbox, Voice};
+use crate::pipeline::{self, Handle, Listener, Pipeline};
+use crate::rules::campaign::Rules;
+use crate::settings::Settings;
+use crate::store::sqlite::lock::Lock;
+use crate::store::sqlite::{SqliteReader, SqliteStore};
+use crate::store::vault::Vault;
+use crate::store::{Batch, ReplyOutcome, Store};
+use crate::web::callback::{self, Channels};
+use crate::web::health::{self, Probe};
+use crate::web::server::Server;
+use crate::web::{Hear, Heard, NotNow, metrics};
+
+/// What a daemon is made of beside its settings.
+pub struct Parts {
+    /// The database file.
+    pub database: PathBuf,
+    /// Its key.
+    pub vault: Vault,
+    /// The rules to begin with.
+    pub rules: Arc<Rules>,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// Days that texts are kept where nothing usable is written: the default of jifen.toml.
+const TEXTS_DAYS: u32 = 90;
+
+/// How often old texts are looked for: a text lives a few hours longer than it must, at most.
+const ERASE_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// How a daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Asked,
+    /// The disk failed in a commit. Everything answered 200 is kept; start again.
+    DiskFailed,
+}
+
+/// A daemon that is bound and ready to run.
+pub struct App {
+    server: Server,
+    routes: Router,
+    outbox: Outbox<Mouth, Handle, ReaderDesk>,
+    newest: EventSeq,
+    handle: Handle,
+    clock: Clock,
+    texts_days: u32,
+    writer: thread::JoinHandle<()>,
+    // Held until the end: a second daemon on this file is refused.
+    _lock: Lock,
+}
+
+impl App {
+    /// Opens the database, starts the writer and binds the address.
+    ///
+    /// # Errors
+    /// The database is in use, cannot be opened or belongs to another key; a callback key is bad; the address is taken.
+    pub async fn open(settings: &Settings, parts: Parts) -> Result<App> {
+        // First of all: counters made before it count nothing.
+        let metrics = metrics::install()?;
+        tokio::spawn(metrics::upkeep(metrics.clone()));
+        let channels = Channels::from_settings(settings)?;
+        let server = Server::bind(settings.listen.as_str()).await?;
+        let lock = Lock::take(&parts.database)?;
+        let mut store = SqliteStore::open(&parts.database, &parts.vault)?;
+        let newest = store.begin().map(|head| head.event)?;
+        store.abort();
+        let rules = Arc::new(ArcSwap::new(parts.rules));
+        let reader = SqliteReader::open(&parts.database, &parts.vault)?;
+        let inbox: Arc<OnceLock<Inbox>> = Arc::default();
+        let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear(inbox.clone())));
+        let (handle, writer) = pipeline::start(pipeline).context("写入线程起不来")?;
+        let outbox = Outbox::new(Mouth::new(settings)?, handle.clone(), ReaderDesk::new(Box::new(reader)), voices(settings), parts.clock.clone());
+        // The hook was made before the outbox that it feeds.
+        let _ = inbox.set(outbox.inbox());
+        let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(health::routes(probe(&handle), metrics));
+        let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
+        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, writer, _lock: lock })
+    }
+
+    /// The bound address.
+    pub fn addr(&self) -> SocketAddr {
+        self.server.addr()
+    }
+
+    /// The way into the pipeline.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Adds routes beside the daemon's own (the demo's pages).
+    pub fn with_routes(mut self, routes: Router) -> App {
+        self.routes = self.routes.merge(routes);
+        self
+    }
+
+    /// Destroys the keys of texts that are older than the operator keeps them: now, and every few hours.
+    fn forget_old_texts(&self, days: u32) -> tokio::task::JoinHandle<()> {
+        let (handle, clock) = (self.handle.clone(), self.clock.clone());
+        tokio::spawn(async move {
+            loop {
+                let before = clock.now().plus_secs(-86_400 * i64::from(days));
+                if let Err(error) = handle.erase_texts(before).await {
+                    tracing::warn!(%error, "old texts could not be erased, the next round tries again");
+                }
+                tokio::time::sleep(ERASE_EVERY).await;
+            }
+        })
+    }
+
+    /// Runs until `shutdown` completes or the disk fails, then drains: requests first, then replies under way, then the last batch.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
+        let forgetting = self.forget_old_texts(self.texts_days);
+        let (stop_web, web_stopped) = oneshot::channel::<()>();
+        let (stop_outbox, outbox_stopped) = oneshot::channel::<()>();
+        // A dropped sender stops them as well.
+        let web = tokio::spawn(self.server.run(self.routes, async move { drop(web_stopped.await) }));
+        let outbox = tokio::spawn(self.outbox.run(self.newest, async move { drop(outbox_stopped.await) }));
+        let ended = tokio::select! {
+            () = shutdown => Ended::Asked,
+            () = self.handle.died() => Ended::DiskFailed,
+        };
+        tracing::info!(?ended, "stopping");
+        forgetting.abort();
+        drop(stop_web);
+        report(web.await, "web");
+        drop(stop_outbox);
+        report(outbox.await, "outbox");
+        self.handle.stop().await;
+        let writer = self.writer;
+        report(tokio::task::spawn_blocking(move || drop(writer.join())).await, "writer");
+        ended
+    }
+}
+
+/// The outbox's inbox, once there is one.
+struct Ear(Arc<OnceLock<Inbox>>);
+
+impl Listener for Ear {
+    fn has_room(&self) -> bool {
+        self.0.get().is_none_or(|inbox| !inbox.is_full())
+    }
+
+    fn committed(&self, batch: &Batch) {
+        if let Some(inbox) = self.0.get() {
+            inbox.push(&batch.replies);
+        }
+    }
+}
+
+/// The pipeline as the web hears through it.
+pub fn ear(handle: &Handle) -> Hear {
+    let handle = handle.clone();
+    Arc::new(move |event| {
+        let handle = handle.clone();
+        Box::pin(async move { handle.hear(event).await.map(|done| Heard { seq: done.seq, known: done.known }).map_err(|_| NotNow) })
+    })
+}
+
+fn probe(handle: &Handle) -> Probe {
+    let handle = handle.clone();
+    Arc::new(move || {
+        let handle = handle.clone();
+        Box::pin(async move { handle.probe().await.is_ok() })
+    })
+}
+
+impl Ledger for Handle {
+    async fn settle(&self, outcomes: Vec<ReplyOutcome>) -> Result<(), String> {
+        Handle::settle(self, outcomes).await.map_err(|error| error.to_string())
+    }
+}
+
+fn voices(settings: &Settings) -> HashMap<CorpName, Voice> {
+    settings.corp.iter().map(|(name, corp)| (name.as_str().into(), Voice::of(corp))).collect()
+}
+
+fn report(result: Result<(), tokio::task::JoinError>, part: &str) {
+    if let Err(error) = result {
+        tracing::error!(%error, part, "a part of the daemon ended badly");
+    }
+}

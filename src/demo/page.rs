@@ -1,0 +1,262 @@
+//! `/demo`: one page that looks like WeCom, and the JSON it asks for.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use jiff::civil::{DateTime, time};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan, Zoned};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::demo::scene::{Chat, Line, LineKind};
+use crate::demo::stage::{Refusal, Stage};
+use crate::demo::wecom::Fault;
+use crate::model::day::Millis;
+
+/// The page may load its own two files and talk to its own server; nothing else.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The demo speaks the time of the shipped rules.toml.
+const ZONE: &str = "Asia/Shanghai";
+/// How long the page waits for news before it asks again.
+const NEWS_DEADLINE: Duration = Duration::from_secs(5);
+/// How slow a slow WeCom is.
+const SLOW: Duration = Duration::from_secs(3);
+
+/// The stage, once the daemon runs behind it.
+pub type Curtain = Arc<OnceLock<Arc<Stage>>>;
+
+/// The routes, to be served by the daemon itself.
+pub fn routes(curtain: Curtain) -> Router {
+    Router::new()
+        .route("/", get(|| async { Redirect::temporary("/demo") }))
+        .route("/demo", get(|| async { asset("text/html", include_str!("page.html")) }))
+        .route("/demo/page.css", get(|| async { asset("text/css", include_str!("page.css")) }))
+        .route("/demo/page.js", get(|| async { asset("text/javascript", include_str!("page.js")) }))
+        .route("/demo/api/feed", get(feed))
+        .route("/demo/api/say", post(say))
+        .route("/demo/api/picture", post(picture))
+        .route("/demo/api/recall", post(recall))
+        .route("/demo/api/resend", post(resend))
+        .route("/demo/api/move", post(come_or_go))
+        .route("/demo/api/person", post(person))
+        .route("/demo/api/clock", post(clock))
+        .route("/demo/api/fault", post(fault))
+        .with_state(curtain)
+}
+
+fn asset(kind: &str, text: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, format!("{kind}; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
+        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin".to_owned()),
+    ];
+    (headers, text).into_response()
+}
+
+/// What the page is told when something cannot be done.
+struct Sorry(StatusCode, String);
+
+impl From<Refusal> for Sorry {
+    fn from(refusal: Refusal) -> Self {
+        Sorry(StatusCode::BAD_REQUEST, refusal.to_owned())
+    }
+}
+
+impl IntoResponse for Sorry {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+type Answer = Result<Response, Sorry>;
+
+fn stage(curtain: &Curtain) -> Result<Arc<Stage>, Sorry> {
+    curtain.get().cloned().ok_or_else(|| Sorry(StatusCode::SERVICE_UNAVAILABLE, "还在启动,请稍等".to_owned()))
+}
+
+fn done(id: u64) -> Response {
+    Json(json!({ "id": id })).into_response()
+}
+
+#[derive(Deserialize)]
+struct After {
+    #[serde(default)]
+    after: u64,
+}
+
+async fn feed(State(curtain): State<Curtain>, Query(After { after }): Query<After>) -> Answer {
+    let stage = stage(&curtain)?;
+    let mut changes = stage.scene.changes();
+    if *changes.borrow_and_update() <= after {
+        // No news in time is an answer too.
+        let _ = timeout(NEWS_DEADLINE, changes.changed()).await;
+    }
+    Ok(Json(stage.scene.feed(after, stage.clock.now())).into_response())
+}
+
+#[derive(Deserialize)]
+struct Say {
+    chat: Chat,
+    who: String,
+    #[serde(default)]
+    text: String,
+}
+
+async fn say(State(curtain): State<Curtain>, Json(say): Json<Say>) -> Answer {
+    Ok(done(stage(&curtain)?.say(say.chat, &say.who, &say.text).await?))
+}
+
+async fn picture(State(curtain): State<Curtain>, Json(say): Json<Say>) -> Answer {
+    Ok(done(stage(&curtain)?.picture(say.chat, &say.who).await?))
+}
+
+#[derive(Deserialize)]
+struct Bubble {
+    id: u64,
+}
+
+async fn recall(State(curtain): State<Curtain>, Json(Bubble { id }): Json<Bubble>) -> Answer {
+    Ok(done(stage(&curtain)?.recall(id).await?))
+}
+
+async fn resend(State(curtain): State<Curtain>, Json(Bubble { id }): Json<Bubble>) -> Answer {
+    let answer = stage(&curtain)?.resend(id).await?;
+    Ok(Json(json!({ "answer": answer })).into_response())
+}
+
+#[derive(Deserialize)]
+struct Move {
+    chat: Chat,
+    who: String,
+    joins: bool,
+}
+
+async fn come_or_go(State(curtain): State<Curtain>, Json(step): Json<Move>) -> Answer {
+    Ok(done(stage(&curtain)?.come_or_go(step.chat, &step.who, step.joins).await?))
+}
+
+#[derive(Deserialize)]
+struct NewPerson {
+    name: String,
+    customer: bool,
+}
+
+async fn person(State(curtain): State<Curtain>, Json(new): Json<NewPerson>) -> Answer {
+    let stage = stage(&curtain)?;
+    let person = stage.scene.add_person(&new.name, new.customer)?;
+    if !person.customer {
+        stage.double.know(&person.id);
+    }
+    Ok(Json(person).into_response())
+}
+
+/// Where the clock goes.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Hand {
+    /// To real time.
+    Now,
+    /// To the next 20:30.
+    Evening,
+    /// To 9:00 of the next day.
+    Morning,
+    /// To this local time: `2026-11-23T09:00`.
+    At(String),
+}
+
+async fn clock(State(curtain): State<Curtain>, Json(hand): Json<Hand>) -> Answer {
+    let stage = stage(&curtain)?;
+    let to = turn(&hand, stage.clock.now()).ok_or("看不懂这个时间,请写成 2026-11-23 09:00")?;
+    stage.clock.set(to);
+    let text = format!("时钟拨到 {}", local(to).ok_or("没有这个时区")?.strftime("%-m 月 %-d 日 %H:%M"));
+    for chat in [Chat::Inner, Chat::Customer, Chat::Single] {
+        stage.scene.add(Line::new(chat, "", LineKind::Notice, &text, to));
+    }
+    Ok(Json(json!({ "now": to })).into_response())
+}
+
+fn local(at: Millis) -> Option<Zoned> {
+    Some(at.timestamp().to_zoned(TimeZone::get(ZONE).ok()?))
+}
+
+fn turn(hand: &Hand, now: Millis) -> Option<Millis> {
+    let today = local(now)?;
+    let tomorrow = today.checked_add(1.day()).ok()?;
+    let at = |day: &Zoned, hour, minute| day.date().to_datetime(time(hour, minute, 0, 0));
+    let civil = match hand {
+        Hand::Now => return Some(Millis::from(Timestamp::now())),
+        Hand::Evening if today.time() < time(20, 30, 0, 0) => at(&today, 20, 30),
+        Hand::Evening => at(&tomorrow, 20, 30),
+        Hand::Morning => at(&tomorrow, 9, 0),
+        Hand::At(text) => text.parse::<DateTime>().ok().filter(|at| (2000..2100).contains(&at.year()))?,
+    };
+    Some(Millis::from(civil.to_zoned(today.time_zone().clone()).ok()?.timestamp()))
+}
+
+/// What the next call of WeCom's API meets.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Trouble {
+    None,
+    Slow,
+    TooOften,
+    TokenExpired,
+    Garbage,
+    ServerError,
+    Drop,
+}
+
+async fn fault(State(curtain): State<Curtain>, Json(trouble): Json<Trouble>) -> Answer {
+    let stage = stage(&curtain)?;
+    stage.double.heal();
+    let fault = match trouble {
+        Trouble::None => None,
+        Trouble::Slow => Some(Fault::Slow(SLOW)),
+        Trouble::TooOften => Some(Fault::Code(45_009)),
+        Trouble::TokenExpired => Some(Fault::TokenExpired),
+        Trouble::Garbage => Some(Fault::Garbage),
+        Trouble::ServerError => Some(Fault::ServerError),
+        Trouble::Drop => Some(Fault::Drop),
+    };
+    if let Some(fault) = fault {
+        stage.double.fail(fault, 1);
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Millis {
+        Millis::from(text.parse::<Timestamp>().unwrap())
+    }
+
+    #[test]
+    fn the_clock_goes_to_the_next_evening_and_the_next_morning() {
+        let noon = at("2026-11-22T12:00:00+08:00");
+        assert_eq!(turn(&Hand::Evening, noon), Some(at("2026-11-22T20:30:00+08:00")));
+        assert_eq!(turn(&Hand::Evening, at("2026-11-22T20:30:00+08:00")), Some(at("2026-11-23T20:30:00+08:00")));
+        assert_eq!(turn(&Hand::Morning, noon), Some(at("2026-11-23T09:00:00+08:00")));
+        assert_eq!(turn(&Hand::At("2026-12-01T08:00".into()), noon), Some(at("2026-12-01T08:00:00+08:00")));
+        assert_eq!(turn(&Hand::At("明天".into()), noon), None);
+    }
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere() {
+        for file in [include_str!("page.html"), include_str!("page.css"), include_str!("page.js")] {
+            assert!(!file.contains("http://") && !file.contains("https://") && !file.contains("//cdn"));
+            assert!(!file.contains("innerHTML") && !file.contains("insertAdjacentHTML") && !file.contains("eval("));
+        }
+        let html = include_str!("page.html");
+        assert!(!html.contains("style=") && !html.contains("onclick=") && !html.contains("<script>"));
+    }
+}

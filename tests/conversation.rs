@@ -1,0 +1,130 @@
+//! The whole daemon, spoken to as people speak: encrypted callback in, points booked, an answer out.
+
+mod common;
+
+use common::Bot;
+use jifen::demo::scene::Chat;
+use jifen::demo::wecom::Fault;
+
+const RULES: &str = r#"
+[check_in.daily]
+title = "每日签到"
+keywords = ["签到", "QD"]
+points = 2
+streak = { 3 = 10 }
+
+[speaking.evening]
+title = "晚间发言"
+when = "20:00-21:00"
+points = 1
+max_points = { day = 3 }
+"#;
+
+#[tokio::test]
+async fn a_check_in_is_paid_once_a_day_and_the_answer_says_so() {
+    let mut bot = Bot::start(RULES).await;
+    let answer = bot.says("阿明", "签到").await;
+    assert!(answer.contains("+2") && answer.contains("阿明"), "{answer}");
+    let again = bot.says("阿明", " 簽到!").await;
+    assert!(again.contains("12:00") && again.contains("明天 0:00"), "{again}");
+    assert_eq!(bot.balance("阿明"), 2);
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn three_days_in_a_row_bring_the_bonus() {
+    let mut bot = Bot::start(RULES).await;
+    for day in ["2026-11-22", "2026-11-23"] {
+        bot.at(&format!("{day}T09:00:00+08:00"));
+        bot.says("阿明", "QD").await;
+    }
+    bot.at("2026-11-24T09:00:00+08:00");
+    let answer = bot.says("阿明", "qd").await;
+    assert!(answer.contains("+12"), "{answer}");
+    assert_eq!(bot.balance("阿明"), 16);
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_gets_an_answer_about_their_own_points() {
+    let mut bot = Bot::start(RULES).await;
+    bot.says("阿明", "签到").await;
+    let balance = bot.says("阿明", "积分").await;
+    assert!(balance.contains("2") && balance.contains("积分"), "{balance}");
+    let why = bot.says("阿明", "为什么").await;
+    assert!(why.contains("签到") && why.contains("+2"), "{why}");
+    let other = bot.says("小红", "为什么").await;
+    assert!(!other.contains("+2"), "{other}");
+    let help = bot.says("小红", "帮助").await;
+    assert!(help.contains("签到"), "{help}");
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn the_bot_in_an_internal_group_answers_who_mentions_it() {
+    let mut bot = Bot::start(RULES).await;
+    bot.says_in(Chat::Inner, "小红", "@积分助手 签到").await;
+    let received = bot.next(|received| received.shown.is_some()).await;
+    assert_eq!(received.call, "aibot/response");
+    assert!(received.shown.is_some_and(|shown| shown.text.contains("小红") && shown.text.contains("+2")));
+    assert_eq!(bot.balance("小红"), 2);
+    bot.says_in(Chat::Inner, "小红", "@积分助手 帮助").await;
+    let help = bot.answer().await;
+    assert!(help.starts_with("@我 发「签到」"), "a plain 签到 is not heard there: {help}");
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn points_are_booked_though_the_answer_fails() {
+    let mut bot = Bot::start(RULES).await;
+    bot.demo.stage.double.fail(Fault::Code(81013), 1);
+    bot.says_in(Chat::Single, "阿明", "签到").await;
+    let answer = bot.says("阿明", "积分").await;
+    assert!(answer.contains("现有 2 积分") && !answer.contains("成功"), "the refused answer is not said again: {answer}");
+    assert_eq!(bot.balance("阿明"), 2);
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn an_expired_token_is_renewed_once_and_the_answer_arrives() {
+    let mut bot = Bot::start(RULES).await;
+    bot.says("阿明", "签到").await;
+    let tokens = bot.demo.stage.double.tokens_given();
+    bot.demo.stage.double.fail(Fault::TokenExpired, 1);
+    let answer = bot.says("阿明", "积分").await;
+    assert!(answer.contains('2'), "{answer}");
+    assert_eq!(bot.demo.stage.double.tokens_given(), tokens + 1);
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn everything_said_in_a_customer_group_counts_and_nothing_is_answered_there() {
+    let mut bot = Bot::start(RULES).await;
+    bot.at("2026-11-22T20:30:00+08:00");
+    let customer = bot
+        .demo
+        .stage
+        .scene
+        .feed(0, bot.demo.stage.clock.now())
+        .people
+        .iter()
+        .find(|person| person.customer && person.name == "小红")
+        .map(|person| person.id.clone())
+        .expect("a customer");
+    bot.says_in(Chat::Customer, &customer, "今天骑了二十公里").await;
+    let line = bot.says_in(Chat::Customer, &customer, "签到").await;
+    assert_eq!(bot.balance(&customer), 3);
+    bot.demo.stage.recall(line).await.expect("it can be recalled");
+    assert_eq!(bot.balance(&customer), 1, "a recalled check-in is taken back");
+    assert!(bot.demo.stage.double.received_after(0).iter().all(|received| received.shown.is_none()));
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn rules_are_kept_with_the_first_event_whatever_was_committed_before_it() {
+    let mut bot = Bot::start(RULES).await;
+    let ready = reqwest::get(format!("http://{}/readyz", bot.demo.addr)).await.expect("it answers");
+    assert!(ready.status().is_success());
+    assert!(bot.says("阿明", "签到").await.contains("+2"));
+    bot.stop().await;
+}
