@@ -16,3 +16,4 @@ pub mod explain;
 pub mod web;
 pub mod app;
 pub mod demo;
+pub mod cli;

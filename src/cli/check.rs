@@ -1,0 +1,89 @@
+//! `jifen check`: all mistakes of a rules.toml at once, then its `[[test]]`s.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::workspace::print_mistakes;
+use super::{DONE, FINDING};
+use crate::rules::file;
+use crate::rules::mistake::{Mistake, Severity};
+use crate::scenario::{self, Failure};
+
+#[derive(Debug, Args)]
+#[command(after_help = "例子:
+  jifen check                         检查当前目录的 rules.toml
+  jifen check 新规则.toml --format json
+
+每个错误一行:文件:行:列: error[代码]: 说明。只有警告时退出码是 0,有错误或测试不通过是 1。")]
+pub struct Options {
+    /// 规则文件
+    #[arg(default_value = "rules.toml")]
+    file: PathBuf,
+    /// 输出格式
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    ok: bool,
+    mistakes: Vec<Mistake>,
+    tests: usize,
+    failures: Vec<Failure>,
+}
+
+impl Report {
+    fn errors(&self) -> usize {
+        self.mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count()
+    }
+}
+
+pub fn run(options: Options) -> Result<u8> {
+    let bytes = std::fs::read(&options.file).with_context(|| format!("读不到 {}", options.file.display()))?;
+    let report = match String::from_utf8(bytes) {
+        Ok(text) => examine(&text),
+        Err(_) => anyhow::bail!("{} 不是 UTF-8 文本(可能是 GBK)。请用编辑器另存为 UTF-8", options.file.display()),
+    };
+    match options.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Text => print(&options, &report),
+    }
+    Ok(if report.ok { DONE } else { FINDING })
+}
+
+fn examine(text: &str) -> Report {
+    match file::load(text) {
+        Err(mistakes) => Report { ok: false, mistakes, tests: 0, failures: Vec::new() },
+        Ok((rules, warnings)) => {
+            let rules = Arc::new(rules);
+            let failures: Vec<Failure> = rules.tests.iter().flat_map(|test| scenario::run(&rules, test)).collect();
+            Report { ok: failures.is_empty(), mistakes: warnings, tests: rules.tests.len(), failures }
+        }
+    }
+}
+
+fn print(options: &Options, report: &Report) {
+    print_mistakes(&options.file, &report.mistakes);
+    for failure in &report.failures {
+        eprintln!("{}:{failure}", options.file.display());
+    }
+    let (green, plain) = if std::io::stdout().is_terminal() { ("\x1b[32m", "\x1b[0m") } else { ("", "") };
+    if report.ok {
+        let warnings = report.mistakes.len();
+        let note = if warnings > 0 { format!(",{warnings} 处提醒") } else { String::new() };
+        println!("{green}通过{plain}:{} 可以用,{} 个测试都对{note}", options.file.display(), report.tests);
+    } else {
+        println!("没有通过:{} 处错误,{} 处测试不对", report.errors(), report.failures.len());
+    }
+}

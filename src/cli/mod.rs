@@ -1,0 +1,90 @@
+//! The command line: one verb a file. Exit codes: 0 done, 1 a finding, 2 wrong usage or settings, 75 stopped by the disk.
+
+mod workspace;
+mod check;
+mod demo;
+mod explain;
+mod export;
+mod replay;
+mod serve;
+mod verify;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Done.
+pub const DONE: u8 = 0;
+/// A finding: a mistake in the file, a broken invariant, a message that is not there.
+pub const FINDING: u8 = 1;
+/// Wrong usage or settings.
+pub const USAGE: u8 = 2;
+/// The disk failed in the middle of a commit; start again, nothing is lost (`EX_TEMPFAIL` of sysexits.h).
+pub const DISK: u8 = 75;
+
+#[derive(Debug, Parser)]
+#[command(name = "jifen", version, about = "企业微信群的积分系统:签到、发言得分,可查、可证、可换", after_help = MAIN_EXAMPLES, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const MAIN_EXAMPLES: &str = "例子:
+  jifen demo                       在这台机器上跑一个完整的演示,不需要任何密钥
+  jifen check rules.toml           检查规则文件,跑里面的 [[test]]
+  jifen serve --config jifen.toml  正式运行
+
+退出码:0 正常 · 1 有发现(文件有错、账不平、查无此消息)· 2 用法或配置不对 · 75 磁盘出错,重启即可恢复";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// 演示:进程里自带一个企业微信,打开网页就能聊、能得分
+    Demo(demo::Options),
+    /// 正式运行:接收回调,记分,回复
+    Serve(serve::Options),
+    /// 检查 rules.toml:一次说出所有错误,并跑其中的 [[test]]
+    Check(check::Options),
+    /// 把历史事件(每行一个 JSON)重新走一遍,补记积分;重复执行不会重复记
+    Replay(replay::Options),
+    /// 说明某一条消息为什么得分、为什么没得分
+    Explain(explain::Options),
+    /// 导出积分账户或流水
+    Export(export::Options),
+    /// 从流水重新算一遍,核对余额、名次、哈希链;有错就指出第一处
+    Verify(verify::Options),
+}
+
+/// Where the data is: shared by the verbs that open the database.
+#[derive(Debug, Clone, Args)]
+pub struct Where {
+    /// 配置文件 (默认:当前目录的 jifen.toml,若有)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// 数据库,例如 sqlite:jifen.db;覆盖配置文件里的 database
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+}
+
+/// Parses the command line, does the verb, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.verb {
+        Verb::Demo(options) => demo::run(options),
+        Verb::Serve(options) => serve::run(options),
+        Verb::Check(options) => check::run(options),
+        Verb::Replay(options) => replay::run(options),
+        Verb::Explain(options) => explain::run(options),
+        Verb::Export(options) => export::run(options),
+        Verb::Verify(options) => verify::run(options),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let label = if std::io::stderr().is_terminal() { "\x1b[31m错误\x1b[0m" } else { "错误" };
+            eprintln!("{label}:{error:#}");
+            ExitCode::from(USAGE)
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `jifen serve`: the daemon.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::workspace::Workspace;
+use super::{DISK, DONE, Where};
+use crate::app::{App, Ended, Parts};
+use crate::clock::Clock;
+
+#[derive(Debug, Args)]
+#[command(after_help = "例子:
+  jifen serve --config jifen.toml
+  RUST_LOG=debug jifen serve --log json
+
+第一行打印实际监听的地址(端口写 0 就用空闲端口)。收到 SIGTERM 或 Ctrl-C 后先处理完手里的请求再退出。
+日志里没有消息正文、姓名和密钥。")]
+pub struct Options {
+    #[command(flatten)]
+    place: Where,
+    /// 规则文件 (默认:配置里的 rules)
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// 监听地址,覆盖配置里的 listen
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// 日志格式
+    #[arg(long, value_enum, default_value_t = Log::Human)]
+    log: Log,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Log {
+    /// 给人看的一行行文字
+    Human,
+    /// 每行一个 JSON 对象
+    Json,
+}
+
+pub fn run(options: Options) -> Result<u8> {
+    start_logging(options.log);
+    let mut workspace = Workspace::open(&options.place)?;
+    if let Some(listen) = options.listen {
+        workspace.settings.listen = crate::settings::Text(listen);
+    }
+    if workspace.settings.keys.is_none() {
+        bail!("正式运行要在 jifen.toml 写明密钥:[keys] master = \"file:master.key\"。生成一个:openssl rand -hex 32 > master.key && chmod 600 master.key");
+    }
+    let rules = workspace.rules(options.rules.as_deref())?;
+    let parts = Parts { database: workspace.database.clone(), vault: workspace.vault.clone(), rules, clock: Clock::default() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        outlive_file_size_limit()?;
+        let app = App::open(&workspace.settings, parts).await?;
+        // Before anybody can know of us: a signal that comes early stops us in good order too.
+        let stop = stop_signal()?;
+        println!("listening on http://{}", app.addr());
+        let ended = app.run(stop).await;
+        Ok(match ended {
+            Ended::Asked => DONE,
+            Ended::DiskFailed => DISK,
+        })
+    })
+}
+
+/// Logs to stderr; `RUST_LOG` chooses what.
+pub fn start_logging(log: Log) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    match log {
+        Log::Human => builder.init(),
+        Log::Json => builder.json().init(),
+    }
+}
+
+/// A file that may grow no further is to be an error of its write, as a full disk is. Unheard, SIGXFSZ ends the process
+/// (<https://man7.org/linux/man-pages/man2/setrlimit.2.html>, `RLIMIT_FSIZE`).
+fn outlive_file_size_limit() -> Result<()> {
+    // The handler stays when the listener is dropped.
+    drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
+    Ok(())
+}
+
+/// Completes at SIGTERM or Ctrl-C; from the call on they no longer end the process by themselves.
+pub fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,132 @@
+//! What the verbs have in common: the settings, the database, its key and the rules.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+
+use super::Where;
+use crate::rules::campaign::Rules;
+use crate::rules::file;
+use crate::rules::mistake::Mistake;
+use crate::settings::{Secret, Settings};
+use crate::store::sqlite::{SqliteReader, SqliteStore};
+use crate::store::vault::{Vault, parse_master, random_key};
+
+/// The settings file looked for when none is named.
+const CONFIG: &str = "jifen.toml";
+
+/// Settings, database path and key, resolved.
+pub struct Workspace {
+    /// The settings; empty defaults without a file.
+    pub settings: Settings,
+    /// The database file.
+    pub database: PathBuf,
+    /// Its key.
+    pub vault: Vault,
+}
+
+impl Workspace {
+    /// Reads the settings, finds the database and its key. Without `[keys]` the key lies beside the database (`<database>.key`):
+    /// made when the database is, never later.
+    pub fn open(place: &Where) -> Result<Workspace> {
+        let settings = settings(place)?;
+        let Some(database) = settings.database_path() else { bail!("这一版的 database 只支持 sqlite:路径,现在是 {}", settings.database.as_str()) };
+        let vault = match &settings.keys {
+            Some(keys) => vault(keys.master.expose()).context("[keys] master")?,
+            None => key_beside(&database)?,
+        };
+        Ok(Workspace { settings, database, vault })
+    }
+
+    /// The rules of a file: the one named, else the one in the settings.
+    pub fn rules(&self, named: Option<&Path>) -> Result<Arc<Rules>> {
+        load_rules(named.unwrap_or(Path::new(self.settings.rules.as_str())))
+    }
+
+    /// The writer's side.
+    pub fn store(&self) -> Result<SqliteStore> {
+        Ok(SqliteStore::open(&self.database, &self.vault)?)
+    }
+
+    /// The reader's side; the database must exist.
+    pub fn reader(&self) -> Result<SqliteReader> {
+        if !self.database.exists() {
+            bail!("没有数据库 {}。用 --database sqlite:路径 或 --config 指明它在哪里", self.database.display());
+        }
+        Ok(SqliteReader::open(&self.database, &self.vault)?)
+    }
+
+    /// The corp meant where none is named.
+    pub fn first_corp(&self) -> String {
+        self.settings.corp.keys().next().cloned().unwrap_or_else(|| "default".into())
+    }
+}
+
+/// The settings of `--config` (or jifen.toml, if there is one) with `--database` over them.
+pub fn settings(place: &Where) -> Result<Settings> {
+    let mut settings = match &place.config {
+        Some(path) => Settings::read(path)?,
+        None if Path::new(CONFIG).exists() => Settings::read(Path::new(CONFIG))?,
+        None => Settings::parse("").map_err(anyhow::Error::msg)?,
+    };
+    if let Some(database) = &place.database {
+        settings.database = crate::settings::Text(database.clone());
+    }
+    Ok(settings)
+}
+
+/// Loads a rules file; its mistakes are printed, all of them.
+pub fn load_rules(path: &Path) -> Result<Arc<Rules>> {
+    let text = fs::read_to_string(path).with_context(|| format!("读不到规则文件 {}", path.display()))?;
+    match file::load(&text) {
+        Ok((rules, _warnings)) => Ok(Arc::new(rules)),
+        Err(mistakes) => {
+            print_mistakes(path, &mistakes);
+            bail!("{} 有 {} 处错误,没有采用。改好后用 jifen check {} 再看一遍", path.display(), mistakes.len(), path.display())
+        }
+    }
+}
+
+/// `FILE:LINE:COL: error[CODE]: text` on stderr.
+pub fn print_mistakes(path: &Path, mistakes: &[Mistake]) {
+    let mut stderr = std::io::stderr().lock();
+    for mistake in mistakes {
+        // A closed stderr is nobody to complain to.
+        let _ = writeln!(stderr, "{}", mistake.in_file(&path.display().to_string()));
+    }
+}
+
+fn key_beside(database: &Path) -> Result<Vault> {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".key");
+    let path = PathBuf::from(name);
+    if path.exists() {
+        let text = Secret::new(fs::read_to_string(&path).with_context(|| format!("读不到密钥 {}", path.display()))?);
+        return vault(text.expose()).with_context(|| format!("密钥 {}", path.display()));
+    }
+    if database.exists() {
+        bail!(
+            "数据库 {} 已经存在,却没有给出它的密钥:请在 jifen.toml 写 [keys] master = \"file:…\"(用 --config 指明),或把原来的密钥放回 {}",
+            database.display(),
+            path.display()
+        );
+    }
+    let key = random_key();
+    let text = Secret::new(key.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    write_private(&path, text.expose()).with_context(|| format!("写不了密钥 {}", path.display()))?;
+    eprintln!("没有配置 [keys] master,新建了密钥 {}(请与数据库分开备份)", path.display());
+    Ok(Vault::new(key))
+}
+
+fn vault(master: &str) -> Result<Vault> {
+    parse_master(master).map(Vault::new).map_err(anyhow::Error::msg)
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{text}")
+}

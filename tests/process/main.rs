@@ -1,0 +1,16 @@
+//! The built `jifen` as a process of its own: killed, stopped, starved, lied to, and asked afterwards what it knows.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod house;
+mod wecom;
+mod senders;
+mod double;
+
+mod crash;
+mod lifecycle;
+mod envelopes;
+mod limits;
+mod oddities;
+mod answers;
+mod disk;
+mod verbs;
