@@ -1,4 +1,50 @@
 //! jifen: the open points system for WeCom (企业微信) groups.
+//!
+//! # The flow, one direction
+//!
+//! ```text
+//!  WeCom ─POST─▶ web/callback ─▶ wecom (open, read) ─ Event ┐
+//!  jifen replay, demo, [[test]] ────────────────── Event ───┼─▶ pipeline ──▶ store      one transaction a batch:
+//!                                                           │     │  ▲                  events, postings, accounts, replies
+//!                                                   prepare ▼     ▼  │ facts
+//!                                                          rules::decide
+//!  WeCom ◀─ wecom/client ◀─ outbox (claim, render, route, send) ◀─ committed replies
+//! ```
+//!
+//! An [`event`](model::event) becomes a [`decision`](model::decision): postings, marks, verdicts, replies. The pipeline books it and the
+//! only fold, [`AccountCell::apply`](model::cells::AccountCell::apply), brings the account up to date. What is said is committed with what
+//! was decided, and sent by another loop.
+//!
+//! # Where things are
+//!
+//! * 签到 is decided in [`rules::check_in`], talk in [`rules::speaking`]; what they share (dates, windows, caps, replies) around them in
+//!   [`rules::decide`]. A new kind of rule is one file of `rules/`, its line in [`rules::KINDS`] and a scenario file.
+//! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`; no rule knows of them.
+//! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`].
+//! * What the bot says: [`rules::template`]; when it keeps silent: [`outbox::queue`] and [`outbox::manners`].
+//!
+//! # Layers (imports only point right; `tests/tidy.rs` guards them)
+//!
+//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model`
+//!
+//! # Invariants
+//!
+//! 1. An event is acted on once, for ever: its key is unique in the database. 200 is answered after the commit that holds it, or not at all.
+//! 2. Deciding is a function of rules, facts and event. Nothing under `rules/` or `model/` reads a clock, a file, a socket or a database.
+//! 3. Postings are integers with two sides, never changed, only reversed. An account row is a cache of the fold over the journal.
+//! 4. Every posting names its rule, the hash of the rules.toml it was decided under and its link of the hash chain
+//!    ([`model::journal`] has the canonical form).
+//! 5. A reply that fails books nothing and unbooks nothing.
+//! 6. The order of arrival does not change what a message earns: what came late is decided again with what came after it.
+//!
+//! # Decisions worth knowing
+//!
+//! * The chain has a link for each event that moved points; it covers the records of all events since the link before. An exported ledger
+//!   proves itself without the journal.
+//! * A reply's arguments and destination are sealed in the outbox and not part of the journal, so a person can be forgotten and the
+//!   chain still holds.
+//! * Events whose verdict depended on the account join its `prev` chain even when nothing was paid: a recall may make room for them.
+//! * Reply ids are `event × 16 + place`, an event row knows its first posting: neither needs an index.
 
 pub mod model;
 pub mod clock;
