@@ -22,7 +22,7 @@ use crate::rules::campaign::Rules;
 use crate::settings::Settings;
 use crate::store::sqlite::lock::Lock;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
-use crate::store::vault::Vault;
+use crate::store::vault::{Vault, random_key};
 use crate::store::{Batch, ReplyOutcome, Store};
 use crate::web::callback::{self, Channels};
 use crate::web::health::{self, Probe};
@@ -76,7 +76,9 @@ impl App {
     /// # Errors
     /// The database is in use, cannot be opened or belongs to another key; a callback key is bad; the address is taken.
     pub async fn open(settings: &Settings, parts: Parts) -> Result<App> {
-        // First of all: counters made before it count nothing.
+        // The first random bytes of a process take some 90 ms (aws-lc collects jitter); the first callback must not wait for them.
+        thread::spawn(random_key);
+        // Before the channels: counters made before it count nothing.
         let metrics = metrics::install()?;
         tokio::spawn(metrics::upkeep(metrics.clone()));
         let channels = Channels::from_settings(settings)?;
