@@ -196,3 +196,27 @@ fn a_recalled_talk_makes_room_for_the_one_refused_after_it() {
     assert_eq!(after.get(&(3, "speaking.talk".to_owned())), Some(&1));
     assert!(!after.contains_key(&(0, "speaking.talk".to_owned())));
 }
+
+#[test]
+fn a_repair_decides_each_day_under_its_own_rules() {
+    let rules = |text: &str| Arc::new(file::load(text).expect("the rules are right").0);
+    let before = rules("[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\nstreak = { 3 = 7 }\n");
+    let after = rules("[check_in.daily]\nkeywords = [\"签到\"]\npoints = 5\n");
+    let store = MemoryStore::default();
+    let reader = store.reader();
+    let live = Arc::new(ArcSwap::new(before.clone()));
+    let mut pipeline = Pipeline::new(store, live.clone(), FingerprintKey::new(b"test"), Box::new(Silent));
+    let said = |day: usize| event(day, Kind::Said(Said { text: "签到".into(), ..Said::default() }), day as i64 * DAY_SECS + 100, 0);
+    let mut by_seq = HashMap::new();
+    for day in [0, 2] {
+        by_seq.insert(pipeline.hear(said(day)).expect("memory never fails").seq, day);
+    }
+    // Prepared under the old rules, decided when the new ones are live: what is live when the batch begins decides.
+    let late = Work::Hear(Box::new(pipeline.prepare(&before, said(1))));
+    live.store(after);
+    by_seq.insert(pipeline.run(&[late]).expect("memory never fails")[0].seq, 1);
+    let net = net(&reader, &by_seq);
+    let points: Vec<i64> = (0..3).map(|day| net[&(day, "check_in.daily".to_owned())]).collect();
+    assert_eq!(points, [2, 5, 9], "the day between pays by the new rules; the third in a row brings the old rules' bonus");
+    assert!(jifen::verify::verify(&reader, &mut |_| {}).expect("readable").is_sound());
+}

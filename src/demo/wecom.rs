@@ -467,6 +467,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_app_speaks_only_in_groups_it_created() {
+        let api = Api::new();
+        let uri = format!("/cgi-bin/appchat/send?access_token={}", api.token().await);
+        let body = json!({ "chatid": "wrAppMade", "msgtype": "text", "text": { "content": "早上好" } });
+        assert_eq!(api.post(&uri, body.clone()).await, 86008);
+        api.double.know_app_group("wrAppMade");
+        assert_eq!(api.post(&uri, body).await, 0);
+    }
+
+    #[tokio::test]
     async fn a_robot_is_stopped_after_twenty_a_minute() {
         let api = Api::new();
         let uri = format!("/cgi-bin/webhook/send?key={}", api.tenant.webhook_key);

@@ -40,7 +40,7 @@ pub enum Work {
     Hear(Box<Prepared>),
     /// Note what became of replies.
     Settle(Vec<ReplyOutcome>),
-    /// Commit nothing, durably: proof that the store can.
+    /// Commit no event but as many bytes as one takes, durably: proof that the store can.
     Probe,
     /// Destroy the keys of all texts received on days before this instant's.
     EraseTexts(Millis),
@@ -211,7 +211,7 @@ impl Handle {
         self.submit(Work::Settle(outcomes)).await.map(|_| ())
     }
 
-    /// Commits nothing, durably.
+    /// Commits no event, but as many bytes as one takes: whether that works is readiness.
     ///
     /// # Errors
     /// See [`Rejected`].
@@ -225,26 +225,6 @@ impl Handle {
     /// See [`Rejected`].
     pub async fn erase_texts(&self, before: Millis) -> Result<(), Rejected> {
         self.submit(Work::EraseTexts(before)).await.map(|_| ())
-    }
-
-    /// The rules that are live.
-    pub fn rules(&self) -> Arc<Rules> {
-        self.rules.load_full()
-    }
-
-    /// Makes other rules live, from the next batch on.
-    pub fn set_rules(&self, rules: Arc<Rules>) {
-        self.rules.store(rules);
-    }
-
-    /// How many events wait.
-    pub fn depth(&self) -> usize {
-        QUEUE_MAX - self.queue.capacity()
-    }
-
-    /// Whether the writer lives. False after a commit whose outcome nobody knows: the process must end and start again.
-    pub fn is_healthy(&self) -> bool {
-        *self.healthy.borrow()
     }
 
     /// Completes when the writer has died of a commit whose outcome nobody knows.

@@ -22,7 +22,7 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 /// Headers a proxy adds: then the peer is the proxy, and who asks may be anybody.
 const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
-/// Commits nothing, durably, through the pipeline; true when that worked.
+/// Commits a probe as large as a callback's share through the pipeline; true when that worked.
 pub type Probe = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 struct Health {
