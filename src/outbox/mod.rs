@@ -23,11 +23,13 @@ pub mod town;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics::{counter, gauge};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::model::ids::{CorpName, EventSeq, ReplyId};
@@ -153,7 +155,10 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
                 outbox.write_closings().await;
                 written_at = Instant::now();
             }
+            while tasks.try_join_next().is_some() {}
             tokio::select! {
+                // In this order, so that a simulation of one seed takes the same turns each time.
+                biased;
                 () = &mut shutdown => break,
                 () = outbox.inbox.wake.notified() => {}
                 Some(_) = tasks.join_next() => {}
@@ -275,9 +280,12 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         }
     }
 
-    /// Reads on a thread that may block, one reader for all.
+    /// Reads on a thread that may block, one reader for all; in place where the runtime has one thread (tests, simulations).
     async fn at_desk<T: Send + 'static>(&self, read: impl FnOnce(&mut D) -> T + Send + 'static) -> T {
         let mut desk = self.desk.clone().lock_owned().await;
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return read(&mut desk);
+        }
         match tokio::task::spawn_blocking(move || read(&mut desk)).await {
             Ok(value) => value,
             Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -3,8 +3,8 @@
 //! A lane is one destination: in order, one request in flight. A lane with work is in exactly one place: `ready`, `resting`
 //! (after a retry), held at its API's gate (while the circuit is open), or flying.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -107,7 +107,8 @@ struct Closing {
 /// The queue.
 #[derive(Debug)]
 pub struct Queue {
-    hasher: RandomState,
+    /// Of fixed keys: lanes that are due together go in the same order each time.
+    hasher: BuildHasherDefault<DefaultHasher>,
     /// Gate by corp: corps that share an API address share its circuit.
     gates_of: HashMap<CorpName, usize>,
     lanes: HashMap<LaneKey, Lane>,
@@ -127,12 +128,12 @@ impl Queue {
     pub fn new(apis: HashMap<CorpName, Arc<str>>) -> Self {
         let mut gates_of = HashMap::new();
         let mut known: HashMap<Arc<str>, usize> = HashMap::new();
-        for (corp, api) in apis {
+        for (corp, api) in BTreeMap::from_iter(apis) {
             let next = known.len();
             gates_of.insert(corp, *known.entry(api).or_insert(next));
         }
         Queue {
-            hasher: RandomState::new(),
+            hasher: BuildHasherDefault::default(),
             gates_of,
             // One more gate, for corps that jifen.toml no longer has: their replies are refused for want of a way.
             gates: std::iter::repeat_with(Gate::default).take(known.len() + 1).collect(),
