@@ -1,0 +1,316 @@
+//! What must hold after every seed. Each check is one claim; its error names the first row that breaks it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jifen::model::decision::Outcome;
+use jifen::model::event::Channel;
+use jifen::model::ids::{AccountId, EventKey, EventSeq, PostingSeq, ReplyId};
+use jifen::model::journal::{AccountRef, EventRow, Posting};
+use jifen::outbox::queue::{ASKED_SECS, UNASKED_SECS};
+use jifen::store::{REPLIES_PER_EVENT_MAX, Reader, ReplyRow, ReplyState};
+
+use crate::naive::{self, Said, Terms};
+use crate::simulation::Past;
+use crate::wecom::Shown;
+use crate::world::{Delivery, Message, Version};
+
+/// A request begun in time may end this much later: two ways and their time limits.
+const SLACK_SECS: i64 = 25;
+/// So long after a step of the clock its jump is still in what is measured.
+const CLOCK_STEP_SECS: i64 = 60;
+const ALL: usize = usize::MAX >> 1;
+
+type Check = fn(&Books<'_>) -> Result<(), String>;
+
+/// All checks, the cheap ones first.
+pub const CHECKS: &[(&str, Check)] = &[
+    ("the books prove themselves", verify_finds_nothing),
+    ("what was answered 200 is kept once, and nothing was made up", each_message_is_there_once),
+    ("a message keeps its own time", times_are_the_messages_own),
+    ("each message earned what the model says", net_is_what_the_model_says),
+    ("caps hold", caps_hold),
+    ("balances are the sums of postings", balances_are_sums),
+    ("every promised reply has its row", promised_replies_have_rows),
+    ("who asked was answered or a reason is recorded", who_asked_is_answered),
+    ("every row came to an end, with a reason where nothing was said", rows_are_terminal),
+    ("what people saw is what the rows say", what_was_shown_is_recorded),
+    ("nothing was said twice", nothing_is_said_twice),
+    ("each chat was answered in order", chats_are_answered_in_order),
+    ("nothing was said after its time", nothing_is_said_too_late),
+];
+
+/// All that is left of a seed, read once.
+pub struct Books<'a> {
+    past: &'a Past,
+    reader: Box<dyn Reader>,
+    events: Vec<EventRow>,
+    postings: Vec<Posting>,
+    keys: HashMap<EventKey, EventSeq>,
+    rows: BTreeMap<ReplyId, ReplyRow>,
+    shown: Vec<Shown>,
+}
+
+impl<'a> Books<'a> {
+    /// Reads everything.
+    pub fn read(past: &'a Past) -> Result<Books<'a>, String> {
+        let reader = past.disk.reader();
+        let read = |error: jifen::store::StoreError| error.to_string();
+        let events = reader.events(EventSeq(1), ALL).map_err(read)?;
+        let postings = reader.postings(PostingSeq(1), ALL).map_err(read)?;
+        let keys = reader.keys(None, ALL).map_err(read)?.into_iter().collect();
+        let mut rows = BTreeMap::new();
+        for id in reader.reply_ids(ReplyId(0), ALL).map_err(read)? {
+            let of_event = reader.replies_of(event_of(id)).map_err(read)?;
+            rows.extend(of_event.into_iter().map(|row| (row.id, row)));
+        }
+        let shown = past.wecom.lock().expect("no panic").shown.clone();
+        Ok(Books { past, reader, events, postings, keys, rows, shown })
+    }
+
+    fn event(&self, seq: EventSeq) -> Option<&EventRow> {
+        self.events.get(usize::try_from(seq.0 - 1).ok()?)
+    }
+
+    fn seq(&self, delivery: Delivery) -> Option<EventSeq> {
+        self.keys.get(&self.past.world.messages[delivery.message].kept_under(delivery)).copied()
+    }
+
+    fn said(&self, message: usize) -> Option<EventSeq> {
+        self.seq(Delivery { message, takes_back: false, is_twin: false, failed: 0 })
+    }
+
+    fn is_taken_back(&self, message: usize) -> bool {
+        self.seq(Delivery { message, takes_back: true, is_twin: false, failed: 0 }).is_some()
+    }
+
+    fn version(&self, row: &EventRow) -> Option<&Version> {
+        self.past.world.versions.iter().find(|version| version.rules.hash == row.rules)
+    }
+
+    /// Net points by message and rule.
+    fn net(&self) -> BTreeMap<(EventSeq, String), i64> {
+        let mut net = BTreeMap::new();
+        for posting in &self.postings {
+            *net.entry((posting.slot_event.unwrap_or(posting.event), posting.code.to_string())).or_default() += earned(posting);
+        }
+        net.retain(|_, points| *points != 0);
+        net
+    }
+
+    /// Whether the clock was stepped shortly before.
+    fn is_near_a_clock_step(&self, shown: &Shown) -> bool {
+        self.past.clock_steps.iter().any(|step| shown.at.0 >= step.0 && shown.at.0 - step.0 < CLOCK_STEP_SECS * 1000)
+    }
+
+    /// Whether an event of this account was too late to decide the days after it again; then its sums depend on the order of arrival.
+    fn accounts_decided_alone(&self) -> HashSet<(&'static str, &'static str, Option<&'static str>)> {
+        let alone = |message: &&Message| {
+            let place = self.past.world.messages.iter().position(|other| std::ptr::eq(other, *message)).unwrap_or_default();
+            [false, true].into_iter().any(|takes_back| {
+                let seq = self.seq(Delivery { message: place, takes_back, is_twin: false, failed: 0 });
+                seq.and_then(|seq| self.event(seq)).is_some_and(|row| row.record.outcome == Outcome::DecidedAlone)
+            })
+        };
+        self.past.world.messages.iter().filter(alone).map(Message::account).collect()
+    }
+}
+
+fn event_of(id: ReplyId) -> EventSeq {
+    EventSeq(id.0.div_euclid(REPLIES_PER_EVENT_MAX as i64))
+}
+
+fn earned(posting: &Posting) -> i64 {
+    if matches!(posting.dst, AccountRef::Member(_)) { posting.amount } else { -posting.amount }
+}
+
+fn verify_finds_nothing(books: &Books<'_>) -> Result<(), String> {
+    let report = jifen::verify::verify(books.reader.as_ref(), &mut |_| {}).map_err(|error| error.to_string())?;
+    report.findings.first().map_or(Ok(()), |finding| Err(finding.to_string()))
+}
+
+fn each_message_is_there_once(books: &Books<'_>) -> Result<(), String> {
+    let mut tried = HashSet::new();
+    for delivery in &books.past.tried {
+        tried.insert(books.past.world.messages[delivery.message].kept_under(*delivery));
+    }
+    if let Some(delivery) = books.past.acked.iter().find(|delivery| books.seq(**delivery).is_none()) {
+        return Err(format!("{delivery:?} was answered 200 and is not there"));
+    }
+    if let Some((key, seq)) = books.keys.iter().find(|(key, _)| !tried.contains(*key)) {
+        return Err(format!("event {seq} has the key {key:?}, which nobody sent"));
+    }
+    if books.keys.len() != books.events.len() {
+        return Err(format!("{} keys and {} events", books.keys.len(), books.events.len()));
+    }
+    Ok(())
+}
+
+fn times_are_the_messages_own(books: &Books<'_>) -> Result<(), String> {
+    for (number, message) in books.past.world.messages.iter().enumerate().filter(|(_, message)| message.channel != Channel::Aibot) {
+        let Some(row) = books.said(number).and_then(|seq| books.event(seq)) else { continue };
+        if row.at != message.at {
+            return Err(format!("message {number} was sent at {} and event {} says {}", message.at.0, row.seq, row.at.0));
+        }
+    }
+    Ok(())
+}
+
+fn net_is_what_the_model_says(books: &Books<'_>) -> Result<(), String> {
+    let alone = books.accounts_decided_alone();
+    let mut accounts: BTreeMap<_, Vec<Said<'_>>> = BTreeMap::new();
+    for (number, message) in books.past.world.messages.iter().enumerate() {
+        let Some(row) = books.said(number).and_then(|seq| books.event(seq)) else { continue };
+        let Some(words) = message.words().filter(|_| message.may_earn() && !books.is_taken_back(number)) else { continue };
+        let version = books.version(row).ok_or_else(|| format!("event {} was decided under unknown rules", row.seq))?;
+        let terms = if message.is_vip() { &version.vip } else { &version.main };
+        let said = Said { id: number, at: row.at.0 + books.past.world.shift_millis(), order: number as u64, words, terms };
+        accounts.entry(message.account()).or_default().push(said);
+    }
+    let mut expected: BTreeMap<(EventSeq, String), i64> = BTreeMap::new();
+    for (_, said) in accounts.iter().filter(|(account, _)| !alone.contains(*account)) {
+        for paid in naive::expected(said) {
+            let seq = books.said(paid.id).ok_or("a message that is there is gone")?;
+            expected.insert((seq, paid.code.to_owned()), paid.points);
+        }
+    }
+    let is_judged = |seq: EventSeq| {
+        let message = (0..books.past.world.messages.len()).find(|number| books.said(*number) == Some(seq));
+        message.is_none_or(|number| !alone.contains(&books.past.world.messages[number].account()))
+    };
+    let net: BTreeMap<_, _> = books.net().into_iter().filter(|((seq, _), _)| is_judged(*seq)).collect();
+    let slots: std::collections::BTreeSet<_> = net.keys().chain(expected.keys()).collect();
+    for slot in slots {
+        let (was, should) = (net.get(slot).copied().unwrap_or(0), expected.get(slot).copied().unwrap_or(0));
+        if was != should {
+            return Err(format!("event {} earned {was} by {}, the model says {should}", slot.0, slot.1));
+        }
+    }
+    Ok(())
+}
+
+fn caps_hold(books: &Books<'_>) -> Result<(), String> {
+    let mut used: BTreeMap<(AccountId, i32, String), i64> = BTreeMap::new();
+    for posting in &books.postings {
+        let ((AccountRef::Member(account), _) | (_, AccountRef::Member(account))) = (posting.dst, posting.src) else { continue };
+        let mut codes = vec![posting.code.to_string()];
+        codes.extend(posting.code.starts_with("speaking").then(|| "bucket".to_owned()));
+        for code in codes {
+            *used.entry((account, posting.day.0, code)).or_default() += earned(posting);
+        }
+    }
+    let most = |of: &dyn Fn(&Terms) -> i64| books.past.world.versions.iter().flat_map(|version| [of(&version.main), of(&version.vip)]).max().unwrap_or(0);
+    for ((account, day, code), points) in used {
+        let most = match code.as_str() {
+            "speaking.talk" => most(&|terms| terms.talk[0].day),
+            "speaking.deep" => most(&|terms| terms.talk[1].day),
+            "bucket" => most(&|terms| terms.bucket_day.unwrap_or(i64::MAX)),
+            _ => most(&|terms| terms.daily + terms.streak.iter().map(|(_, bonus)| *bonus).max().unwrap_or(0)),
+        };
+        if !(0..=most).contains(&points) {
+            return Err(format!("account {account} has {points} by {code} on day {day}, at most {most} are allowed"));
+        }
+    }
+    Ok(())
+}
+
+fn balances_are_sums(books: &Books<'_>) -> Result<(), String> {
+    let mut sums: HashMap<AccountId, i64> = HashMap::new();
+    for posting in &books.postings {
+        for (side, amount) in [(posting.src, -posting.amount), (posting.dst, posting.amount)] {
+            if let AccountRef::Member(account) = side {
+                *sums.entry(account).or_default() += amount;
+            }
+        }
+    }
+    for cell in books.reader.accounts(AccountId(0), ALL).map_err(|error| error.to_string())? {
+        let sum = sums.remove(&cell.id).unwrap_or(0);
+        if cell.available != sum {
+            return Err(format!("account {} has {}, its postings say {sum}", cell.id, cell.available));
+        }
+    }
+    sums.keys().next().map_or(Ok(()), |account| Err(format!("postings speak of account {account}, which is not there")))
+}
+
+fn promised_replies_have_rows(books: &Books<'_>) -> Result<(), String> {
+    let missing = books.past.promised.iter().find(|id| !books.rows.contains_key(*id));
+    missing.map_or(Ok(()), |id| Err(format!("reply {id} was promised and has no row")))
+}
+
+fn who_asked_is_answered(books: &Books<'_>) -> Result<(), String> {
+    for (number, _) in books.past.world.messages.iter().enumerate().filter(|(_, message)| message.is_owed_an_answer()) {
+        let Some(row) = books.said(number).and_then(|seq| books.event(seq)) else { continue };
+        let answers = books.rows.values().filter(|reply| reply.event == row.seq && reply.reply.asked).count();
+        let is_owed = row.record.outcome != Outcome::RecalledBefore;
+        if answers != usize::from(is_owed) {
+            return Err(format!("event {} asked and has {answers} answers", row.seq));
+        }
+    }
+    Ok(())
+}
+
+fn rows_are_terminal(books: &Books<'_>) -> Result<(), String> {
+    for row in books.rows.values() {
+        let is_explained = row.reason.as_ref().is_some_and(|reason| !reason.is_empty());
+        if row.state.is_open() || !is_explained {
+            return Err(format!("reply {} ended as {} with the reason {:?}", row.id, row.state.as_str(), row.reason));
+        }
+    }
+    Ok(())
+}
+
+fn what_was_shown_is_recorded(books: &Books<'_>) -> Result<(), String> {
+    let shown: HashSet<ReplyId> = books.shown.iter().map(|shown| ReplyId(shown.reply.0)).collect();
+    if let Some(id) = shown.iter().find(|id| !books.rows.contains_key(*id)) {
+        return Err(format!("people saw reply {id}, which has no row"));
+    }
+    for row in books.rows.values() {
+        let is_possible = match row.state {
+            ReplyState::Sent => shown.contains(&row.id),
+            ReplyState::Unknown => true,
+            ReplyState::Refused | ReplyState::Expired | ReplyState::Suppressed => !shown.contains(&row.id),
+            ReplyState::Waiting | ReplyState::Sending => false,
+        };
+        if !is_possible {
+            return Err(format!("reply {} is {}, and people saw it: {}", row.id, row.state.as_str(), shown.contains(&row.id)));
+        }
+    }
+    let doubtful = books.past.crashes > 0 || books.shown.iter().any(|shown| shown.is_unanswered);
+    let unknown = books.rows.values().find(|row| row.state == ReplyState::Unknown && shown.contains(&row.id));
+    match unknown {
+        Some(row) if !doubtful => Err(format!("reply {} is unknown though nothing crashed and every answer arrived", row.id)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn nothing_is_said_twice(books: &Books<'_>) -> Result<(), String> {
+    let mut seen = HashSet::new();
+    let again = books.shown.iter().find(|shown| !seen.insert(shown.reply));
+    again.map_or(Ok(()), |shown| Err(format!("people saw text {} of reply {} twice", shown.reply.1, shown.reply.0)))
+}
+
+fn chats_are_answered_in_order(books: &Books<'_>) -> Result<(), String> {
+    let mut newest: HashMap<_, (i64, usize)> = HashMap::new();
+    for shown in &books.shown {
+        let Some(row) = books.rows.get(&ReplyId(shown.reply.0)) else { continue };
+        let (chat, to) = (&row.destination.chat, &row.destination.to);
+        let lane = (&row.corp, chat, to.as_ref().filter(|_| chat.is_none()));
+        let before = newest.entry(lane).or_insert(shown.reply);
+        if *before > shown.reply {
+            return Err(format!("reply {} was said before reply {} in one chat", before.0, shown.reply.0));
+        }
+        *before = shown.reply;
+    }
+    Ok(())
+}
+
+fn nothing_is_said_too_late(books: &Books<'_>) -> Result<(), String> {
+    for shown in books.shown.iter().filter(|shown| !books.is_near_a_clock_step(shown)) {
+        let Some(row) = books.rows.get(&ReplyId(shown.reply.0)) else { continue };
+        let lives_secs = if row.reply.asked { ASKED_SECS } else { UNASKED_SECS };
+        let age_secs = (shown.clock.0 - row.created_at.0) / 1000;
+        if age_secs > lives_secs + SLACK_SECS {
+            return Err(format!("reply {} was said {age_secs} s after it was due", row.id));
+        }
+    }
+    Ok(())
+}
