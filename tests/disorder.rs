@@ -206,3 +206,23 @@ fn a_repair_decides_each_day_under_its_own_rules() {
     assert_eq!(points, [2, 5, 9], "the day between pays by the new rules; the third in a row brings the old rules' bonus");
     assert!(jifen::verify::verify(&reader, &mut |_| {}).expect("readable").is_sound());
 }
+
+#[test]
+fn a_day_taken_back_later_stays_taken_back_when_a_late_message_comes() {
+    let rules = Arc::new(file::load(RULES).expect("the rules are right").0);
+    let store = MemoryStore::default();
+    let reader = store.reader();
+    let mut pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules)), FingerprintKey::new(b"test"), Box::new(Silent));
+    let said = |id, text: &str, at| event(id, Kind::Said(Said { text: text.into(), ..Said::default() }), at, 0);
+    let mut by_seq = HashMap::new();
+    for day in 0..3 {
+        by_seq.insert(pipeline.hear(said(day, "签到", day as i64 * DAY_SECS + 100)).expect("memory never fails").seq, day);
+    }
+    // On the third day, after its check-in, the first day's is taken back: the bonus goes with it. Then talk of that morning arrives.
+    pipeline.hear(event(10, Kind::Recalled { of: KeyBytes::of("1") }, 2 * DAY_SECS + 200, 0)).expect("memory never fails");
+    by_seq.insert(pipeline.hear(said(3, TALK[0], 2 * DAY_SECS + 50)).expect("memory never fails").seq, 3);
+    let net = net(&reader, &by_seq);
+    let points: Vec<i64> = (0..3).map(|day| net.get(&(day, "check_in.daily".to_owned())).copied().unwrap_or(0)).collect();
+    assert_eq!(points, [0, 2, 2]);
+    assert!(jifen::verify::verify(&reader, &mut |_| {}).expect("readable").is_sound());
+}

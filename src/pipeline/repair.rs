@@ -49,6 +49,11 @@ pub(super) fn window<E>(
         }
         let Some(step) = past(seq)? else { return Ok(None) };
         earliest = earliest.min(step.row.day);
+        // What was taken back must be in the window too: a snapshot between a message and its recall still counts the message.
+        if let Some(target) = step.row.record.repair.as_ref().and_then(|repair| repair.takes_back) {
+            let Some(target) = past(target)? else { return Ok(None) };
+            earliest = earliest.min(target.row.day);
+        }
         next = step.row.prev;
         let snapshot = step.row.record.snapshot.clone().filter(|_| step.row.day <= earliest);
         events.push(step);

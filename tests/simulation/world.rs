@@ -52,6 +52,8 @@ pub struct Message {
     /// The assistant is spoken to.
     pub asked: bool,
     pub channel: Channel,
+    /// When its writer took it back, if so.
+    pub taken_back_at: Option<Millis>,
 }
 
 /// What arrives.
@@ -97,15 +99,16 @@ impl World {
     pub fn event(&self, delivery: Delivery, received_at: Millis) -> Event {
         let message = &self.messages[delivery.message];
         let channel = message.channel_of(delivery);
-        let kind = match delivery.takes_back {
-            true => Kind::Recalled { of: message_key(delivery) },
-            false => Kind::Said(Said { text: message.written(), at_assistant: message.asked && channel == Channel::Aibot, ..Said::default() }),
+        let taken_back_at = message.taken_back_at.filter(|_| delivery.takes_back);
+        let kind = match taken_back_at {
+            Some(_) => Kind::Recalled { of: message_key(delivery) },
+            None => Kind::Said(Said { text: message.written(), at_assistant: message.asked && channel == Channel::Aibot, ..Said::default() }),
         };
         Event {
             key: EventKey { source: message.source(channel), key: message_key(delivery) },
             corp: message.corp.into(),
             // An AI bot's callback tells no time.
-            at: if channel == Channel::Aibot { received_at } else { message.at },
+            at: if channel == Channel::Aibot { received_at } else { taken_back_at.unwrap_or(message.at) },
             received_at,
             clamped: false,
             place: message.place(),
@@ -258,7 +261,8 @@ fn message(rng: &mut Rng, at: Millis) -> Message {
         Some(chat) if asked && VIPS.contains(&chat) => Channel::Aibot,
         Some(_) => Channel::Archive,
     };
-    Message { corp, member: rng.pick(members), chat, at, text, asked, channel }
+    let taken_back_at = rng.once_in_a_while(120).then(|| at.plus_secs(rng.pick(&[1, 60, 120, 3_600, 86_400])));
+    Message { corp, member: rng.pick(members), chat, at, text, asked, channel, taken_back_at }
 }
 
 /// Most arrive at once, some late, some twice, a few are taken back; late ones overtake each other.
@@ -273,9 +277,8 @@ fn arrivals(rng: &mut Rng, messages: &[Message]) -> Vec<(Millis, Delivery)> {
         if TWINS && message.channel == Channel::Aibot {
             arrivals.push((message.at.plus_secs(delay_secs(rng)), Delivery { is_twin: true, ..said }));
         }
-        if rng.once_in_a_while(120) {
-            let taken_back = message.at.plus_secs(rng.pick(&[1, 60, 120, 86_400]));
-            arrivals.push((taken_back.plus_secs(delay_secs(rng)), Delivery { takes_back: true, ..said }));
+        if let Some(at) = message.taken_back_at {
+            arrivals.push((at.plus_secs(delay_secs(rng)), Delivery { takes_back: true, ..said }));
         }
     }
     arrivals.sort_by_key(|(at, delivery)| (*at, delivery.message));
