@@ -41,13 +41,13 @@ pub const CHECKS: &[(&str, Check)] = &[
 
 /// All that is left of a seed, read once.
 pub struct Books<'a> {
-    past: &'a Past,
+    pub past: &'a Past,
     reader: Box<dyn Reader>,
-    events: Vec<EventRow>,
-    postings: Vec<Posting>,
+    pub events: Vec<EventRow>,
+    pub postings: Vec<Posting>,
     keys: HashMap<EventKey, EventSeq>,
-    rows: BTreeMap<ReplyId, ReplyRow>,
-    shown: Vec<Shown>,
+    pub rows: BTreeMap<ReplyId, ReplyRow>,
+    pub shown: Vec<Shown>,
 }
 
 impl<'a> Books<'a> {

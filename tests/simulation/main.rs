@@ -12,15 +12,18 @@ mod disk;
 mod process;
 mod rng;
 mod simulation;
+mod tally;
 mod wecom;
 mod world;
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use simulation::{Past, live};
+use simulation::live;
+use tally::Tally;
 
 /// Seeds of an ordinary run: some tens of seconds on two cores in a debug build.
 const SEEDS: u64 = 60;
@@ -31,52 +34,69 @@ fn told<T: FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Lives a seed and says which claim it breaks.
-fn broken(seed: u64, arrivals_max: usize) -> (Option<String>, Option<Past>) {
-    let lived = catch_unwind(AssertUnwindSafe(|| live(seed, arrivals_max)));
-    let Ok(past) = lived else { return (Some("it panicked; the panic is above".into()), None) };
-    let broken = match checks::Books::read(&past) {
-        Ok(books) => checks::CHECKS.iter().find_map(|(claim, check)| check(&books).err().map(|why| format!("not so: {claim}: {why}"))),
-        Err(why) => Some(format!("the books cannot be read: {why}")),
+/// What became of a seed.
+#[derive(Default)]
+struct Life {
+    /// The claim it breaks, if it does.
+    broken: Option<String>,
+    trace: Vec<String>,
+    tally: Tally,
+}
+
+fn lived(seed: u64, arrivals_max: usize) -> Life {
+    let Ok(past) = catch_unwind(AssertUnwindSafe(|| live(seed, arrivals_max))) else {
+        return Life { broken: Some("it panicked; the panic is above".into()), ..Life::default() };
     };
-    (broken, Some(past))
+    let (broken, tally) = match checks::Books::read(&past) {
+        Ok(books) => (checks::CHECKS.iter().find_map(|(claim, check)| check(&books).err().map(|why| format!("not so: {claim}: {why}"))), tally::tally(&books)),
+        Err(why) => (Some(format!("the books cannot be read: {why}")), Tally::new()),
+    };
+    Life { broken, trace: past.trace.lines, tally }
 }
 
 /// How to see a failed seed again, and the end of what happened.
-fn report(seed: u64, why: &str, past: Option<&Past>, lines_max: usize) -> String {
-    let lines = past.map_or(&[][..], |past| &past.trace.lines);
-    let shown = &lines[lines.len().saturating_sub(lines_max)..];
+fn report(seed: u64, why: &str, trace: &[String], lines_max: usize) -> String {
+    let shown = &trace[trace.len().saturating_sub(lines_max)..];
     format!("JIFEN_SIM_SEED={seed} cargo test --test simulation every_seed\n  {why}\n  {}", shown.join("\n  "))
+}
+
+/// Lives these seeds on all cores; the reports of those that fail, and what happened in all.
+fn live_all(seeds: Range<u64>, arrivals_max: usize) -> (Vec<String>, Tally) {
+    let (next, sum) = (AtomicU64::new(seeds.start), Mutex::new((Vec::new(), Tally::new())));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let life = lived(seed, arrivals_max);
+            let (failures, tally) = &mut *sum.lock().expect("no panic");
+            failures.extend(life.broken.map(|why| report(seed, &why, &life.trace, TRACE_LINES)));
+            life.tally.into_iter().for_each(|(what, times)| *tally.entry(what).or_default() += times);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    sum.into_inner().expect("no panic")
 }
 
 #[test]
 fn every_seed_keeps_its_books_and_its_word() {
     let arrivals_max = told("JIFEN_SIM_STEPS").unwrap_or(usize::MAX);
     if let Some(seed) = told("JIFEN_SIM_SEED") {
-        let (why, past) = broken(seed, arrivals_max);
-        println!("{}", report(seed, why.as_deref().unwrap_or("it holds"), past.as_ref(), usize::MAX));
-        assert_eq!(why, None, "seed {seed}");
+        let life = lived(seed, arrivals_max);
+        println!("{}\n{:#?}", report(seed, life.broken.as_deref().unwrap_or("it holds"), &life.trace, usize::MAX), life.tally);
+        assert_eq!(life.broken, None, "seed {seed}");
         return;
     }
     let (first, seeds) = (told("JIFEN_SIM_FIRST").unwrap_or(0), told("JIFEN_SEEDS").unwrap_or(SEEDS));
-    let (next, failures) = (AtomicU64::new(first), Mutex::new(Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + seeds {
-                        return;
-                    }
-                    if let (Some(why), past) = broken(seed, arrivals_max) {
-                        failures.lock().expect("no panic").push(report(seed, &why, past.as_ref(), TRACE_LINES));
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().expect("no panic");
+    let (failures, tally) = live_all(first..first + seeds, arrivals_max);
+    println!("{seeds} seeds: {tally:#?}");
     assert!(failures.is_empty(), "{} of {seeds} seeds failed:\n{}", failures.len(), failures.join("\n\n"));
+    assert!(seeds < SEEDS || tally::missing(&tally).is_empty(), "too quiet a life: {:?} never happened", tally::missing(&tally));
 }
 
 #[test]

@@ -38,6 +38,10 @@ pub struct Past {
     /// When the daemon's clock was stepped, by the true time.
     pub clock_steps: Vec<Millis>,
     pub crashes: u32,
+    /// Callbacks that were answered 503.
+    pub failed: u32,
+    /// Writers that died of a commit whose outcome nobody knows.
+    pub deaths: u32,
     pub trace: Trace,
 }
 
@@ -105,6 +109,8 @@ impl Simulation {
             promised: HashSet::new(),
             clock_steps: Vec::new(),
             crashes: 0,
+            failed: 0,
+            deaths: 0,
             trace: Trace::default(),
         };
         Simulation {
@@ -182,9 +188,7 @@ impl Simulation {
         let Some((&(at, _), _)) = self.agenda.first_key_value() else { return process };
         self.advance_to(at.max(self.now));
         if self.rng.once_in_a_while(self.chances.rules) {
-            self.version = self.rng.range(0, self.past.world.versions.len() as i64) as usize;
-            self.note(&format!("rules {}", self.version));
-            process.set_rules(self.past.world.versions[self.version].rules.clone());
+            self.change_rules(&process);
         }
         if self.rng.once_in_a_while(self.chances.clock) {
             self.step_clock();
@@ -192,12 +196,22 @@ impl Simulation {
         if self.rng.once_in_a_while(60) {
             self.past.wecom.lock().expect("no panic").change();
         }
+        let changes_after = self.rng.once_in_a_while(self.chances.rules);
         while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= self.now) {
             let delivery = entry.remove();
             self.past.tried.insert(Delivery { failed: 0, ..delivery });
             process.hear(self.past.world.event(delivery, self.clock.now()), delivery);
         }
+        if changes_after {
+            self.change_rules(&process);
+        }
         self.step(process)
+    }
+
+    fn change_rules(&mut self, process: &Process) {
+        self.version = self.rng.range(0, self.past.world.versions.len() as i64) as usize;
+        self.note(&format!("rules {}", self.version));
+        process.set_rules(self.past.world.versions[self.version].rules.clone());
     }
 
     /// Steps until the next arrival, or until there is nothing to do before it.
@@ -234,8 +248,14 @@ impl Simulation {
                 self.note(&format!("{delivery:?} is event {}, known {}", done.seq, done.known));
                 self.past.acked.insert(Delivery { failed: 0, ..delivery });
             }
-            News::Failed(delivery) => self.try_again(delivery),
-            News::Died => self.note("the writer died"),
+            News::Failed(delivery) => {
+                self.past.failed += 1;
+                self.try_again(delivery);
+            }
+            News::Died => {
+                self.past.deaths += 1;
+                self.note("the writer died");
+            }
         }
         true
     }

@@ -26,6 +26,8 @@ pub const INNER: &str = "wrInner";
 pub const VIPS: [&str; 2] = ["wrVipOne", "wrVipTwo"];
 /// Customers; nothing can be said there.
 pub const CUSTOMERS: &str = "wrCustomers";
+/// Where people talk; `None` is the single chat with the app.
+const CHATS: [Option<&str>; 5] = [None, Some(INNER), Some(VIPS[0]), Some(VIPS[1]), Some(CUSTOMERS)];
 /// 阿明 and 小红, as employees and as customers.
 const MEMBERS: [&str; 4] = ["aming", "xiaohong", "wmAming0123456789012345678901234", "wmXiaohong0123456789012345678901"];
 
@@ -85,7 +87,8 @@ impl World {
         let mut rng = Rng::new(seed, 1);
         let day_starts_secs = rng.pick(&[0, 0, 4 * 3600]);
         let versions = (0..rng.range(1, 4)).map(|_| version(&mut rng, day_starts_secs)).collect();
-        let messages = messages(&mut rng);
+        let days = rng.pick(&[4, 7, 10, 14, 80]);
+        let messages = messages(&mut rng, days);
         let arrivals = arrivals(&mut rng, &messages);
         World { versions, day_starts_secs, messages, arrivals }
     }
@@ -230,25 +233,25 @@ fn text(main: &Terms, vip: &Terms, day_starts_secs: i64) -> String {
     )
 }
 
-/// People meet a few times a day, for some minutes, over one to six weeks.
-fn messages(rng: &mut Rng) -> Vec<Message> {
-    let days = rng.pick(&[4, 7, 10, 14, 45]);
+/// People meet now and then, for some minutes, over days or weeks; in some worlds few people in few chats, in others all.
+fn messages(rng: &mut Rng, days: i64) -> Vec<Message> {
+    let corps = &CORPS[..rng.range(1, 3) as usize];
+    let chats = rng.pick(&[&CHATS[..], &CHATS[..2], &CHATS[2..4], &CHATS[1..]]);
     let mut messages = Vec::new();
-    for _ in 0..rng.range(6, 16) {
+    for _ in 0..rng.range(8, 30) {
         let begins = rng.range(0, days) * DAY_SECS + rng.range(0, 24 * 12) * 300;
         let lasts_secs = rng.pick(&[20, 120, 900]);
         for _ in 0..rng.range(2, 12) {
             let at = Millis(MONDAY.0 + (begins + rng.range(0, lasts_secs)) * 1000);
-            messages.push(message(rng, at));
+            let (corp, chat) = (rng.pick(corps), rng.pick(chats));
+            messages.push(message(rng, corp, chat, at));
         }
     }
     messages.sort_by_key(|message| message.at);
     messages
 }
 
-fn message(rng: &mut Rng, at: Millis) -> Message {
-    let corp = rng.pick(&CORPS);
-    let chat = rng.pick(&[None, Some(INNER), Some(INNER), Some(VIPS[0]), Some(VIPS[1]), Some(CUSTOMERS)]);
+fn message(rng: &mut Rng, corp: &'static str, chat: Option<&'static str>, at: Millis) -> Message {
     let members: &[&'static str] = if chat == Some(CUSTOMERS) { &MEMBERS[..] } else { &MEMBERS[..2] };
     let asked = chat.is_some_and(|chat| chat != CUSTOMERS) && rng.once_in_a_while(250);
     let text = match rng.range(0, 10) {
@@ -290,7 +293,8 @@ fn delay_secs(rng: &mut Rng) -> i64 {
         0..80 => rng.range(0, 3),
         80..88 => rng.range(0, 600),
         88..95 => rng.range(0, 2 * DAY_SECS),
-        95..98 => rng.range(0, 10 * DAY_SECS),
-        _ => rng.range(0, 40 * DAY_SECS),
+        95..97 => rng.range(0, 10 * DAY_SECS),
+        97..99 => rng.range(0, 40 * DAY_SECS),
+        _ => rng.range(34 * DAY_SECS, 60 * DAY_SECS),
     }
 }
