@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jifen::model::decision::Outcome;
 use jifen::model::event::Channel;
-use jifen::model::ids::{AccountId, EventKey, EventSeq, PostingSeq, ReplyId};
+use jifen::model::ids::{AccountId, EventKey, EventSeq, GroupId, PostingSeq, ReplyId};
 use jifen::model::journal::{AccountRef, EventRow, Posting};
 use jifen::outbox::queue::{ASKED_SECS, UNASKED_SECS};
 use jifen::store::{REPLIES_PER_EVENT_MAX, Reader, ReplyRow, ReplyState};
@@ -27,6 +27,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("the books prove themselves", verify_finds_nothing),
     ("what was answered 200 is kept once, and nothing was made up", each_message_is_there_once),
     ("a message keeps its own time", times_are_the_messages_own),
+    ("a message stands in its own group and campaign", places_are_the_messages_own),
     ("each message earned what the model says", net_is_what_the_model_says),
     ("caps hold", caps_hold),
     ("balances are the sums of postings", balances_are_sums),
@@ -150,6 +151,22 @@ fn times_are_the_messages_own(books: &Books<'_>) -> Result<(), String> {
         let Some(row) = books.said(number).and_then(|seq| books.event(seq)) else { continue };
         if row.at != message.at {
             return Err(format!("message {number} was sent at {} and event {} says {}", message.at.0, row.seq, row.at.0));
+        }
+    }
+    Ok(())
+}
+
+fn places_are_the_messages_own(books: &Books<'_>) -> Result<(), String> {
+    let directory = books.reader.directory().map_err(|error| error.to_string())?;
+    for (number, message) in books.past.world.messages.iter().enumerate() {
+        let Some(row) = books.said(number).and_then(|seq| books.event(seq)) else { continue };
+        let group = match message.chat {
+            Some(chat) => directory.groups.get(&(message.corp.into(), chat.into())).map(|group| group.id),
+            None => Some(GroupId::NONE),
+        };
+        let campaign = directory.campaigns.get(&(message.corp.into(), if message.is_vip() { "vip" } else { "main" }.into()));
+        if group != Some(row.group) || campaign.copied() != row.campaign {
+            return Err(format!("event {} is in group {} and campaign {:?}, the directory has {group:?} and {campaign:?}", row.seq, row.group, row.campaign));
         }
     }
     Ok(())
