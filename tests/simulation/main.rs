@@ -9,6 +9,7 @@ mod naive;
 
 mod checks;
 mod disk;
+mod found;
 mod process;
 mod rng;
 mod simulation;
