@@ -49,6 +49,9 @@ pub fn run(options: Options) -> Result<u8> {
 
 fn tell(report: &Report) -> u8 {
     println!("核对了 {} 个事件、{} 笔记账、{} 个账户", report.events, report.postings, report.accounts);
+    if report.repair_limited > 0 {
+        println!("其中 {} 个事件来得太晚(超过 35 天或 2000 条),只单独判定,没有重算后面的日子;jifen explain 里写着 repair_limited", report.repair_limited);
+    }
     if report.findings.is_empty() {
         println!("全部正确");
         return DONE;

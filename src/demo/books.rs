@@ -51,6 +51,7 @@ impl Books {
             Outcome::Parked(Parking::GroupUnknown) => return plain("先放着:rules.toml 里写的群名还没有对上"),
             Outcome::Failed(reason) => return plain(&format!("没能判定:{reason}")),
             Outcome::RecalledBefore => return plain("发出后马上撤回了,不计分"),
+            Outcome::TwinOf(_) => return plain("同一条消息已从另一个通道记过,不重复计分"),
             Outcome::Decided | Outcome::DecidedAlone => {}
         }
         if later.taken_back {

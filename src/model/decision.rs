@@ -84,6 +84,8 @@ pub enum Outcome {
     Parked(Parking),
     /// Deciding it failed; the reason is for the operator.
     Failed(String),
+    /// The same message was heard before, through another channel, as this event: nothing follows from this copy.
+    TwinOf(EventSeq),
 }
 
 /// Why an event waits.
@@ -164,6 +166,8 @@ impl Ruling {
             Ruling::Paid(_) | Ruling::Shadow(_) => true,
             Ruling::Refused(refusal) => match refusal {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
+                // Its copies from other channels must find it in the account's history.
+                Refusal::Twin | Refusal::TakenBack => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -251,6 +255,10 @@ pub enum Refusal {
     Staff,
     /// The balance would leave ±(2⁵³−1).
     TooMany,
+    /// The same message was heard through another channel.
+    Twin,
+    /// It was taken back before it arrived.
+    TakenBack,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.

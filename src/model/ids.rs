@@ -32,6 +32,8 @@ number_ids! {
     GroupId,
     /// A campaign of a corp.
     CampaignId,
+    /// A source of events: a channel of a corp.
+    SourceId,
     /// A row of the outbox.
     ReplyId,
     /// An interned text: a source, a ledger code, a rules.toml hash.
@@ -106,6 +108,26 @@ pub struct EventKey {
     pub source: Arc<str>,
     /// The platform's id of the event.
     pub key: KeyBytes,
+}
+
+/// What stands before the source of a message in the key of its recall.
+const RECALLS: &str = "recall/";
+
+impl EventKey {
+    /// The key under which the recall of this message is kept, so that one message is taken back once.
+    pub fn of_recall(&self) -> EventKey {
+        EventKey { source: format!("{RECALLS}{}", self.source).into(), key: self.key }
+    }
+
+    /// The message that the recall kept under this key takes back; `None` for a key that is not a recall's.
+    pub fn recalled(&self) -> Option<EventKey> {
+        Some(EventKey { source: self.source.strip_prefix(RECALLS)?.into(), key: self.key })
+    }
+
+    /// The channel this came by: the source itself, for a recall that of its message.
+    pub fn channel(&self) -> Arc<str> {
+        self.recalled().map_or_else(|| self.source.clone(), |message| message.source)
+    }
 }
 
 /// First 16 bytes of the SHA-256 of a rules.toml text: which version decided something.

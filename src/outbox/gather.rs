@@ -6,7 +6,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
-use crate::model::decision::{Arg, Args, Occasion, Verdict};
+use crate::model::decision::{Arg, Args, Occasion, Outcome, Verdict};
 use crate::model::event::{Identity, Said};
 use crate::model::ids::{AccountId, EventSeq, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
@@ -153,7 +153,9 @@ impl Question<'_> {
         let is_meant = |event: &EventRow| {
             let is_question = event.record.heard.as_ref().is_some_and(|heard| heard.question.is_some());
             let is_here = event.campaign == asking.campaign && (asking.group == GroupId::NONE || event.group == asking.group);
-            event.identity == Some(asker.person.identity) && &*event.kind == "said" && is_here && !is_question
+            // Said once, heard twice: the copy that counted is told.
+            let is_twin = matches!(event.record.outcome, Outcome::TwinOf(_));
+            event.identity == Some(asker.person.identity) && &*event.kind == "said" && is_here && !is_question && !is_twin
         };
         let oldest = (self.row.event.0 - SCAN_EVENTS).max(1);
         let mut found = Vec::new();

@@ -8,6 +8,7 @@ use crate::rules::Prepared;
 use crate::rules::campaign::Rules;
 use crate::store::{Batch, Directory, Head, Store, StoreError};
 
+use super::twin::Asked;
 use super::working::{Heard, Working};
 use super::{Done, Work};
 
@@ -17,6 +18,7 @@ pub(super) struct Memory {
     head: Option<Head>,
     directory: Directory,
     rules: HashSet<RulesHash>,
+    asked: Asked,
 }
 
 impl Memory {
@@ -60,7 +62,7 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
         memory.directory = store.directory()?;
     }
     let Admitted { mut done, fresh, mut seqs } = admit(store, works)?;
-    let mut working = Working::new(head, context, &mut memory.directory);
+    let mut working = Working::new(head, context, &mut memory.directory, &mut memory.asked);
     if !fresh.is_empty() && !memory.rules.contains(&context.rules.hash) {
         working.batch.rules.push((context.rules.hash, context.rules.text.clone()));
     }

@@ -9,6 +9,7 @@ mod people;
 mod booking;
 mod late;
 mod repair;
+mod twin;
 pub mod recall;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -78,8 +78,13 @@ impl<'a> Again<'a> {
         Again { seq, at: event.at, day, order: event.key.key.order(), prepared: std::borrow::Cow::Borrowed(prepared), campaign }
     }
 
-    /// A committed event: what its text held is in its record. `None` for one that no rule can look at.
+    /// A committed event: what its text held is in its record. `None` for one that no rule can look at, and for one that no rule may:
+    /// it was taken back before it came, or is a copy of another.
     pub(super) fn recorded(past: &Past, corp: &CorpName, group: Option<&GroupRow>, rules: &Arc<Rules>, campaign_id: &str) -> Option<Again<'static>> {
+        match past.row.record.outcome {
+            Outcome::Decided | Outcome::DecidedAlone => {}
+            Outcome::RecalledBefore | Outcome::TwinOf(_) | Outcome::Parked(_) | Outcome::Failed(_) => return None,
+        }
         let campaign = rules.campaigns.iter().position(|campaign| &*campaign.id == campaign_id)?;
         let traits = past.row.record.heard.clone()?;
         let place = match group {

@@ -8,7 +8,7 @@ use crate::model::cells::{AccountCell, AccountKey, AccountState, Occurrence};
 use crate::model::day::{Calendar, Day};
 use crate::model::decision::{Decision, Outcome, Parking, Question, Record};
 use crate::model::event::{Event, Identity, Kind, Place};
-use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId};
+use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId, SourceId};
 use crate::model::journal::{EventRow, GroupRow};
 use crate::rules::campaign::Balance;
 use crate::rules::decide::{Coverage, covers, decide, hear};
@@ -20,10 +20,12 @@ use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Per
 use super::batch::Context;
 use super::late::Decided;
 use super::recall;
+use super::twin::Asked;
 
 /// An event with where it belongs.
 pub(super) struct Heard<'w> {
     pub(super) prepared: Cow<'w, Prepared>,
+    pub(super) source: SourceId,
     pub(super) group: GroupId,
     pub(super) coverage: Coverage,
     pub(super) campaign: Option<CampaignId>,
@@ -41,6 +43,7 @@ impl Heard<'_> {
 pub(super) struct Working<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) directory: &'a mut Directory,
+    pub(super) asked: &'a mut Asked,
     pub(super) batch: Batch,
     pub(super) people: HashMap<PersonKey, Person>,
     pub(super) accounts: HashMap<AccountKey, AccountCell>,
@@ -55,10 +58,11 @@ pub(super) struct Working<'a> {
 }
 
 impl<'a> Working<'a> {
-    pub(super) fn new(head: Head, context: &'a Context<'a>, directory: &'a mut Directory) -> Self {
+    pub(super) fn new(head: Head, context: &'a Context<'a>, directory: &'a mut Directory, asked: &'a mut Asked) -> Self {
         Working {
             context,
             directory,
+            asked,
             batch: Batch { head, ..Batch::default() },
             people: HashMap::new(),
             accounts: HashMap::new(),
@@ -76,6 +80,7 @@ impl<'a> Working<'a> {
         let rules = self.context.rules;
         let is_current = prepared.rules.hash == rules.hash;
         let mut prepared = if is_current { Cow::Borrowed(prepared) } else { Cow::Owned(hear(rules, prepared.event.clone(), self.context.fingerprints)) };
+        let source = self.source(&prepared.event);
         let group = self.group(&prepared.event);
         let title = self.title(&prepared.event);
         if let (Some(title), Place::Group { title: None, .. }) = (&title, &prepared.event.place) {
@@ -96,7 +101,7 @@ impl<'a> Working<'a> {
             .who
             .as_ref()
             .map(|who| PersonKey { corp: prepared.event.corp.clone(), identity: Identity { kind: who.kind, value: who.folded().into() } });
-        Heard { prepared, group, coverage, campaign, person }
+        Heard { prepared, source, group, coverage, campaign, person }
     }
 
     pub(super) fn title(&self, event: &Event) -> Option<Arc<str>> {
@@ -120,6 +125,17 @@ impl<'a> Working<'a> {
         self.batch.groups.retain(|(_, other)| other.id != id);
         self.batch.groups.push((event.corp.clone(), row.clone()));
         self.directory.groups.insert(key, row);
+        id
+    }
+
+    fn source(&mut self, event: &Event) -> SourceId {
+        let key = (event.corp.clone(), event.key.channel());
+        if let Some(id) = self.directory.sources.get(&key) {
+            return *id;
+        }
+        let id = SourceId(self.directory.sources.len() as i64 + 1);
+        self.batch.sources.push((id, key.0.clone(), key.1.clone()));
+        self.directory.sources.insert(key, id);
         id
     }
 
@@ -216,6 +232,7 @@ impl<'a> Working<'a> {
             at: event.at,
             received_at: event.received_at,
             day: occurrence.day,
+            source: Some(heard.source),
             identity,
             account,
             group: heard.group,

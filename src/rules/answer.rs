@@ -89,7 +89,7 @@ fn rank(refusal: &Refusal) -> u8 {
         Refusal::Capped(_) => 2,
         Refusal::OutsideDates => 3,
         Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
-        Refusal::NotForThisGroup | Refusal::Staff => 5,
+        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack => 5,
     }
 }
 
@@ -201,7 +201,9 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::CoolDown { .. }
         | Refusal::Copy { .. }
         | Refusal::Staff
-        | Refusal::TooMany => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
+        | Refusal::TooMany
+        | Refusal::Twin
+        | Refusal::TakenBack => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
     }
 }
 

@@ -131,6 +131,8 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::Copy { of } => format!("和自己 {} 的发言一样,换句话再说才计分", moment(calendar, *of, now)),
         Refusal::Staff => "员工在这里不计分".to_owned(),
         Refusal::TooMany => "余额已经到系统能记的最大数".to_owned(),
+        Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
+        Refusal::TakenBack => "到达之前就已撤回".to_owned(),
     }
 }
 

@@ -129,6 +129,7 @@ impl Rows {
             self.rules.entry(*hash).or_insert_with(|| text.clone());
         }
         self.directory.campaigns.extend(batch.campaigns.iter().map(|(id, corp, name)| ((corp.clone(), name.clone()), *id)));
+        self.directory.sources.extend(batch.sources.iter().map(|(id, corp, name)| ((corp.clone(), name.clone()), *id)));
         self.directory.groups.extend(batch.groups.iter().map(|(corp, group)| ((corp.clone(), group.chat.clone()), group.clone())));
         self.members.extend(batch.members.iter().map(|member| (member.id, member.clone())));
         for row in &batch.identities {

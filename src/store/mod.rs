@@ -19,7 +19,7 @@ use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
 use crate::model::decision::Reply;
 use crate::model::event::{Channel, Identity};
-use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId};
 use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
 
 /// Most replies one event may leave: their ids are `event × 16 + place`, so that an event's replies are found without an index.
@@ -58,6 +58,8 @@ pub struct Directory {
     pub groups: HashMap<(CorpName, Arc<str>), GroupRow>,
     /// Campaigns by corp and id.
     pub campaigns: HashMap<(CorpName, Arc<str>), CampaignId>,
+    /// Sources by corp and name ([`EventKey::channel`]); numbered from 1 without gaps.
+    pub sources: HashMap<(CorpName, Arc<str>), SourceId>,
 }
 
 /// A person by an outside id.
@@ -109,6 +111,8 @@ pub struct Batch {
     pub rules: Vec<(RulesHash, Arc<str>)>,
     /// New campaigns.
     pub campaigns: Vec<(CampaignId, CorpName, Arc<str>)>,
+    /// Sources first heard here.
+    pub sources: Vec<(SourceId, CorpName, Arc<str>)>,
     /// New or renamed groups.
     pub groups: Vec<(CorpName, GroupRow)>,
     /// New outside ids, and known ones that now lead to a member.

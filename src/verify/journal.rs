@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::Report;
-use crate::model::ids::{EventSeq, PostingSeq, RulesHash};
+use crate::model::decision::Outcome;
+use crate::model::ids::{EventSeq, PostingSeq, RulesHash, SourceId};
 use crate::model::journal::{Chain, EventRow, Posting};
 use crate::model::points::POINTS_MAX;
 use crate::store::codec::encode_record;
@@ -18,11 +19,15 @@ pub(super) struct Check<'a> {
     /// After the first break nothing behind it can be proved link by link.
     broken: bool,
     rules: HashSet<RulesHash>,
+    sources: Sources,
 }
+
+/// Which channel each event says it came by, from the first event on; 0 where it does not say. Four bytes an event.
+pub(super) type Sources = Vec<u32>;
 
 impl<'a> Check<'a> {
     pub(super) fn new(reader: &'a dyn Reader) -> Self {
-        Check { reader, event: EventSeq(0), posting: PostingSeq(0), chain: Chain::default(), broken: false, rules: HashSet::new() }
+        Check { reader, event: EventSeq(0), posting: PostingSeq(0), chain: Chain::default(), broken: false, rules: HashSet::new(), sources: Sources::new() }
     }
 
     pub(super) fn take(&mut self, report: &mut Report, event: &EventRow, postings: &[Posting]) -> Result<(), StoreError> {
@@ -32,6 +37,8 @@ impl<'a> Check<'a> {
         }
         self.event = seq;
         report.events += 1;
+        report.repair_limited += u64::from(event.record.outcome == Outcome::DecidedAlone);
+        self.source(report, seq, event.source);
         if event.first_posting != postings.first().map(|posting| posting.seq) {
             report.find("INV-first-posting", Some(seq.0), format!("事件 {seq} 指的第一笔记账不是它的第一笔"));
         }
@@ -44,7 +51,8 @@ impl<'a> Check<'a> {
         self.rules(report, event)
     }
 
-    pub(super) fn finish(self, report: &mut Report, head: &Head, leftover: Option<&Posting>) {
+    /// Answers with what [`super::keys`] needs.
+    pub(super) fn finish(self, report: &mut Report, head: &Head, leftover: Option<&Posting>) -> Sources {
         if let Some(posting) = leftover {
             report.find("INV-posting-event", Some(posting.seq.0), format!("记账 {} 属于事件 {},而没有这个事件", posting.seq, posting.event));
         }
@@ -55,6 +63,16 @@ impl<'a> Check<'a> {
         if !self.broken && self.chain != head.chain {
             report.find("INV-chain", Some(self.event.0), format!("到事件 {} 为止算出的链和账本头不同", self.event));
         }
+        self.sources
+    }
+
+    /// Events from before channels were written down stand before all others.
+    fn source(&mut self, report: &mut Report, seq: EventSeq, source: Option<SourceId>) {
+        let number = source.and_then(|source| u32::try_from(source.0).ok()).unwrap_or_default();
+        if number == 0 && self.sources.last().is_some_and(|before| *before > 0) {
+            report.find("INV-event-source", Some(seq.0), format!("事件 {seq} 没有写从哪个通道来"));
+        }
+        self.sources.push(number);
     }
 
     fn posting(&mut self, report: &mut Report, event: &EventRow, ord: usize, posting: &Posting) {

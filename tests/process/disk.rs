@@ -274,10 +274,12 @@ async fn a_newer_database_and_another_master_key_are_refused() {
     let daemon = house.open().await;
     assert_eq!(post(&client(), &daemon, &app_text(1, "aming", now_secs(), "签到")).await, 200);
     assert_eq!(daemon.stop().await, Some(0));
-    let version = |version: i64| Connection::open(house.path("jifen.db")).unwrap().pragma_update(None, "user_version", version).unwrap();
+    let database = || Connection::open(house.path("jifen.db")).unwrap();
+    let version = |version: i64| database().pragma_update(None, "user_version", version).unwrap();
+    let current = database().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     version(99);
     must_be_refused(&house, "由更新的 jifen 写过").await;
-    version(1);
+    version(current);
 
     let key = fs::read_to_string(house.path("master.key")).unwrap();
     house.write("master.key", &"f".repeat(64));

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 const APPLICATION_ID: i64 = 0x6a69_666e;
 
 /// The steps of the schema; the n-th (from 1) makes version n. Steps are only ever added.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_source.sql")];
 
 /// Pages of one step of the copy.
 const COPY_PAGES: i32 = 4096;
@@ -98,12 +98,13 @@ mod tests {
     use super::*;
     use crate::store::sqlite::rows::tests::scratch;
 
+    const FIRST: &[&str] = &[MIGRATIONS[0]];
     const SECOND: &str = "ALTER TABLE member ADD COLUMN joined_at INTEGER;";
 
     fn first(name: &str) -> (PathBuf, Connection) {
         let path = scratch(name).join("jifen.db");
         let mut db = Connection::open(&path).unwrap();
-        migrate(&mut db, &path, MIGRATIONS).unwrap();
+        migrate(&mut db, &path, FIRST).unwrap();
         db.execute("INSERT INTO member (id, corp) VALUES (1, 1)", []).unwrap();
         (path, db)
     }
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn a_new_file_gets_the_schema_and_no_copy() {
         let (path, db) = first("migrate-new");
-        assert_eq!(schema_version(&db).unwrap(), MIGRATIONS.len());
+        assert_eq!(schema_version(&db).unwrap(), 1);
         assert!(!beside(&path, ".before-1").exists());
     }
 
@@ -126,6 +127,15 @@ mod tests {
     }
 
     #[test]
+    fn an_event_from_before_channels_were_written_down_names_none() {
+        let (path, mut db) = first("migrate-source");
+        db.execute("INSERT INTO event (seq, received_at, at, day, grp, kind, rules, record) VALUES (1, 0, 0, 0, 0, 1, 2, x'01')", []).unwrap();
+        migrate(&mut db, &path, &MIGRATIONS[..2]).unwrap();
+        assert_eq!(db.query_row("SELECT source FROM event", [], |row| row.get::<_, Option<i64>>(0)).unwrap(), None);
+        assert_eq!(db.query_row("SELECT count(*) FROM source", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    }
+
+    #[test]
     fn a_step_that_fails_leaves_nothing_behind() {
         let (path, mut db) = first("migrate-fails");
         let broken = format!("{SECOND} INSERT INTO no_such_table VALUES (1);");
@@ -137,9 +147,10 @@ mod tests {
     #[test]
     fn a_newer_schema_is_refused_with_the_way_back() {
         let (path, mut db) = first("migrate-newer");
-        migrate(&mut db, &path, &[MIGRATIONS[0], SECOND]).unwrap();
+        let newer = [MIGRATIONS, &[SECOND]].concat();
+        migrate(&mut db, &path, &newer).unwrap();
         let refused = require_readable(&db).unwrap_err().to_string();
-        assert!(refused.contains(".before-2"), "{refused}");
+        assert!(refused.contains(&format!(".before-{}", newer.len())), "{refused}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::names::Names;
 use super::rows::{self, account_columns, all, event_columns, identity_columns, one, posting_columns, reply_columns};
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
-use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId};
 use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
 use crate::store::vault::Vault;
 use crate::store::{
@@ -46,7 +46,9 @@ pub(super) fn directory(db: &Connection, names: &mut Names) -> Result<Directory,
     let campaigns = all(db, "SELECT id, corp, name FROM campaign", [], |row| {
         Ok(((names.text(db, row.get(1)?)?, row.get::<_, String>(2)?.into()), CampaignId(row.get(0)?)))
     })?;
-    Ok(Directory { groups: groups.into_iter().collect(), campaigns: campaigns.into_iter().collect() })
+    let sources =
+        all(db, "SELECT id, corp, name FROM source", [], |row| Ok(((names.text(db, row.get(1)?)?, row.get::<_, String>(2)?.into()), SourceId(row.get(0)?))))?;
+    Ok(Directory { groups: groups.into_iter().collect(), campaigns: campaigns.into_iter().collect(), sources: sources.into_iter().collect() })
 }
 
 pub(super) fn admit(db: &Connection, names: &mut Names, keys: &[EventKey]) -> Result<Vec<Option<EventSeq>>, StoreError> {

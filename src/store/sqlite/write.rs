@@ -9,7 +9,7 @@ use super::names::Names;
 use super::rows;
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
-use crate::model::ids::{CampaignId, CorpName, RulesHash};
+use crate::model::ids::{CampaignId, CorpName, RulesHash, SourceId};
 use crate::model::journal::{GroupRow, Posting};
 use crate::store::vault::Vault;
 use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, ReplyOutcome, ReplyRow, StoreError, codec};
@@ -22,6 +22,7 @@ const PROBE_BYTES: i64 = 64 * 1024;
 pub(super) fn batch(db: &Connection, names: &mut Names, keys: &mut DayKeys, vault: &Vault, batch: &Batch) -> Result<(), StoreError> {
     rules(db, &batch.rules, batch.events.first())?;
     campaigns(db, names, &batch.campaigns)?;
+    sources(db, names, &batch.sources)?;
     groups(db, names, &batch.groups)?;
     members(db, names, vault, &batch.members)?;
     identities(db, names, &batch.identities)?;
@@ -62,6 +63,14 @@ fn rules(db: &Connection, rules: &[(RulesHash, Arc<str>)], first: Option<&NewEve
 fn campaigns(db: &Connection, names: &mut Names, campaigns: &[(CampaignId, CorpName, Arc<str>)]) -> Result<(), StoreError> {
     let mut statement = db.prepare_cached("INSERT INTO campaign (id, corp, name) VALUES (?1, ?2, ?3)")?;
     for (id, corp, name) in campaigns {
+        statement.execute(params![id.0, names.id(db, corp)?, &**name])?;
+    }
+    Ok(())
+}
+
+fn sources(db: &Connection, names: &mut Names, sources: &[(SourceId, CorpName, Arc<str>)]) -> Result<(), StoreError> {
+    let mut statement = db.prepare_cached("INSERT INTO source (id, corp, name) VALUES (?1, ?2, ?3)")?;
+    for (id, corp, name) in sources {
         statement.execute(params![id.0, names.id(db, corp)?, &**name])?;
     }
     Ok(())
@@ -122,8 +131,8 @@ fn accounts(db: &Connection, accounts: &[AccountCell]) -> Result<(), StoreError>
 }
 
 fn events(db: &Connection, names: &mut Names, events: &[NewEvent]) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO event (seq, received_at, at, day, identity, account, grp, campaign, kind, rules, prev, first_posting, record)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    const SQL: &str = "INSERT INTO event (seq, received_at, at, day, identity, account, grp, campaign, kind, rules, prev, first_posting, record, source)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     let mut statement = db.prepare_cached(SQL)?;
     for NewEvent { row, encoded, .. } in events {
         statement.execute(params![
@@ -139,7 +148,8 @@ fn events(db: &Connection, names: &mut Names, events: &[NewEvent]) -> Result<(),
             names.rules_id(db, row.rules)?,
             row.prev.map(|seq| seq.0),
             row.first_posting.map(|seq| seq.0),
-            encoded
+            encoded,
+            row.source.map(|id| id.0)
         ])?;
     }
     Ok(())
