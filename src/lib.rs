@@ -19,7 +19,8 @@
 //!
 //! * 签到 is decided in [`rules::check_in`], talk in [`rules::speaking`]; what they share (dates, windows, caps, replies) around them in
 //!   [`rules::decide`]. A new kind of rule is one file of `rules/`, its line in [`rules::KINDS`] and a scenario file.
-//! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`; no rule knows of them.
+//! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`, those that two channels bring: `pipeline/twin.rs`; no rule
+//!   knows of them.
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`].
 //! * What the bot says: [`rules::template`]; when it keeps silent: [`outbox::queue`] and [`outbox::manners`].
 //!
@@ -43,7 +44,8 @@
 //!   proves itself without the journal.
 //! * A reply's arguments and destination are sealed in the outbox and not part of the journal, so a person can be forgotten and the
 //!   chain still holds.
-//! * Events whose verdict depended on the account join its `prev` chain even when nothing was paid: a recall may make room for them.
+//! * Events whose verdict depended on the account join its `prev` chain even when nothing was paid: a recall may make room for them, and
+//!   a copy of them from another channel must find them.
 //! * Reply ids are `event × 16 + place`, an event row knows its first posting: neither needs an index.
 
 pub mod model;

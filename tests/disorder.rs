@@ -386,3 +386,41 @@ fn a_repair_decides_each_day_under_its_own_rules() {
     let points: Vec<i64> = (0..3).map(|day| net[&(day, "check_in.daily".to_owned())]).collect();
     assert_eq!(points, [2, 5, 9], "the day between pays by the new rules; the third in a row brings the old rules' bonus");
 }
+
+/// Commits a message that came late and says what became of it.
+fn late_outcome(hall: &mut Hall, messages: &[Message], late: usize) -> (&'static str, u64) {
+    hall.arrives(&messages[late], said(late, 0));
+    hall.commit();
+    let id = number(late, 0).to_string();
+    let told = jifen::explain::explain(&hall.reader, &mut Default::default(), &id, None).expect("it is known");
+    let report = jifen::verify::verify(&hall.reader, &mut |_| {}).expect("readable");
+    assert!(report.is_sound(), "{:?}", report.findings);
+    (told.event.outcome, report.repair_limited)
+}
+
+#[test]
+fn a_message_more_than_thirty_five_days_late_is_decided_alone_and_listed() {
+    for (days, outcome) in [(35, ("decided", 0)), (36, ("repair_limited", 1))] {
+        let messages = [0, days, 0].map(|day| Message::new(0, day * DAY_SECS + 100, 0));
+        let mut hall = Hall::new(rules(VERSIONS[0].text));
+        hall.arrives(&messages[1], said(1, 0));
+        hall.commit();
+        assert_eq!(late_outcome(&mut hall, &messages, 0), outcome, "{days} days");
+        assert_eq!(hall.net()[&(0, "check_in.daily".to_owned())], 2, "it is paid all the same");
+    }
+}
+
+#[test]
+fn a_message_more_than_two_thousand_messages_late_is_decided_alone_and_listed() {
+    const TALKATIVE: &str = "[speaking.talk]\npoints = 1\nmin_chars = 1\nmin_distinct = 1\ncool_down = \"1s\"\nmax_points = { day = 3 }\n";
+    for (count, outcome) in [(2_000, ("decided", 0)), (2_001, ("repair_limited", 1))] {
+        let mut messages: Vec<Message> = (1..=count).map(|at| Message::new(0, 10 * at, 1)).collect();
+        messages.push(Message::new(0, 5, 2));
+        let mut hall = Hall::new(rules(TALKATIVE));
+        for (id, message) in messages.iter().enumerate().take(messages.len() - 1) {
+            hall.arrives(message, said(id, 0));
+        }
+        hall.commit();
+        assert_eq!(late_outcome(&mut hall, &messages, messages.len() - 1), outcome, "{count} messages");
+    }
+}
