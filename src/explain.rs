@@ -157,7 +157,7 @@ fn note(event: &EventRow) -> String {
         Outcome::Parked(_) => "rules.toml 用群名指明了群,而这个群的名字还不知道,所以没有判定;请改写群编号".into(),
         Outcome::Failed(reason) => format!("判定时出错,没有记账:{reason}"),
         Outcome::RecalledBefore => "这条消息到达之前就已经撤回,不计分".into(),
-        Outcome::TwinOf(_) => "同一条消息已从另一个通道记过,不重复计分,也不重复回答".into(),
+        Outcome::TwinOf(first) => format!("这条消息先从另一个通道听到过(第 {first} 号事件),只算那一条"),
         Outcome::DecidedAlone => "这条消息来得太晚(超过 35 天或 2000 条),只按当时的情况单独判定,没有重算后面的日子".into(),
         Outcome::Decided if event.campaign.is_none() => "没有活动包括这个群".into(),
         Outcome::Decided if event.record.verdicts.is_empty() => "没有规则理会这条消息".into(),

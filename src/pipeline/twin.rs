@@ -2,7 +2,8 @@
 //!
 //! The copy that is committed first counts; the other one books nothing and says nothing. Copies know each other by group, words and
 //! time: each channel has ids of its own. What pays is looked for in the account's history, where every copy stands; what only asks,
-//! among the questions answered lately. Of each further channel one copy is a twin, so that saying a thing twice counts twice.
+//! among the questions answered lately. Of each further channel one copy is a twin, so that saying a thing twice counts twice: therefore
+//! messages without words, all alike, may be taken for one another and still count as often as they were sent.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -55,7 +56,7 @@ impl Spoken {
 }
 
 /// A committed message as another copy sees it; `None` for one that is no first copy.
-fn first_copy(row: &EventRow) -> Option<Spoken> {
+fn as_first(row: &EventRow) -> Option<Spoken> {
     let heard = row.record.heard.as_ref().filter(|_| twin_of(row).is_none())?;
     Some(Spoken { source: row.source?, group: row.group, fingerprint: heard.fingerprint, at: row.at })
 }
@@ -85,7 +86,7 @@ pub(super) struct Asked(VecDeque<Answered>);
 
 impl Asked {
     /// Finds the copy that was answered; remembers this one if there is none.
-    fn first_copy(&mut self, seq: EventSeq, by: IdentityId, spoken: Spoken) -> Option<EventSeq> {
+    fn answered(&mut self, seq: EventSeq, by: IdentityId, spoken: Spoken) -> Option<EventSeq> {
         let is_copy = |it: &&mut Answered| it.by == by && spoken.is_copy_of(&it.spoken) && !it.twins.contains(&spoken.source);
         if let Some(first) = self.0.iter_mut().filter(is_copy).min_by_key(|it| spoken.apart(it.spoken.at)) {
             first.twins.push(spoken.source);
@@ -114,10 +115,10 @@ impl Working<'_> {
     ) -> Result<Option<Decision>, StoreError> {
         let Some(spoken) = Spoken::of(heard) else { return Ok(None) };
         let first = match (decision.record.is_stateful(), key) {
-            (true, Some(key)) if self.has_channels(&heard.prepared.event.corp) => self.first_copy(store, &self.accounts[&key], spoken)?,
+            (true, Some(key)) if self.has_channels(&heard.prepared.event.corp) => self.first_in_history(store, &self.accounts[&key], spoken)?,
             (true, Some(_) | None) => None,
             (false, _) if decision.replies.is_empty() => None,
-            (false, _) => self.asker(heard).and_then(|by| self.asked.first_copy(seq, by, spoken)),
+            (false, _) => self.asker(heard).and_then(|by| self.asked.answered(seq, by, spoken)),
         };
         Ok(first.map(|first| unpaid(decision, Outcome::TwinOf(first), Refusal::Twin)))
     }
@@ -138,7 +139,7 @@ impl Working<'_> {
             return Ok(alone);
         }
         let kept = unpaid(&decision, Outcome::RecalledBefore, Refusal::TakenBack);
-        let first = key.map(|key| self.first_copy(store, &self.accounts[&key], spoken)).transpose()?.flatten();
+        let first = key.map(|key| self.first_in_history(store, &self.accounts[&key], spoken)).transpose()?.flatten();
         match first {
             Some(first) => self.take_back(store, heard, occurrence, first, kept),
             None => Ok(Decided { decision: kept, key }),
@@ -150,7 +151,7 @@ impl Working<'_> {
     }
 
     /// The nearest first copy in an account's history that has no twin of this channel yet.
-    fn first_copy<S: Store>(&self, store: &mut S, cell: &AccountCell, spoken: Spoken) -> Result<Option<EventSeq>, StoreError> {
+    fn first_in_history<S: Store>(&self, store: &mut S, cell: &AccountCell, spoken: Spoken) -> Result<Option<EventSeq>, StoreError> {
         let (mut nearest, mut paired, mut next) = (None, HashSet::new(), Some(cell.last_event));
         if spoken.is_after(cell.frontier) {
             return Ok(None);
@@ -160,7 +161,7 @@ impl Working<'_> {
             let Some(row) = self.past(store, seq)?.map(|past| past.row) else { break };
             next = row.prev;
             paired.extend(twin_of(&row).filter(|_| row.source == Some(spoken.source)));
-            if let Some(other) = first_copy(&row).filter(|other| spoken.is_copy_of(other) && !paired.contains(&seq)) {
+            if let Some(other) = as_first(&row).filter(|other| spoken.is_copy_of(other) && !paired.contains(&seq)) {
                 nearest = nearest.into_iter().chain([(spoken.apart(other.at), seq)]).min();
             }
             if spoken.is_after(row.at) && was_in_time(&row) {
