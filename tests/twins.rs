@@ -41,12 +41,16 @@ const BOT: &str = "app/1000002";
 const ARCHIVE: &str = "archive";
 const CORP: &str = "acme";
 
-fn rules() -> Arc<Rules> {
-    Arc::new(file::load(RULES).expect("the rules are right").0)
+fn loaded(rules: &str) -> Arc<Rules> {
+    Arc::new(file::load(rules).expect("the rules are right").0)
 }
 
 fn pipeline<S: Store>(store: S) -> Pipeline<S> {
-    Pipeline::new(store, Arc::new(ArcSwap::new(rules())), FingerprintKey::new(b"test"), Box::new(Silent))
+    pipeline_under(store, RULES)
+}
+
+fn pipeline_under<S: Store>(store: S, rules: &str) -> Pipeline<S> {
+    Pipeline::new(store, Arc::new(ArcSwap::new(loaded(rules))), FingerprintKey::new(b"test"), Box::new(Silent))
 }
 
 /// A line of a replay: something 阿明 says at so many seconds past nine.
@@ -223,7 +227,7 @@ fn heard_by_every_channel(text: &str) -> Vec<Event> {
 
 #[test]
 fn every_channel_hears_the_same_words_in_a_message() {
-    let (rules, key) = (rules(), FingerprintKey::new(b"test"));
+    let (rules, key) = (loaded(RULES), FingerprintKey::new(b"test"));
     let plain = key.of("签到");
     for text in ["@积分助手 签到", "@积分助手\u{2005}簽到!", "签到 @积分助手", "@小助手签到"] {
         for event in heard_by_every_channel(text) {
@@ -232,6 +236,17 @@ fn every_channel_hears_the_same_words_in_a_message() {
             assert_eq!(heard.fingerprint, plain, "{text} by {channel:?}");
         }
     }
+}
+
+#[test]
+fn copies_of_a_message_to_a_bot_whose_name_nobody_told_know_each_other() {
+    let (store, text) = (MemoryStore::default(), "@骑行小秘书 打卡");
+    let reader = store.reader();
+    let mut pipeline = pipeline_under(store, &format!("{RULES}\n[speaking.talk]\npoints = 5\nmin_chars = 2\nmax_points = {{ day = 50 }}\n"));
+    for event in heard_by_every_channel(text).into_iter().filter(|event| event.via.channel != Channel::App) {
+        pipeline.hear(event).expect("memory never fails");
+    }
+    assert_eq!(paid(&reader), 1, "the archive's copy is no talk");
 }
 
 #[test]

@@ -190,6 +190,15 @@ mod tests {
     }
 
     #[test]
+    fn a_recall_is_kept_beside_its_message_and_came_by_the_same_channel() {
+        let message = EventKey { source: "acme/archive/ww1".into(), key: KeyBytes::of("7") };
+        let recall = message.of_recall();
+        assert_ne!(recall, message);
+        assert_eq!((recall.recalled(), recall.channel()), (Some(message.clone()), message.channel()));
+        assert_eq!(message.recalled(), None);
+    }
+
+    #[test]
     fn different_texts_of_one_number_stay_different() {
         assert_ne!(KeyBytes::of("7"), KeyBytes::of("07"));
         assert_ne!(KeyBytes::of("+7"), KeyBytes::of("7"));

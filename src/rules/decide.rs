@@ -66,15 +66,11 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
         None => &said.text,
     };
     let folded = fold(spoken);
+    // The @ of a bot whose name nobody told us is left out only where it is the bot that hears; copies from other channels still hold it.
+    let words = mentioned.unwrap_or(&said.text);
+    let fingerprint = if spoken == words { key.of(folded.as_str()) } else { key.of(fold(words).as_str()) };
     let (chars, distinct) = folded.count();
-    let traits = Traits {
-        chars,
-        distinct,
-        fingerprint: key.of(folded.as_str()),
-        matched: Vec::new(),
-        question: rules.assistant.question(&folded),
-        asked: asked || mentioned.is_some(),
-    };
+    let traits = Traits { chars, distinct, fingerprint, matched: Vec::new(), question: rules.assistant.question(&folded), asked: asked || mentioned.is_some() };
     let matched = rules.matcher.find(folded.as_str());
     said.at_assistant |= is_group && mentioned.is_some();
     Prepared { event, traits: Some(traits), matched, rules: rules.clone() }
