@@ -98,6 +98,8 @@ struct Message {
     skew: i64,
     /// The channels that tell of its recall.
     recalled_by: [bool; 2],
+    /// How many seconds after the message it is recalled.
+    recalled_after: i64,
 }
 
 /// Something that arrives: a copy of a message by one of the channels, or its recall.
@@ -110,7 +112,7 @@ struct Arrival {
 
 impl Message {
     fn new(member: usize, at: i64, text: usize) -> Self {
-        Message { member, at, text, heard_by: [true, false], skew: 0, recalled_by: [false; 2] }
+        Message { member, at, text, heard_by: [true, false], skew: 0, recalled_by: [false; 2], recalled_after: 0 }
     }
 
     fn text(&self) -> &'static str {
@@ -228,8 +230,11 @@ impl Hall {
             true => Kind::Recalled { of: KeyBytes::of(&number.to_string()) },
             false => Kind::Said(Said { text: message.text().into(), ..Said::default() }),
         };
-        let number = if arrival.is_recall { number + 1_000_000_000 } else { number };
-        let event = event(arrival.source, number, kind, message.at_by(arrival.source), message.member);
+        let (number, at) = match arrival.is_recall {
+            true => (number + 1_000_000_000, message.at_by(arrival.source) + message.recalled_after),
+            false => (number, message.at_by(arrival.source)),
+        };
+        let event = event(arrival.source, number, kind, at, message.member);
         let work = Work::Hear(Box::new(self.pipeline.prepare(&self.live.load(), event)));
         self.works.push((work, (!arrival.is_recall).then_some(arrival.message)));
     }
@@ -282,9 +287,10 @@ fn message() -> impl Strategy<Value = Message> {
     let heard_by = prop::sample::select(vec![[true, false], [false, true], [true, true], [true, true]]);
     let recalled_by = prop_oneof![4 => Just([false; 2]), 1 => prop::sample::select(vec![[true, false], [false, true], [true, true]])];
     let at = (0..9i64, prop_oneof![0..60i64, DAY_SECS - 60..DAY_SECS, 0..DAY_SECS]);
-    (0..2usize, at, 0..=5usize, heard_by, 0..=100i64, recalled_by).prop_map(|(member, (day, secs), text, heard_by, skew, recalled_by)| {
+    let recalled = (recalled_by, prop_oneof![0..120i64, 0..3 * DAY_SECS]);
+    (0..2usize, at, 0..=5usize, heard_by, 0..=100i64, recalled).prop_map(|(member, (day, secs), text, heard_by, skew, (recalled_by, recalled_after))| {
         let recalled_by = [0, 1].map(|source| heard_by[source] && recalled_by[source]);
-        Message { member, at: day * DAY_SECS + secs, text, heard_by, skew, recalled_by }
+        Message { member, at: day * DAY_SECS + secs, text, heard_by, skew, recalled_by, recalled_after }
     })
 }
 
@@ -350,6 +356,19 @@ fn a_recalled_talk_makes_room_for_the_one_refused_after_it() {
 fn a_recall_before_its_message_works() {
     let messages = [Message::new(0, 100, 0)];
     assert!(earned_in_order(&messages, &[recalled(0, 0), said(0, 0)]).is_empty());
+}
+
+#[test]
+fn a_message_recalled_after_midnight_stays_recalled_when_the_new_day_is_decided_again() {
+    let mut messages = [Message::new(0, DAY_SECS - 60, 0), Message::new(0, DAY_SECS + 36_000, 0), Message::new(0, DAY_SECS + 32_400, 1)];
+    messages[0].recalled_after = 100;
+    let mut hall = Hall::new(rules(VERSIONS[1].text));
+    for arrival in [said(0, 0), recalled(0, 0), said(1, 0), said(2, 0)] {
+        hall.arrives(&messages[arrival.message], arrival);
+        hall.commit();
+    }
+    let paid = [((1, "check_in.daily".to_owned()), 3), ((2, "speaking.talk".to_owned()), 2)];
+    assert_eq!(hall.net(), BTreeMap::from(paid), "the second day is the first in a row");
 }
 
 #[test]

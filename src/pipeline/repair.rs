@@ -48,7 +48,7 @@ pub(super) fn window<E>(
             return Ok(None);
         }
         let Some(step) = past(seq)? else { return Ok(None) };
-        earliest = earliest.min(step.row.day);
+        earliest = earliest.min(reaches_back_to(&step, &mut past)?);
         next = step.row.prev;
         let snapshot = step.row.record.snapshot.clone().filter(|_| step.row.day <= earliest);
         events.push(step);
@@ -59,6 +59,13 @@ pub(super) fn window<E>(
     }
     events.reverse();
     Ok(Some(Window { events, before }))
+}
+
+/// The earliest day whose history an event changed: a recall may come days after its message, and snapshots between the two still count it.
+fn reaches_back_to<E>(step: &Past, past: &mut impl FnMut(EventSeq) -> Result<Option<Past>, E>) -> Result<Day, E> {
+    let target = step.row.record.repair.as_ref().and_then(|repair| repair.takes_back);
+    let taken_back = target.map(past).transpose()?.flatten().map(|target| target.row.day);
+    Ok(step.postings.iter().map(|posting| posting.day).chain(taken_back).fold(step.row.day, Day::min))
 }
 
 /// An event of the window, ready to be decided again.
