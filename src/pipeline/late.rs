@@ -59,13 +59,13 @@ impl Working<'_> {
         target: EventSeq,
         fresh: Decision,
     ) -> Result<Decided, StoreError> {
-        let nothing = Decided { decision: Decision::default(), key: None };
-        let Some(past) = self.past(store, target)? else { return Ok(nothing) };
-        let (Some(account), true) = (past.row.account, past.row.record.is_stateful()) else { return Ok(nothing) };
+        let nothing = |fresh| Decided { decision: fresh, key: None };
+        let Some(past) = self.past(store, target)? else { return Ok(nothing(fresh)) };
+        let (Some(account), true) = (past.row.account, past.row.record.is_stateful()) else { return Ok(nothing(fresh)) };
         if let Outcome::TwinOf(first) = past.row.record.outcome {
             return self.take_back(store, heard, occurrence, first, fresh);
         }
-        let Some(key) = self.account_by_id(store, account)? else { return Ok(nothing) };
+        let Some(key) = self.account_by_id(store, account)? else { return Ok(nothing(fresh)) };
         let cell = self.accounts[&key].clone();
         let newest = self.calendar(heard).map_or(past.row.day, |calendar| calendar.day(cell.frontier).max(occurrence.day));
         let Some(window) = repair::window(&cell, past.row.day, newest, |seq| self.past(store, seq))? else {
