@@ -1,11 +1,17 @@
 //! Saying it: the loop that takes committed replies, claims them, sends them, and writes what became of them.
 //!
 //! The pipeline's commit hook pushes new rows into the [`Inbox`]; [`Outbox::run`] picks what is due ([`queue`]), composes the text
-//! ([`desk`]), chooses a way ([`mod@route`]), claims the row (`Sending` is committed before the request) and sends it ([`send`]).
-//! A row whose request was under way when the daemon died is `Unknown` and never sent again by itself.
+//! ([`desk`]), chooses a way ([`mod@route`], [`open_ways`]), claims the row (`Sending` is committed before the request) and sends it ([`send`]).
+//!
+//! A claimed row names the way it began with. Where nobody knows what became of it (no usable answer, or the daemon died), it is sent
+//! once more if it was that way and WeCom drops repetitions there ([`Way::may_repeat`]); that claim names no way, so there is no third
+//! time. All others are `Unknown` and never sent again by themselves.
 
 pub mod board;
 pub mod circuit;
+pub mod health;
+pub mod limits;
+pub mod open_ways;
 pub mod desk;
 pub mod gather;
 pub mod manners;
@@ -33,16 +39,22 @@ use crate::clock::Clock;
 use crate::model::ids::{CorpName, EventSeq, ReplyId};
 use crate::outbox::circuit::Contact;
 use crate::outbox::desk::{Composed, Desk};
+use crate::outbox::health::{Hold, Lasts};
+use crate::outbox::open_ways::Warden;
 use crate::outbox::queue::{CLOSINGS_A_SETTLE, Finish, Pick, Queue};
 use crate::outbox::route::{Outlets, Way, no_way, route};
-use crate::outbox::send::{Attempt, Delivery, Sender, deliver};
+use crate::outbox::send::{Attempt, Delivery, Errand, Sender, deliver};
 use crate::settings::Corp;
 use crate::store::{ReplyOutcome, ReplyRow, ReplyState};
+use crate::wecom::outcome::Trouble;
 
-/// Attempts after which «come back later» counts as a refusal.
-pub const TRIES_MAX: u32 = 3;
-/// Seconds a lane rests when there was no connection, or the claim could not be written.
+/// Seconds to wait after the first, second … «come back later» of one reply: three times at once, for most of it is over in a moment,
+/// then at leisure. After the last it counts as a refusal.
+pub const RETRY_SECS: [i64; 6] = [1, 2, 4, 30, 60, 120];
+/// Seconds a lane rests when there was no connection, the claim could not be written, or whoever was to send it cannot.
 const PAUSE_SECS: i64 = 1;
+/// Seconds until a reply of which nobody knows is sent once more.
+const REPEAT_SECS: i64 = 3;
 /// How often the queue is looked at while something waits in it: retries, pauses and expiry need no finer time.
 const TICK: Duration = Duration::from_millis(250);
 /// How long rows closed without a request may wait for more of their kind, so that a flood of them is few writes.
@@ -120,6 +132,7 @@ pub struct Outbox<S, L, D> {
     ledger: L,
     desk: Arc<tokio::sync::Mutex<D>>,
     voices: HashMap<CorpName, Voice>,
+    warden: Warden,
     clock: Clock,
 }
 
@@ -128,7 +141,8 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     pub fn new(sender: S, ledger: L, desk: D, voices: HashMap<CorpName, Voice>, clock: Clock) -> Self {
         let apis = voices.iter().map(|(corp, voice)| (corp.clone(), voice.api_base.clone())).collect();
         let inbox = Inbox { queue: Arc::new(Mutex::new(Queue::new(apis))), wake: Arc::default() };
-        Outbox { inbox, sender, ledger, desk: Arc::new(tokio::sync::Mutex::new(desk)), voices, clock }
+        let warden = Warden::new(&voices, clock.clone());
+        Outbox { inbox, sender, ledger, desk: Arc::new(tokio::sync::Mutex::new(desk)), voices, warden, clock }
     }
 
     /// Where the pipeline's commit hook hands rows in.
@@ -232,25 +246,56 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
                 return again(pick.tries);
             }
         };
-        let ways = self.ways(&row);
+        let ways = self.ways(pick, &row);
         if ways.is_empty() {
             return self.close(pick, ReplyState::Refused, no_way(&row.destination).into()).await;
         }
-        if let Err(error) = self.ledger.settle(vec![outcome(pick, ReplyState::Sending, None)]).await {
+        let errand = Errand { id, corp: &row.corp, destination: &row.destination, asked: row.reply.asked, ways: &ways, texts: &texts };
+        let pass = match self.warden.choose(&errand) {
+            Ok(pass) => pass,
+            Err(hold) => return self.hold(pick, &row, hold).await,
+        };
+        let begins_with = (!pick.repeats).then(|| ways[pass.place()].as_str().into());
+        if let Err(error) = self.ledger.settle(vec![outcome(pick, ReplyState::Sending, begins_with)]).await {
             tracing::warn!(error, reply.id = id.0, "没能登记要发的回复,先不发");
-            return again(pick.tries);
+            return (Finish::Again { after_secs: PAUSE_SECS, tries: pick.tries }, Contact::Untried);
         }
-        let delivery = deliver(&self.sender, &row.corp, &ways, &texts).await;
+        let delivery = deliver(&self.sender, &self.warden, &errand, pass).await;
         self.conclude(pick, delivery).await
     }
 
-    fn ways(&self, row: &ReplyRow) -> Vec<Way> {
-        self.voices.get(&row.corp).map(|voice| route(&row.destination, &voice.outlets)).unwrap_or_default()
+    /// The ways of a row; only the one it was claimed with if it is sent once more.
+    fn ways(&self, pick: &Pick, row: &ReplyRow) -> Vec<Way> {
+        let mut ways = self.voices.get(&row.corp).map(|voice| route(&row.destination, &voice.outlets)).unwrap_or_default();
+        if pick.repeats {
+            ways.retain(|way| way.may_repeat() && row.reason.as_deref() == Some(way.as_str()));
+        }
+        ways
+    }
+
+    /// Nothing can be sent just now: the row waits and says why, without a try used up.
+    async fn hold(&self, pick: &Pick, row: &ReplyRow, hold: Hold) -> (Finish, Contact) {
+        let after_secs = match hold.lasts {
+            Lasts::Secs(secs) | Lasts::Stopped(secs) => secs,
+            Lasts::Gone => return self.close(pick, ReplyState::Refused, hold.reason).await,
+        };
+        // A row that may be sent once more stays as it was claimed: else a crash would forget that it was sent before.
+        if !pick.repeats && row.reason.as_ref() != Some(&hold.reason) {
+            let waiting = outcome(pick, ReplyState::Waiting, Some(hold.reason));
+            if let Err(error) = self.ledger.settle(vec![waiting]).await {
+                tracing::warn!(error, reply.id = pick.id.0, "没能写下一条回复为什么在等");
+            }
+        }
+        (Finish::Again { after_secs, tries: pick.tries }, Contact::Untried)
     }
 
     async fn conclude(&self, pick: &Pick, delivery: Delivery) -> (Finish, Contact) {
         let (contact, way) = (delivery.attempt.contact(), delivery.way);
         let (outcome, finish) = judge(pick, delivery);
+        let Some(outcome) = outcome else {
+            counter!("jifen_outbox_repeats_total", "way" => way).increment(1);
+            return (finish, contact);
+        };
         let state = outcome.state;
         self.settle_surely(outcome).await;
         count(state, way);
@@ -285,22 +330,33 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     }
 }
 
-/// What a delivery makes of a reply. A missing connection uses no attempt up: the row waits until it expires.
-fn judge(pick: &Pick, delivery: Delivery) -> (ReplyOutcome, Finish) {
+/// What a delivery makes of a reply; no outcome where it stays claimed, to be sent once more. A missing connection uses no attempt up,
+/// nor does an app or robot that cannot send: the row waits until it expires.
+fn judge(pick: &Pick, delivery: Delivery) -> (Option<ReplyOutcome>, Finish) {
     let tried = pick.tries + 1;
+    let again = |after_secs, tries| Finish::Again { after_secs, tries };
     let (state, reason, finish) = match delivery.attempt {
         Attempt::Sent => (ReplyState::Sent, delivery.way.into(), Finish::Closed),
-        Attempt::Refused(reason) => (ReplyState::Refused, reason, Finish::Closed),
-        Attempt::Unknown(reason) => (ReplyState::Unknown, reason, Finish::Closed),
-        Attempt::Retry { reason, .. } if tried >= TRIES_MAX => (ReplyState::Refused, format!("试了 {tried} 次:{reason}").into(), Finish::Closed),
-        Attempt::Retry { after_secs, reason } => (ReplyState::Waiting, reason, Finish::Again { after_secs, tries: tried }),
-        Attempt::Unreachable(reason) => (ReplyState::Waiting, reason, Finish::Again { after_secs: PAUSE_SECS, tries: pick.tries }),
+        Attempt::Repeatable(_) if !pick.repeats => return (None, Finish::Repeat { after_secs: REPEAT_SECS }),
+        Attempt::Unknown(reason) | Attempt::Repeatable(reason) => (ReplyState::Unknown, reason, Finish::Closed),
+        // What became of it the first time is still unknown.
+        Attempt::Refused(reason) | Attempt::TooLong(reason) | Attempt::Retry { reason, .. } | Attempt::Held { reason, .. } | Attempt::Unreachable(reason)
+            if pick.repeats =>
+        {
+            (ReplyState::Unknown, reason, Finish::Closed)
+        }
+        Attempt::Refused(reason) | Attempt::TooLong(reason) | Attempt::Held { trouble: Trouble::Gone, reason } => (ReplyState::Refused, reason, Finish::Closed),
+        Attempt::Held { reason, .. } | Attempt::Unreachable(reason) => (ReplyState::Waiting, reason, again(PAUSE_SECS, pick.tries)),
+        Attempt::Retry { after_secs, reason } => match RETRY_SECS.get(pick.tries as usize) {
+            Some(secs) => (ReplyState::Waiting, reason, again(after_secs.max(*secs), tried)),
+            None => (ReplyState::Refused, format!("试了 {tried} 次:{reason}").into(), Finish::Closed),
+        },
     };
     let tries = match finish {
         Finish::Again { tries, .. } => tries,
-        Finish::Closed => tried,
+        Finish::Closed | Finish::Repeat { .. } => tried,
     };
-    (ReplyOutcome { id: pick.id, state, tries, reason: Some(reason) }, finish)
+    (Some(ReplyOutcome { id: pick.id, state, tries, reason: Some(reason) }), finish)
 }
 
 fn outcome(pick: &Pick, state: ReplyState, reason: Option<Arc<str>>) -> ReplyOutcome {

@@ -12,6 +12,7 @@ use crate::model::day::Millis;
 use crate::model::ids::{CorpName, ReplyId};
 use crate::outbox::circuit::{Circuit, Contact, is_resting};
 use crate::outbox::pace::{Once, Pace};
+use crate::outbox::route::Way;
 use crate::store::{ReplyOutcome, ReplyRow, ReplyState};
 
 /// Open rows in RAM, some 100 bytes each: ten minutes of answers at 300 a second.
@@ -47,6 +48,8 @@ pub struct Pick {
     pub id: ReplyId,
     /// Attempts so far.
     pub tries: u32,
+    /// It was sent before and nobody knows what became of it.
+    pub repeats: bool,
 }
 
 /// What becomes of a picked reply.
@@ -61,6 +64,11 @@ pub enum Finish {
         /// Attempts so far.
         tries: u32,
     },
+    /// Nobody knows what became of it; it is sent once more.
+    Repeat {
+        /// Seconds its lane rests.
+        after_secs: i64,
+    },
 }
 
 /// A waiting reply, kept small because there may be [`OPEN_MAX`] of them: its text and destination stay in the store until it is its turn.
@@ -73,6 +81,8 @@ struct Item {
     asked: bool,
     /// Pace and once were asked already.
     admitted: bool,
+    /// See [`Pick::repeats`].
+    repeats: bool,
 }
 
 /// The first of `waiting` is under way while `flies`.
@@ -159,6 +169,8 @@ impl Queue {
         let closing = |state, reason| Closing { id: row.id, state, tries: row.tries, reason };
         match row.state {
             ReplyState::Waiting => {}
+            // Claimed for a way on which WeCom drops repetitions.
+            ReplyState::Sending if row.reason.as_deref().is_some_and(Way::named_may_repeat) => {}
             ReplyState::Sending => return self.close(closing(ReplyState::Unknown, "重启前可能已经发出,没有再发")),
             ReplyState::Sent | ReplyState::Refused | ReplyState::Unknown | ReplyState::Expired | ReplyState::Suppressed => return,
         }
@@ -171,8 +183,17 @@ impl Queue {
             return self.close(closing(ReplyState::Expired, "这个会话待发的回复太多,没有发送"));
         }
         let is_new = lane.waiting.is_empty();
+        let repeats = row.state == ReplyState::Sending;
         let place = lane.waiting.partition_point(|item| item.id < row.id).max(usize::from(lane.flies));
-        let item = Item { id: row.id, created_at: row.created_at, asked: row.reply.asked, once: self.once.key(row), tries: row.tries, admitted: row.tries > 0 };
+        let item = Item {
+            id: row.id,
+            created_at: row.created_at,
+            asked: row.reply.asked,
+            once: self.once.key(row),
+            tries: row.tries,
+            admitted: row.tries > 0 || repeats,
+            repeats,
+        };
         lane.waiting.insert(place, item);
         self.open += 1;
         if is_new {
@@ -223,6 +244,10 @@ impl Queue {
         match finish {
             Finish::Again { after_secs, tries } => {
                 lane.waiting.front_mut().into_iter().for_each(|item| item.tries = tries);
+                self.resting.insert((now.plus_secs(after_secs), pick.lane));
+            }
+            Finish::Repeat { after_secs } => {
+                lane.waiting.front_mut().into_iter().for_each(|item| item.repeats = true);
                 self.resting.insert((now.plus_secs(after_secs), pick.lane));
             }
             Finish::Closed => {
@@ -286,7 +311,7 @@ impl Queue {
                 self.close(closed);
                 continue;
             }
-            let pick = Pick { lane: key, id: item.id, tries: item.tries };
+            let pick = Pick { lane: key, id: item.id, tries: item.tries, repeats: item.repeats };
             self.gates[key.gate].circuit.begin();
             self.lanes.insert(key, Lane { flies: true, ..lane });
             return Some(pick);
@@ -364,6 +389,8 @@ impl Closing {
 fn stale(item: &Item, now: Millis) -> Option<(ReplyState, &'static str)> {
     let age_over = |secs| now >= item.created_at.plus_secs(secs);
     match item.asked {
+        _ if item.repeats && age_over(ASKED_SECS) => Some((ReplyState::Unknown, "可能已经发出,十分钟内没能再发一次")),
+        _ if item.repeats => None,
         true if age_over(ASKED_SECS) => Some((ReplyState::Expired, "十分钟内没能发出")),
         false if age_over(UNASKED_SECS) => Some((ReplyState::Suppressed, "超过三分钟,不再播报")),
         true | false => None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 /// A whole call, from the first byte out to the last byte in.
@@ -14,6 +14,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// WeCom's answers are a few hundred bytes; a list of 1 000 invalid userids of 64 bytes still fits.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+const NO_CONNECTION: &str = "连不上企业微信;请检查网络、DNS、代理(HTTPS_PROXY)和本机的 CA 证书";
+const PROXY_REFUSES: &str = "代理要求登录(HTTP 407),请求没有发出;请检查环境变量 HTTPS_PROXY 里的用户名和密码";
 
 /// The connections to WeCom's API. Clones share them.
 #[derive(Debug, Clone)]
@@ -31,8 +34,8 @@ pub(super) struct Answer {
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// No connection: certainly nothing was sent.
-    Unreachable,
+    /// No connection to WeCom: certainly nothing was sent.
+    NotSent(&'static str),
     /// The request may have been acted on.
     Lost(&'static str),
 }
@@ -68,8 +71,7 @@ impl Failure {
     /// For the operator.
     pub(super) fn reason(self) -> &'static str {
         match self {
-            Failure::Unreachable => "连不上企业微信;请检查网络、DNS 和本机的 CA 证书",
-            Failure::Lost(why) => why,
+            Failure::NotSent(why) | Failure::Lost(why) => why,
         }
     }
 }
@@ -83,6 +85,9 @@ impl Answer {
 
 async fn ask(request: RequestBuilder) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(|error| failure(&error))?;
+    if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return Err(Failure::NotSent(PROXY_REFUSES));
+    }
     if response.status().is_server_error() {
         return Err(Failure::Lost("企业微信的服务器出错(HTTP 5xx)"));
     }
@@ -108,7 +113,7 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
 
 fn failure(error: &reqwest::Error) -> Failure {
     if error.is_connect() {
-        return Failure::Unreachable;
+        return Failure::NotSent(NO_CONNECTION);
     }
     Failure::Lost(if error.is_timeout() { "请求已发出,没有等到答复" } else { "请求已发出,连接中断" })
 }
