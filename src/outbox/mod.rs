@@ -53,6 +53,8 @@ use crate::wecom::outcome::Trouble;
 pub const RETRY_SECS: [i64; 6] = [1, 2, 4, 30, 60, 120];
 /// Seconds a lane rests when there was no connection, the claim could not be written, or whoever was to send it cannot.
 const PAUSE_SECS: i64 = 1;
+/// Longest rest of a lane whose app or robot cannot send, in seconds: what grew too old meanwhile is closed then.
+const HOLD_SECS_MAX: i64 = 120;
 /// Seconds until a reply of which nobody knows is sent once more.
 const REPEAT_SECS: i64 = 3;
 /// How often the queue is looked at while something waits in it: retries, pauses and expiry need no finer time.
@@ -133,6 +135,8 @@ pub struct Outbox<S, L, D> {
     desk: Arc<tokio::sync::Mutex<D>>,
     voices: HashMap<CorpName, Voice>,
     warden: Warden,
+    /// Why the first replies of lanes wait, to be told if they expire.
+    waits: Mutex<HashMap<ReplyId, Arc<str>>>,
     clock: Clock,
 }
 
@@ -142,7 +146,7 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         let apis = voices.iter().map(|(corp, voice)| (corp.clone(), voice.api_base.clone())).collect();
         let inbox = Inbox { queue: Arc::new(Mutex::new(Queue::new(apis))), wake: Arc::default() };
         let warden = Warden::new(&voices, clock.clone());
-        Outbox { inbox, sender, ledger, desk: Arc::new(tokio::sync::Mutex::new(desk)), voices, warden, clock }
+        Outbox { inbox, sender, ledger, desk: Arc::new(tokio::sync::Mutex::new(desk)), voices, warden, waits: Mutex::default(), clock }
     }
 
     /// Where the pipeline's commit hook hands rows in.
@@ -176,7 +180,7 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         }
         let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
         if drained.is_err() {
-            tracing::warn!("停机时仍有回复没有等到结果;重启后它们记为 unknown,不会自动重发");
+            tracing::warn!("停机时仍有回复没有等到结果;重启后私信会再发一次(企业微信自己去重),其余记为 unknown,不会自动重发");
         }
         outbox.write_closings().await;
     }
@@ -194,15 +198,30 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
 
     /// Writes rows that were closed without a request.
     async fn write_closings(&self) {
-        let closings = self.inbox.queue().closings_to_write();
+        let mut closings = self.inbox.queue().closings_to_write();
         if closings.is_empty() {
             return;
         }
+        closings.iter_mut().for_each(|closing| self.tell_why_it_waited(closing));
         if let Err(error) = self.ledger.settle(closings.clone()).await {
             return tracing::warn!(error, rows = closings.len(), "没能写下不再发送的回复,稍后再试");
         }
         self.inbox.queue().closings_written(closings.len());
+        let mut waits = self.waits();
+        closings.iter().for_each(|closing| drop(waits.remove(&closing.id)));
+        drop(waits);
         closings.iter().for_each(|closing| count(closing.state, "none"));
+    }
+
+    /// A reply that expired while its app or robot could not send says so.
+    fn tell_why_it_waited(&self, closing: &mut ReplyOutcome) {
+        if let (Some(why), Some(closed)) = (self.waits().get(&closing.id), &closing.reason) {
+            closing.reason = Some(format!("{closed}:{why}").into());
+        }
+    }
+
+    fn waits(&self) -> MutexGuard<'_, HashMap<ReplyId, Arc<str>>> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the rows that were open when the daemon started.
@@ -255,6 +274,7 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
             Ok(pass) => pass,
             Err(hold) => return self.hold(pick, &row, hold).await,
         };
+        self.waits().remove(&id);
         let begins_with = (!pick.repeats).then(|| ways[pass.place()].as_str().into());
         if let Err(error) = self.ledger.settle(vec![outcome(pick, ReplyState::Sending, begins_with)]).await {
             tracing::warn!(error, reply.id = id.0, "没能登记要发的回复,先不发");
@@ -276,9 +296,10 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     /// Nothing can be sent just now: the row waits and says why, without a try used up.
     async fn hold(&self, pick: &Pick, row: &ReplyRow, hold: Hold) -> (Finish, Contact) {
         let after_secs = match hold.lasts {
-            Lasts::Secs(secs) | Lasts::Stopped(secs) => secs,
+            Lasts::Secs(secs) | Lasts::Stopped(secs) => secs.min(HOLD_SECS_MAX),
             Lasts::Gone => return self.close(pick, ReplyState::Refused, hold.reason).await,
         };
+        self.waits().insert(pick.id, hold.reason.clone());
         // A row that may be sent once more stays as it was claimed: else a crash would forget that it was sent before.
         if !pick.repeats && row.reason.as_ref() != Some(&hold.reason) {
             let waiting = outcome(pick, ReplyState::Waiting, Some(hold.reason));
@@ -303,6 +324,7 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     }
 
     async fn close(&self, pick: &Pick, state: ReplyState, reason: Arc<str>) -> (Finish, Contact) {
+        self.waits().remove(&pick.id);
         self.settle_surely(outcome(pick, state, Some(reason))).await;
         count(state, "none");
         (Finish::Closed, Contact::Untried)

@@ -116,6 +116,40 @@ fn a_row_that_was_under_way_before_a_crash_is_unknown_and_never_sent() {
 }
 
 #[test]
+fn a_private_message_of_which_nobody_knows_is_picked_once_more_in_its_place() {
+    let claimed = ReplyRow { state: ReplyState::Sending, reason: Some("private".into()), ..row(1) };
+    let mut queue = queue([row(2), claimed]);
+    let picks = queue.due(START);
+    assert_eq!((picks[0].id, picks[0].repeats), (id(1), true));
+    queue.finish(&picks[0], Finish::Closed, Contact::Reached, START);
+    let picks = queue.due(START);
+    assert_eq!((picks[0].id, picks[0].repeats), (id(2), false));
+    queue.finish(&picks[0], Finish::Repeat { after_secs: 3 }, Contact::Failed, START);
+    assert!(queue.due(START.plus_secs(2)).is_empty());
+    assert_eq!(queue.due(START.plus_secs(3)).iter().map(|pick| (pick.id, pick.repeats)).collect::<Vec<_>>(), [(id(2), true)]);
+}
+
+#[test]
+fn what_could_not_be_repeated_in_time_is_unknown_and_not_expired() {
+    let mut queue = queue([ReplyRow { state: ReplyState::Sending, reason: Some("private".into()), ..row(1) }]);
+    assert!(queue.due(START.plus_secs(ASKED_SECS)).is_empty());
+    assert_eq!(closed(&mut queue), [(id(1), ReplyState::Unknown)]);
+}
+
+#[test]
+fn lanes_that_rest_take_no_place_among_those_that_fly() {
+    let mut queue = queue((1..=100).map(lonely));
+    let mut rested = 0;
+    while rested < 100 {
+        let picks = queue.due(START);
+        picks.iter().for_each(|pick| queue.finish(pick, Finish::Again { after_secs: 60, tries: 0 }, Contact::Untried, START));
+        rested += picks.len();
+    }
+    queue.push(&lonely(101));
+    assert_eq!(ids(&queue.due(START)), [id(101)]);
+}
+
+#[test]
 fn behind_an_open_circuit_nothing_is_picked_then_one_probe_then_all() {
     let mut queue = broken((1..=10).map(lonely));
     assert!(queue.due(START).is_empty());

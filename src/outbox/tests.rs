@@ -82,12 +82,16 @@ impl Ledger for Rows {
 }
 
 fn outbox(rows: &Rows, script: Script) -> Outbox<Script, Rows, Rows> {
+    outbox_at(rows, script, Clock::starting_at(START))
+}
+
+fn outbox_at(rows: &Rows, script: Script, clock: Clock) -> Outbox<Script, Rows, Rows> {
     let robot = Outlet { name: "announcer".into(), groups: vec!["wrGroup".into()] };
     let voice = Voice { api_base: "https://api.test".into(), outlets: Outlets { apps: Vec::new(), robots: vec![robot] } };
     let app = Outlet { name: "assistant".into(), groups: Vec::new() };
     let private = Voice { api_base: "https://api.test".into(), outlets: Outlets { apps: vec![app], robots: Vec::new() } };
     let voices = HashMap::from([("acme".into(), voice), ("private".into(), private)]);
-    Outbox::new(script, rows.clone(), rows.clone(), voices, Clock::starting_at(START))
+    Outbox::new(script, rows.clone(), rows.clone(), voices, clock)
 }
 
 /// Runs an outbox over stored rows until the last one has gone through so many states.
@@ -179,6 +183,31 @@ async fn a_row_that_waits_for_its_robot_says_why_and_uses_no_attempt_up() {
     let rows = Rows::of([row(1)]);
     assert_eq!(run(&rows, Script::answering([limited]), 1, 2).await, [ReplyState::Sending, ReplyState::Waiting]);
     assert_eq!((rows.reason(1).as_str(), rows.tries(1)), ("45009 太频繁", 0));
+}
+
+#[tokio::test]
+async fn a_row_that_expires_while_its_robot_rests_still_says_why() {
+    let limited = Attempt::Held { trouble: Trouble::Limited { window_secs: Some(3_600) }, reason: "45009 太频繁".into() };
+    let (rows, clock) = (Rows::of([row(1)]), Clock::starting_at(START));
+    let outbox = outbox_at(&rows, Script::answering([limited]), clock.clone());
+    let pick = Pick { lane: LaneKey::numbered(1), id: id(1), tries: 0, repeats: false };
+    assert_eq!(outbox.say(&pick).await.0, Finish::Again { after_secs: PAUSE_SECS, tries: 0 });
+    assert_eq!(outbox.say(&pick).await.0, Finish::Again { after_secs: HOLD_SECS_MAX, tries: 0 });
+    assert_eq!(rows.life(1), [ReplyState::Sending, ReplyState::Waiting], "the reason is written once");
+    outbox.inbox.push(&[row(1)]);
+    clock.set(START.plus_secs(600));
+    assert!(outbox.inbox.queue().due(clock.now()).is_empty());
+    outbox.write_closings().await;
+    assert_eq!((rows.life(1)[2], rows.reason(1)), (ReplyState::Expired, "十分钟内没能发出:45009 太频繁".to_owned()));
+}
+
+#[tokio::test]
+async fn one_group_that_waits_for_its_robot_holds_no_other() {
+    let limited = Attempt::Held { trouble: Trouble::Limited { window_secs: None }, reason: "45009 太频繁".into() };
+    let waiting = (1..=queue::IN_FLIGHT_MAX as i64 * 2).map(row);
+    let rows = Rows::of(waiting.chain([alone(1_000)]));
+    assert_eq!(run(&rows, Script::answering([limited]), 1_000, 2).await, [ReplyState::Sending, ReplyState::Sent]);
+    assert_eq!(rows.lived(1, 2).await, [ReplyState::Sending, ReplyState::Waiting]);
 }
 
 #[tokio::test]

@@ -120,7 +120,54 @@ fn failure(error: &reqwest::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::thread;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
     use super::*;
+
+    /// A certificate for localhost that nobody signed but itself, and its key; made for this test.
+    const CERTIFICATE: &str = "MIIBmzCCAUGgAwIBAgIUWCJ9mbvWcDPGa9AHlZj8Ut/9QV0wCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMjE3NTYxMloYDzIxMjYxMDI5MT\
+        c1NjEyWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARo2KALCuPL/j70NSRvqS4FNpVYK0TFjSlMwhexCoKj1cxjC0qSRIXy2xCC\
+        R7sjoJSIdLInBEqI1IPTck3fPjUao28wbTAdBgNVHQ4EFgQUgxF0OAH5RWq3WwlhxDLN5LURPXgwHwYDVR0jBBgwFoAUgxF0OAH5RWq3WwlhxDLN5LURPXgwDwYDVR0TAQ\
+        H/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZIzj0EAwIDSAAwRQIhAMUaGjl3lTMq+QVCdGNTOayLsHh73ufyTSUCuu1TD+ZBAiBSBl7X8YzU\
+        CcreJcsPRL8N+hMSW8NkfZqIuqTImzQ1TQ==";
+    const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgwr5MX+DyR/doYrulXFtG5kn2t1dFW4e8EQMQxb/fOsChRANCAARo2KALCuPL/j70NSRvqS4FNpVYK0TFjS\
+        lMwhexCoKj1cxjC0qSRIXy2xCCR7sjoJSIdLInBEqI1IPTck3fPjUa";
+
+    fn decoded(text: &str) -> Vec<u8> {
+        STANDARD.decode(text).expect("base64")
+    }
+
+    /// Accepts one connection as localhost and says how many bytes of a request came through.
+    fn pretender(listener: TcpListener) -> thread::JoinHandle<usize> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("its own versions");
+        let key = PrivateKeyDer::try_from(decoded(KEY)).expect("a key");
+        let config = config.with_no_client_auth().with_single_cert(vec![CertificateDer::from(decoded(CERTIFICATE))], key).expect("they belong together");
+        thread::spawn(move || {
+            let (socket, _): (TcpStream, _) = listener.accept().expect("a connection");
+            let tls = ServerConnection::new(Arc::new(config)).expect("a good config");
+            StreamOwned::new(tls, socket).read(&mut [0; 1024]).unwrap_or(0)
+        })
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_nobody_trusts_gets_no_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let pretender = pretender(listener);
+        let url = format!("https://localhost:{port}/cgi-bin/gettoken?corpsecret=very-secret").parse().expect("an address");
+        let answer = Http::new().expect("a client").get(url).await;
+        assert!(matches!(answer, Err(Failure::NotSent(reason)) if reason.contains("CA 证书")), "{answer:?}");
+        assert_eq!(pretender.join().expect("no panic"), 0);
+    }
 
     #[test]
     fn only_json_with_an_errcode_is_an_answer() {

@@ -140,6 +140,24 @@ async fn an_app_whose_secret_is_refused_says_so_and_the_new_secret_sends_what_wa
     assert_eq!(daemon.stop().await, Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_is_down_or_wants_a_password_is_named_and_the_reply_waits() {
+    let asks_for_password = axum::Router::new().fallback(|| async { (axum::http::StatusCode::PROXY_AUTHENTICATION_REQUIRED, "<html>") });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let strict = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, asks_for_password).await });
+    let (_reserved, down) = reserve();
+    for (name, proxy, told) in [("proxy-strict", strict, "HTTP 407"), ("proxy-down", down, "代理")] {
+        let house = House::with_api(name, RULES, "http://wecom.invalid");
+        let mut command = house.serve();
+        command.env("http_proxy", &proxy);
+        let daemon = crate::house::Daemon::start(command, house.path("stderr.log")).await.unwrap();
+        assert_eq!(post(&client(), &daemon, &app_text(1, "aming", now_secs(), "签到")).await, 200);
+        replies_are(&house, &format!("state = 0 AND tries = 0 AND reason LIKE '%{told}%'"), 1).await;
+        assert_eq!(daemon.stop().await, Some(0));
+    }
+}
+
 /// Waits until so many replies are like this.
 async fn replies_are(house: &House, like: &str, count: i64) {
     let db = Connection::open_with_flags(house.path("jifen.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
