@@ -22,6 +22,7 @@
 //! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`; no rule knows of them.
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`].
 //! * What the bot says: [`rules::template`]; when it keeps silent: [`outbox::queue`] and [`outbox::manners`].
+//! * Who cannot send now, and how much a destination bears: [`outbox::open_ways`]; what an error code means: `wecom/errcode.rs`.
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
@@ -44,6 +45,8 @@
 //! * A reply's arguments and destination are sealed in the outbox and not part of the journal, so a person can be forgotten and the
 //!   chain still holds.
 //! * Events whose verdict depended on the account join its `prev` chain even when nothing was paid: a recall may make room for them.
+//! * A claimed reply names the way it began with: a private message whose answer was lost is sent once more, since WeCom drops the same
+//!   JSON by itself; nothing else ever is.
 //! * Reply ids are `event × 16 + place`, an event row knows its first posting: neither needs an index.
 
 pub mod model;

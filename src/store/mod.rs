@@ -219,13 +219,13 @@ pub struct Destination {
 pub enum ReplyState {
     /// To be sent.
     Waiting,
-    /// Claimed; the request may be under way.
+    /// Claimed; the request may be under way. The reason names the way it began with, none if it is sent for the second time.
     Sending,
     /// WeCom took it.
     Sent,
     /// WeCom, or we, refused for good.
     Refused,
-    /// A request went out and no answer came back; never sent again by itself.
+    /// A request went out and no answer came back, for private messages twice; never sent again by itself.
     Unknown,
     /// Too old to be worth saying, or over the outbox's bound.
     Expired,

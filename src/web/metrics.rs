@@ -16,6 +16,12 @@ pub const COMMIT_SECONDS: &str = "jifen_commit_seconds";
 pub const QUEUE_DEPTH: &str = "jifen_queue_depth";
 /// Replies by `outcome` and `way`.
 pub const OUTBOX: &str = "jifen_outbox_total";
+/// Private messages sent once more because their answer was lost.
+pub const OUTBOX_REPEATS: &str = "jifen_outbox_repeats_total";
+/// 1 while an app or robot can send, 0 while it rests or is stopped; by `corp` and `outlet`.
+pub const OUTLET_OPEN: &str = "jifen_outlet_open";
+/// Groups in which an app or robot can no longer speak; by `corp` and `outlet`.
+pub const OUTLET_GROUPS_GONE: &str = "jifen_outlet_groups_gone";
 /// Access tokens fetched, by `outcome`.
 pub const TOKEN_REFRESHES: &str = "jifen_token_refreshes_total";
 
@@ -48,6 +54,9 @@ fn describe() {
     metrics::describe_histogram!(COMMIT_SECONDS, metrics::Unit::Seconds, "Time of one commit.");
     metrics::describe_gauge!(QUEUE_DEPTH, "Events that wait for the writer.");
     metrics::describe_counter!(OUTBOX, "Replies by outcome and way.");
+    metrics::describe_counter!(OUTBOX_REPEATS, "Private messages sent once more because their answer was lost.");
+    metrics::describe_gauge!(OUTLET_OPEN, "1 while an app or robot can send, 0 while it rests or is stopped.");
+    metrics::describe_gauge!(OUTLET_GROUPS_GONE, "Groups in which an app or robot can no longer speak.");
     metrics::describe_counter!(TOKEN_REFRESHES, "Access tokens fetched.");
 }
 
