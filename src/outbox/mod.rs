@@ -1,7 +1,8 @@
 //! Saying it: the loop that takes committed replies, claims them, sends them, and writes what became of them.
 //!
 //! The pipeline's commit hook pushes new rows into the [`Inbox`]; [`Outbox::run`] picks what is due ([`queue`]), composes the text
-//! ([`desk`]), chooses a way ([`mod@route`], [`open_ways`]), claims the row (`Sending` is committed before the request) and sends it ([`send`]).
+//! ([`desk`]), chooses a way ([`mod@route`], [`open_ways`]), claims the row (`Sending` is committed before the request) and sends it ([`speak`],
+//! [`send`]).
 //!
 //! A claimed row names the way it began with. Where nobody knows what became of it (no usable answer, or the daemon died), it is sent
 //! once more if it was that way and WeCom drops repetitions there ([`Way::may_repeat`]); that claim names no way, so there is no third
@@ -19,6 +20,7 @@ pub mod pace;
 pub mod queue;
 pub mod route;
 pub mod send;
+pub mod speak;
 pub mod mouth;
 
 #[cfg(test)]
@@ -39,24 +41,14 @@ use crate::clock::Clock;
 use crate::model::ids::{CorpName, EventSeq, ReplyId};
 use crate::outbox::circuit::Contact;
 use crate::outbox::desk::{Composed, Desk};
-use crate::outbox::health::{Hold, Lasts};
 use crate::outbox::open_ways::Warden;
 use crate::outbox::queue::{CLOSINGS_A_SETTLE, Finish, Pick, Queue};
 use crate::outbox::route::{Outlets, Way, no_way, route};
-use crate::outbox::send::{Attempt, Delivery, Errand, Sender, deliver};
+use crate::outbox::send::Sender;
+use crate::outbox::speak::{PAUSE_SECS, Speech};
 use crate::settings::Corp;
 use crate::store::{ReplyOutcome, ReplyRow, ReplyState};
-use crate::wecom::outcome::Trouble;
 
-/// Seconds to wait after the first, second … «come back later» of one reply: three times at once, for most of it is over in a moment,
-/// then at leisure. After the last it counts as a refusal.
-pub const RETRY_SECS: [i64; 6] = [1, 2, 4, 30, 60, 120];
-/// Seconds a lane rests when there was no connection, the claim could not be written, or whoever was to send it cannot.
-const PAUSE_SECS: i64 = 1;
-/// Longest rest of a lane whose app or robot cannot send, in seconds: what grew too old meanwhile is closed then.
-const HOLD_SECS_MAX: i64 = 120;
-/// Seconds until a reply of which nobody knows is sent once more.
-const REPEAT_SECS: i64 = 3;
 /// How often the queue is looked at while something waits in it: retries, pauses and expiry need no finer time.
 const TICK: Duration = Duration::from_millis(250);
 /// How long rows closed without a request may wait for more of their kind, so that a flood of them is few writes.
@@ -210,18 +202,7 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         let mut waits = self.waits();
         closings.iter().for_each(|closing| drop(waits.remove(&closing.id)));
         drop(waits);
-        closings.iter().for_each(|closing| count(closing.state, "none"));
-    }
-
-    /// A reply that expired while its app or robot could not send says so.
-    fn tell_why_it_waited(&self, closing: &mut ReplyOutcome) {
-        if let (Some(why), Some(closed)) = (self.waits().get(&closing.id), &closing.reason) {
-            closing.reason = Some(format!("{closed}:{why}").into());
-        }
-    }
-
-    fn waits(&self) -> MutexGuard<'_, HashMap<ReplyId, Arc<str>>> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+        closings.iter().for_each(|closing| count(closing.state, "none", 1));
     }
 
     /// Reads the rows that were open when the daemon started.
@@ -252,14 +233,14 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         self.inbox.queue().finish(&pick, finish, contact, self.clock.now());
     }
 
-    /// Compose, route, claim, send, write down.
+    /// Compose, route, and speak.
     async fn say(&self, pick: &Pick) -> (Finish, Contact) {
         let (id, now) = (pick.id, self.clock.now());
         let (row, texts) = match self.at_desk(move |desk| desk.compose(id, now)).await {
             Composed::Say { row, texts } => (row, texts),
             Composed::Gone => return (Finish::Closed, Contact::Untried),
-            Composed::Silent(reason) => return self.close(pick, ReplyState::Suppressed, reason.into()).await,
-            Composed::Broken(reason) => return self.close(pick, ReplyState::Refused, reason.into()).await,
+            Composed::Silent(reason) => return self.close(pick, &[id], ReplyState::Suppressed, reason.into()).await,
+            Composed::Broken(reason) => return self.close(pick, &[id], ReplyState::Refused, reason.into()).await,
             Composed::Later(reason) => {
                 tracing::warn!(reason, reply.id = id.0, "要发的回复现在还写不出来,稍后再试");
                 return again(pick.tries);
@@ -267,21 +248,9 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         };
         let ways = self.ways(pick, &row);
         if ways.is_empty() {
-            return self.close(pick, ReplyState::Refused, no_way(&row.destination).into()).await;
+            return self.close(pick, &[id], ReplyState::Refused, no_way(&row.destination).into()).await;
         }
-        let errand = Errand { id, corp: &row.corp, destination: &row.destination, asked: row.reply.asked, ways: &ways, texts: &texts };
-        let pass = match self.warden.choose(&errand) {
-            Ok(pass) => pass,
-            Err(hold) => return self.hold(pick, &row, hold).await,
-        };
-        self.waits().remove(&id);
-        let begins_with = (!pick.repeats).then(|| ways[pass.place()].as_str().into());
-        if let Err(error) = self.ledger.settle(vec![outcome(pick, ReplyState::Sending, begins_with)]).await {
-            tracing::warn!(error, reply.id = id.0, "没能登记要发的回复,先不发");
-            return (Finish::Again { after_secs: PAUSE_SECS, tries: pick.tries }, Contact::Untried);
-        }
-        let delivery = deliver(&self.sender, &self.warden, &errand, pass).await;
-        self.conclude(pick, delivery).await
+        self.speak(pick, &Speech { row, ways, texts, covers: vec![id] }).await
     }
 
     /// The ways of a row; only the one it was claimed with if it is sent once more.
@@ -293,50 +262,23 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         ways
     }
 
-    /// Nothing can be sent just now: the row waits and says why, without a try used up.
-    async fn hold(&self, pick: &Pick, row: &ReplyRow, hold: Hold) -> (Finish, Contact) {
-        let after_secs = match hold.lasts {
-            Lasts::Secs(secs) | Lasts::Stopped(secs) => secs.min(HOLD_SECS_MAX),
-            Lasts::Gone => return self.close(pick, ReplyState::Refused, hold.reason).await,
-        };
-        self.waits().insert(pick.id, hold.reason.clone());
-        // A row that may be sent once more stays as it was claimed: else a crash would forget that it was sent before.
-        if !pick.repeats && row.reason.as_ref() != Some(&hold.reason) {
-            let waiting = outcome(pick, ReplyState::Waiting, Some(hold.reason));
-            if let Err(error) = self.ledger.settle(vec![waiting]).await {
-                tracing::warn!(error, reply.id = pick.id.0, "没能写下一条回复为什么在等");
-            }
-        }
-        (Finish::Again { after_secs, tries: pick.tries }, Contact::Untried)
-    }
-
-    async fn conclude(&self, pick: &Pick, delivery: Delivery) -> (Finish, Contact) {
-        let (contact, way) = (delivery.attempt.contact(), delivery.way);
-        let (outcome, finish) = judge(pick, delivery);
-        let Some(outcome) = outcome else {
-            counter!("jifen_outbox_repeats_total", "way" => way).increment(1);
-            return (finish, contact);
-        };
-        let state = outcome.state;
-        self.settle_surely(outcome).await;
-        count(state, way);
-        (finish, contact)
-    }
-
-    async fn close(&self, pick: &Pick, state: ReplyState, reason: Arc<str>) -> (Finish, Contact) {
+    /// Ends it without a request. What was sent before stays in doubt.
+    async fn close(&self, pick: &Pick, ids: &[ReplyId], state: ReplyState, reason: Arc<str>) -> (Finish, Contact) {
+        let state = if pick.repeats { ReplyState::Unknown } else { state };
+        let outcome = |id: &ReplyId| ReplyOutcome { id: *id, state, tries: pick.tries, reason: Some(reason.clone()) };
         self.waits().remove(&pick.id);
-        self.settle_surely(outcome(pick, state, Some(reason))).await;
-        count(state, "none");
+        self.settle_surely(ids.iter().map(outcome).collect()).await;
+        count(state, "none", ids.len());
         (Finish::Closed, Contact::Untried)
     }
 
-    /// Writes an outcome, several times if need be. If it cannot be written the row stays as it was claimed, and is
-    /// `Unknown` after the next start.
-    async fn settle_surely(&self, outcome: ReplyOutcome) {
+    /// Writes outcomes in one settle, several times if need be. If they cannot be written the rows stay as they were claimed.
+    async fn settle_surely(&self, outcomes: Vec<ReplyOutcome>) {
+        let Some(first) = outcomes.first().map(|outcome| outcome.id.0) else { return };
         for attempt in 0..SETTLE_TRIES {
-            match self.ledger.settle(vec![outcome.clone()]).await {
+            match self.ledger.settle(outcomes.clone()).await {
                 Ok(()) => return,
-                Err(error) if attempt + 1 == SETTLE_TRIES => tracing::error!(error, reply.id = outcome.id.0, "没能写下一条回复的结果,重启后记为 unknown"),
+                Err(error) if attempt + 1 == SETTLE_TRIES => tracing::error!(error, reply.id = first, "没能写下回复的结果,重启后按没有结果处理"),
                 Err(_) => tokio::time::sleep(SETTLE_PAUSE * 2u32.pow(attempt)).await,
             }
         }
@@ -352,45 +294,12 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     }
 }
 
-/// What a delivery makes of a reply; no outcome where it stays claimed, to be sent once more. A missing connection uses no attempt up,
-/// nor does an app or robot that cannot send: the row waits until it expires.
-fn judge(pick: &Pick, delivery: Delivery) -> (Option<ReplyOutcome>, Finish) {
-    let tried = pick.tries + 1;
-    let again = |after_secs, tries| Finish::Again { after_secs, tries };
-    let (state, reason, finish) = match delivery.attempt {
-        Attempt::Sent => (ReplyState::Sent, delivery.way.into(), Finish::Closed),
-        Attempt::Repeatable(_) if !pick.repeats => return (None, Finish::Repeat { after_secs: REPEAT_SECS }),
-        Attempt::Unknown(reason) | Attempt::Repeatable(reason) => (ReplyState::Unknown, reason, Finish::Closed),
-        // What became of it the first time is still unknown.
-        Attempt::Refused(reason) | Attempt::TooLong(reason) | Attempt::Retry { reason, .. } | Attempt::Held { reason, .. } | Attempt::Unreachable(reason)
-            if pick.repeats =>
-        {
-            (ReplyState::Unknown, reason, Finish::Closed)
-        }
-        Attempt::Refused(reason) | Attempt::TooLong(reason) | Attempt::Held { trouble: Trouble::Gone, reason } => (ReplyState::Refused, reason, Finish::Closed),
-        Attempt::Held { reason, .. } | Attempt::Unreachable(reason) => (ReplyState::Waiting, reason, again(PAUSE_SECS, pick.tries)),
-        Attempt::Retry { after_secs, reason } => match RETRY_SECS.get(pick.tries as usize) {
-            Some(secs) => (ReplyState::Waiting, reason, again(after_secs.max(*secs), tried)),
-            None => (ReplyState::Refused, format!("试了 {tried} 次:{reason}").into(), Finish::Closed),
-        },
-    };
-    let tries = match finish {
-        Finish::Again { tries, .. } => tries,
-        Finish::Closed | Finish::Repeat { .. } => tried,
-    };
-    (Some(ReplyOutcome { id: pick.id, state, tries, reason: Some(reason) }), finish)
-}
-
-fn outcome(pick: &Pick, state: ReplyState, reason: Option<Arc<str>>) -> ReplyOutcome {
-    ReplyOutcome { id: pick.id, state, tries: pick.tries, reason }
-}
-
 fn again(tries: u32) -> (Finish, Contact) {
     (Finish::Again { after_secs: PAUSE_SECS, tries }, Contact::Untried)
 }
 
-fn count(state: ReplyState, way: &'static str) {
-    counter!("jifen_outbox_total", "outcome" => state.as_str(), "way" => way).increment(1);
+fn count(state: ReplyState, way: &'static str, replies: usize) {
+    counter!("jifen_outbox_total", "outcome" => state.as_str(), "way" => way).increment(replies as u64);
 }
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use crate::model::event::Channel;
 use crate::outbox::fakes::{START, Script, destination, id, in_chat, refused, retry, row, unknown, unreachable};
 use crate::outbox::queue::LaneKey;
 use crate::outbox::route::Outlet;
+use crate::outbox::send::{Attempt, Delivery};
+use crate::outbox::speak::{HOLD_SECS_MAX, Judgement, REPEAT_SECS, judge};
+use crate::wecom::outcome::Trouble;
 
 /// A store of replies that is desk and ledger at once, and remembers every state a row went through.
 #[derive(Debug, Clone, Default)]
@@ -138,23 +141,25 @@ async fn what_was_under_way_before_a_restart_is_unknown_and_what_waited_is_sent(
     assert_eq!(rows.lived(1, 1).await, [ReplyState::Unknown]);
 }
 
-fn judged(tries: u32, repeats: bool, attempt: Attempt) -> (Option<ReplyState>, Finish) {
+fn judged(tries: u32, repeats: bool, attempt: Attempt) -> Option<(ReplyState, Finish)> {
     let pick = Pick { lane: LaneKey::numbered(1), id: id(1), tries, repeats };
-    let (outcome, finish) = judge(&pick, Delivery { attempt, way: "webhook" });
-    (outcome.map(|outcome| outcome.state), finish)
+    match judge(&pick, Delivery { attempt, way: "webhook" }) {
+        Judgement::Repeat => None,
+        Judgement::Settle { state, finish, .. } => Some((state, finish)),
+    }
 }
 
 #[test]
 fn come_back_later_is_tried_three_times_at_once_then_at_leisure_and_then_no_more() {
     let busy = || Attempt::Retry { after_secs: 0, reason: "繁忙".into() };
     let rests: Vec<i64> = (0..)
-        .map_while(|tries| match judged(tries, false, busy()).1 {
+        .map_while(|tries| match judged(tries, false, busy())?.1 {
             Finish::Again { after_secs, tries: counted } => (counted == tries + 1).then_some(after_secs),
             Finish::Closed | Finish::Repeat { .. } => None,
         })
         .collect();
     assert_eq!(rests, [1, 2, 4, 30, 60, 120]);
-    assert_eq!(judged(6, false, busy()), (Some(ReplyState::Refused), Finish::Closed));
+    assert_eq!(judged(6, false, busy()), Some((ReplyState::Refused, Finish::Closed)));
 }
 
 #[test]
@@ -162,18 +167,18 @@ fn neither_a_missing_connection_nor_an_app_that_cannot_send_uses_an_attempt_up()
     let held = |trouble| Attempt::Held { trouble, reason: "原因".into() };
     let limited = held(Trouble::Limited { window_secs: None });
     for attempt in [unreachable(), limited, held(Trouble::Crowded), held(Trouble::NoToken { after_secs: 30 }), held(Trouble::Stopped)] {
-        assert_eq!(judged(2, false, attempt), (Some(ReplyState::Waiting), Finish::Again { after_secs: PAUSE_SECS, tries: 2 }));
+        assert_eq!(judged(2, false, attempt), Some((ReplyState::Waiting, Finish::Again { after_secs: PAUSE_SECS, tries: 2 })));
     }
-    assert_eq!(judged(2, false, held(Trouble::Gone)), (Some(ReplyState::Refused), Finish::Closed));
+    assert_eq!(judged(2, false, held(Trouble::Gone)), Some((ReplyState::Refused, Finish::Closed)));
 }
 
 #[test]
 fn what_nobody_knows_of_is_repeated_once_and_then_unknown_whatever_happens() {
     let repeatable = || Attempt::Repeatable("没有回音".into());
-    assert_eq!(judged(0, false, repeatable()), (None, Finish::Repeat { after_secs: REPEAT_SECS }));
-    assert_eq!(judged(0, true, Attempt::Sent), (Some(ReplyState::Sent), Finish::Closed));
+    assert_eq!(judged(0, false, repeatable()), None);
+    assert_eq!(judged(0, true, Attempt::Sent), Some((ReplyState::Sent, Finish::Closed)));
     for attempt in [repeatable(), unknown(), refused(), retry(), unreachable()] {
-        assert_eq!(judged(0, true, attempt), (Some(ReplyState::Unknown), Finish::Closed));
+        assert_eq!(judged(0, true, attempt), Some((ReplyState::Unknown, Finish::Closed)));
     }
 }
 
