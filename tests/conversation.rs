@@ -128,3 +128,35 @@ async fn rules_are_kept_with_the_first_event_whatever_was_committed_before_it() 
     assert!(bot.says("阿明", "签到").await.contains("+2"));
     bot.stop().await;
 }
+
+#[tokio::test]
+async fn the_thirty_first_answer_of_a_minute_waits_and_nobody_else_does() {
+    let mut bot = Bot::start(RULES).await;
+    for _ in 0..30 {
+        bot.says("阿明", "积分").await;
+    }
+    bot.says_in(Chat::Single, "阿明", "积分").await;
+    bot.says_in(Chat::Single, "小红", "积分").await;
+    let to = |received: &jifen::demo::wecom::Received| received.shown.iter().flat_map(|shown| shown.to.clone()).collect::<String>();
+    let next = bot.next(|received| received.shown.is_some()).await;
+    assert_eq!(to(&next), "小红", "{next:?}");
+    bot.at("2026-11-22T12:02:00+08:00");
+    let last = bot.next(|received| received.shown.is_some()).await;
+    assert_eq!(to(&last), "阿明", "{last:?}");
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn a_used_up_address_and_a_robot_that_was_taken_out_leave_the_answer_to_the_app() {
+    let mut bot = Bot::start(RULES).await;
+    let double = bot.demo.stage.double.clone();
+    for (code, call) in [(None, "webhook/send"), (Some(93_000), "message/send"), (None, "message/send")] {
+        double.fail(Fault::Code(40_058), 1);
+        code.into_iter().for_each(|code| double.fail(Fault::Code(code), 1));
+        bot.says_in(Chat::Inner, "小红", "@积分助手 积分").await;
+        assert_eq!(bot.next(|received| received.shown.is_some()).await.call, call);
+    }
+    let to_the_robot = double.received_after(0).iter().filter(|received| received.call == "webhook/send").count();
+    assert_eq!(to_the_robot, 2, "once it was well, once it said that it is out, and then it is not asked");
+    bot.stop().await;
+}

@@ -59,7 +59,9 @@ impl Hold {
 /// What a request changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
-    /// It cannot send any more, for this reason.
+    /// It cannot send for a while, for this reason; that passes by itself.
+    Rests(Arc<str>),
+    /// It cannot send before a person changes something, for this reason.
     Closed(Arc<str>),
     /// It can again.
     Opened,
@@ -154,10 +156,10 @@ impl Health {
             Trouble::Stopped => (Kind::Stopped, STOPPED_SECS),
             Trouble::Gone => (Kind::Gone, GONE_SECS),
         };
-        let was_open = self.rest.is_none();
+        let was = self.rest.as_ref().map(|rest| rest.kind);
         let until = now.plus_secs(secs).max(self.resting_until(now).unwrap_or(now));
         self.rest = Some(Rest { from: now, until, kind, probing: false, reason: reason.clone() });
-        was_open.then(|| Turn::Closed(reason.clone()))
+        (was != Some(kind)).then(|| if kind == Kind::Waits { Turn::Rests(reason.clone()) } else { Turn::Closed(reason.clone()) })
     }
 
     fn works(&mut self) -> Option<Turn> {
@@ -251,6 +253,16 @@ mod tests {
         (0..32).for_each(|_| drop(health.learn(&limited(), START)));
         assert!(health.hold(START.plus_secs(59)).is_some());
         assert_eq!(health.hold(START.plus_secs(60)), None);
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let mut health = Health::default();
+        assert_eq!(health.learn(&limited(), START), Some(Turn::Rests("原因".into())));
+        assert_eq!(health.learn(&limited(), START), None);
+        assert_eq!(health.learn(&held(Trouble::Stopped), START), Some(Turn::Closed("原因".into())));
+        assert_eq!(health.learn(&Attempt::Sent, START), Some(Turn::Opened));
+        assert_eq!(health.learn(&Attempt::Sent, START), None);
     }
 
     #[test]

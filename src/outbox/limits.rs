@@ -101,6 +101,7 @@ fn is_within(time: Millis, secs: i64, now: Millis) -> bool {
 mod tests {
     use super::*;
     use crate::outbox::fakes::START;
+    use proptest::prelude::*;
 
     const ASKED: Load = Load { messages: 1, asked: true };
     const UNASKED: Load = Load { messages: 1, asked: false };
@@ -180,6 +181,26 @@ mod tests {
         assert!(limits.take(0, &private(), ASKED, later).is_ok());
         assert_eq!(limits.said.len(), 2);
         assert_eq!(limits.said[&loud].len(), 30);
+    }
+
+    proptest! {
+        #[test]
+        fn no_minute_ever_holds_more_than_its_limit_and_a_wait_is_long_enough(loads in prop::collection::vec((0i64..5_000, 1usize..6, any::<bool>()), 1..200)) {
+            let (mut limits, mut now, mut said) = (Limits::default(), START, Vec::new());
+            for (step_millis, messages, asked) in loads {
+                now = Millis(now.0 + step_millis);
+                let load = Load { messages, asked };
+                if let Err(hold) = limits.take(1, &robot(), load, now) {
+                    let Lasts::Secs(secs) = hold.lasts else { panic!("a limit passes") };
+                    prop_assert!((1..=60).contains(&secs));
+                    now = now.plus_secs(secs);
+                    prop_assert!(limits.take(1, &robot(), load, now).is_ok());
+                }
+                said.extend(std::iter::repeat_n(now, messages));
+                let minute = said.iter().filter(|time| is_within(**time, 60, now)).count();
+                prop_assert!(minute <= if asked { 20 } else { 10 }, "{minute}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!        └▶ Hold: wait so many seconds, or closed
 //! ```
 //!
-//! All of it in RAM: after a restart what is still broken is learned by one request.
+//! All of it in RAM: after a restart what is still broken is learned by one request, and the minute's count begins anew.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -186,11 +186,11 @@ impl Warden {
         } else {
             show_open(&door.corp, &door.outlet, matches!(turn, Turn::Opened));
         }
+        let (corp, in_one_group) = (&*door.corp, door.group.is_some());
         match turn {
-            Turn::Closed(reason) => {
-                tracing::error!(corp = %door.corp, outlet, reason = &**reason, in_one_group = door.group.is_some(), "发不出消息,先停一停再试")
-            }
-            Turn::Opened => tracing::info!(corp = %door.corp, outlet, in_one_group = door.group.is_some(), "又能发消息了"),
+            Turn::Rests(reason) => tracing::warn!(corp, outlet, in_one_group, reason = &**reason, "暂时发不出消息,等一等再发"),
+            Turn::Closed(reason) => tracing::error!(corp, outlet, in_one_group, reason = &**reason, "发不出消息,要人来处理;隔一阵会再试"),
+            Turn::Opened => tracing::info!(corp, outlet, in_one_group, "又能发消息了"),
         }
     }
 }
