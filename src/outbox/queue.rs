@@ -92,6 +92,15 @@ struct Lane {
     flies: bool,
 }
 
+impl Lane {
+    /// Who asked does not wait behind what nobody asked for and cannot be said now: brings the first asked answer to the front.
+    fn lets_pass(&mut self) -> bool {
+        let Some(asked) = self.waiting.iter().position(|item| item.asked).filter(|place| *place > 0) else { return false };
+        self.waiting.remove(asked).into_iter().for_each(|item| self.waiting.push_front(item));
+        true
+    }
+}
+
 impl Default for Lane {
     /// Most lanes hold one reply.
     fn default() -> Self {
@@ -244,7 +253,11 @@ impl Queue {
         match finish {
             Finish::Again { after_secs, tries } => {
                 lane.waiting.front_mut().into_iter().for_each(|item| item.tries = tries);
-                self.resting.insert((now.plus_secs(after_secs), pick.lane));
+                if lane.lets_pass() {
+                    self.ready.push_back(pick.lane);
+                } else {
+                    self.resting.insert((now.plus_secs(after_secs), pick.lane));
+                }
             }
             Finish::Repeat { after_secs } => {
                 lane.waiting.front_mut().into_iter().for_each(|item| item.repeats = true);

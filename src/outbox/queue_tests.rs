@@ -137,6 +137,23 @@ fn what_could_not_be_repeated_in_time_is_unknown_and_not_expired() {
 }
 
 #[test]
+fn who_asks_does_not_wait_behind_what_nobody_asked_for() {
+    let mut queue = queue([unasked(row(1)), unasked(row(2)), row(3), row(4)]);
+    let later = Finish::Again { after_secs: 60, tries: 0 };
+    let picks = queue.due(START);
+    assert_eq!(ids(&picks), [id(1)]);
+    queue.finish(&picks[0], later, Contact::Untried, START);
+    let picks = queue.due(START);
+    assert_eq!(ids(&picks), [id(3)], "the first that was asked for passes");
+    queue.finish(&picks[0], later, Contact::Untried, START);
+    assert!(queue.due(START.plus_secs(59)).is_empty(), "nobody passes an asked answer");
+    let picks = queue.due(START.plus_secs(60));
+    assert_eq!(ids(&picks), [id(3)]);
+    queue.finish(&picks[0], Finish::Closed, Contact::Reached, START);
+    assert_eq!(ids(&queue.due(START.plus_secs(60))), [id(1)]);
+}
+
+#[test]
 fn lanes_that_rest_take_no_place_among_those_that_fly() {
     let mut queue = queue((1..=100).map(lonely));
     let mut rested = 0;

@@ -23,6 +23,8 @@ const RETRY_SECS: [i64; 6] = [1, 2, 4, 30, 60, 120];
 pub const PAUSE_SECS: i64 = 1;
 /// Longest rest of a lane whose app or robot cannot send, in seconds: what grew too old meanwhile is closed then.
 pub const HOLD_SECS_MAX: i64 = 120;
+/// The same for what nobody asked for in a group: who asks there meanwhile passes it.
+pub const HOLD_UNASKED_SECS: i64 = 5;
 /// Seconds until a reply of which nobody knows is sent once more.
 pub const REPEAT_SECS: i64 = 3;
 
@@ -66,6 +68,7 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     /// Nothing can be sent just now: the row waits and says why, without a try used up.
     async fn hold(&self, pick: &Pick, speech: &Speech, hold: Hold) -> (Finish, Contact) {
         let after_secs = match hold.lasts {
+            Lasts::Secs(secs) if is_announcement(&speech.row) => secs.min(HOLD_UNASKED_SECS),
             Lasts::Secs(secs) | Lasts::Stopped(secs) => secs.min(HOLD_SECS_MAX),
             Lasts::Gone => return self.close(pick, &speech.covers, ReplyState::Refused, hold.reason).await,
         };
@@ -105,6 +108,10 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     pub(super) fn waits(&self) -> MutexGuard<'_, HashMap<ReplyId, Arc<str>>> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_announcement(row: &ReplyRow) -> bool {
+    !row.reply.asked && row.destination.chat.is_some()
 }
 
 /// What a delivery makes of the replies it answers.
