@@ -61,6 +61,9 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
             tracing::warn!(error, reply.id = pick.id.0, "没能登记要发的回复,先不发");
             return again(pick.tries);
         }
+        if pick.repeats {
+            counter!("jifen_outbox_repeats_total").increment(1);
+        }
         let delivery = deliver(&self.sender, &self.warden, &errand, pass).await;
         self.conclude(pick, speech, delivery).await
     }
@@ -86,10 +89,7 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     async fn conclude(&self, pick: &Pick, speech: &Speech, delivery: Delivery) -> (Finish, Contact) {
         let (contact, way) = (delivery.attempt.contact(), delivery.way);
         match judge(pick, delivery) {
-            Judgement::Repeat => {
-                counter!("jifen_outbox_repeats_total", "way" => way).increment(1);
-                (Finish::Repeat { after_secs: REPEAT_SECS }, contact)
-            }
+            Judgement::Repeat => (Finish::Repeat { after_secs: REPEAT_SECS }, contact),
             Judgement::Settle { state, tries, reason, finish } => {
                 self.settle_surely(speech.outcomes(state, tries, Some(reason))).await;
                 count(state, way, speech.covers.len());
