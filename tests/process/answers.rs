@@ -121,9 +121,9 @@ async fn a_private_message_whose_answer_was_lost_is_sent_once_more_and_seen_once
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_app_whose_secret_is_refused_says_so_and_the_new_secret_sends_what_waited() {
+async fn an_app_whose_address_is_not_trusted_says_so_and_what_waited_is_sent_after_the_repair() {
     let double = Double::new();
-    let house = House::with_api("secret", RULES, &double.open().await);
+    let house = House::with_api("untrusted", RULES, &double.open().await);
     let daemon = house.open().await;
     double.answers(&[Answer::Code(60020)]);
     assert_eq!(post(&client(), &daemon, &app_text(1, "aming", now_secs(), "签到")).await, 200);
