@@ -163,6 +163,10 @@ impl Health {
     }
 
     fn works(&mut self) -> Option<Turn> {
+        // Nothing goes out in a rest but its probe: this was sent before the rest began, and says nothing of it.
+        if self.rest.as_ref().is_some_and(|rest| !rest.probing) {
+            return None;
+        }
         self.strikes = 0;
         self.went_well += 1;
         if self.places < IN_FLIGHT_MAX && self.went_well >= self.places {
@@ -261,8 +265,11 @@ mod tests {
         assert_eq!(health.learn(&limited(), START), Some(Turn::Rests("原因".into())));
         assert_eq!(health.learn(&limited(), START), None);
         assert_eq!(health.learn(&held(Trouble::Stopped), START), Some(Turn::Closed("原因".into())));
-        assert_eq!(health.learn(&Attempt::Sent, START), Some(Turn::Opened));
-        assert_eq!(health.learn(&Attempt::Sent, START), None);
+        assert_eq!(health.learn(&Attempt::Sent, START), None, "what was sent before says nothing of it");
+        assert!(health.hold(START).is_some());
+        health.enter(START.plus_secs(STOPPED_SECS));
+        assert_eq!(health.learn(&Attempt::Sent, START.plus_secs(STOPPED_SECS)), Some(Turn::Opened));
+        assert_eq!(health.learn(&Attempt::Sent, START.plus_secs(STOPPED_SECS)), None);
     }
 
     #[test]

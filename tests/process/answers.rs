@@ -127,8 +127,10 @@ async fn an_app_whose_address_is_not_trusted_says_so_and_what_waited_is_sent_aft
     let daemon = house.open().await;
     double.answers(&[Answer::Code(60020)]);
     assert_eq!(post(&client(), &daemon, &app_text(1, "aming", now_secs(), "签到")).await, 200);
+    let waits = "state = 0 AND tries = 0 AND reason LIKE '60020 %企业可信IP%'";
+    replies_are(&house, waits, 1).await;
     assert_eq!(post(&client(), &daemon, &app_text(2, "xiaohong", now_secs(), "签到")).await, 200);
-    replies_are(&house, "state = 0 AND tries = 0 AND reason LIKE '60020 %企业可信IP%'", 2).await;
+    replies_are(&house, waits, 2).await;
     let metrics = client().get(daemon.url("/metrics")).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("jifen_outlet_open{corp=\"acme\",outlet=\"app/assistant\"} 0"), "{metrics}");
     assert_eq!(double.sent().len(), 1, "nobody hammers: {:?}", double.sent());
