@@ -410,6 +410,8 @@ pub enum Occasion {
     NotUnderstood,
     /// No campaign covers this chat.
     NoCampaign,
+    /// Several unasked successes of a group told in one message.
+    Digest,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

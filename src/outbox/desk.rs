@@ -1,20 +1,47 @@
 //! The desk: where the outbox reads a reply again and turns it into texts. All calls may block.
 
-use crate::model::day::Millis;
+use std::sync::Arc;
+
+use crate::model::day::{Day, Millis};
 use crate::model::ids::{EventSeq, ReplyId};
+use crate::outbox::announce::{self, Named, Success, Untold};
 use crate::outbox::board::Board;
 use crate::outbox::gather::{Question, Unready, gather};
-use crate::outbox::manners::silence;
+use crate::outbox::manners::{Manner, Room, campaign_of, manner};
+use crate::rules::campaign::Rules;
 use crate::rules::template::render;
 use crate::rules::versions::Versions;
-use crate::store::{REPLIES_PER_EVENT_MAX, Reader, ReplyRow, StoreError};
+use crate::store::{REPLIES_PER_EVENT_MAX, Reader, ReplyRow, ReplyState, StoreError, reply_id};
+
+/// How far back rows tell after a start what was said already: the longest day, and some.
+const REMEMBERED_SECS: i64 = 86_400 + 3_600;
+/// Newest events looked at for it, a second or two of reading. In a corp with more a day a notice may come twice after a restart.
+const REMEMBERED_EVENTS: i64 = 100_000;
 
 /// Reads and writes out replies. The real one is [`ReaderDesk`]; tests have their own.
 pub trait Desk: Send + 'static {
     /// Up to `limit` replies from `from` on that are still open, ascending.
-    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, String>;
-    /// What to say for a reply at this moment.
-    fn compose(&mut self, id: ReplyId, now: Millis) -> Composed;
+    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<Opened>, String>;
+    /// The first reply that may tell, after a start, what was said already.
+    fn remembers_from(&mut self, now: Millis) -> Result<ReplyId, String>;
+    /// Those of up to `limit` replies from `from` on that were said, and where to go on; `None` at the end.
+    fn said(&mut self, from: ReplyId, limit: usize) -> Result<(Vec<Said>, Option<ReplyId>), String>;
+    /// What to say for a reply in such a room at this moment.
+    fn compose(&mut self, id: ReplyId, room: Room, now: Millis) -> Composed;
+    /// What to say for replies that were gathered.
+    fn announce(&mut self, ids: &[ReplyId], now: Millis) -> Announced;
+}
+
+/// An open row, or one that cannot be read, and why.
+pub type Opened = Result<Box<ReplyRow>, (ReplyId, String)>;
+
+/// A reply that was said, or may have been.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said {
+    /// Its row.
+    pub row: ReplyRow,
+    /// Its campaign's day.
+    pub day: Day,
 }
 
 /// What to say for a reply.
@@ -27,6 +54,8 @@ pub enum Composed {
         /// Its texts; not empty.
         texts: Vec<String>,
     },
+    /// It is told together with others, at this instant.
+    Gather(Millis),
     /// Nothing, for this reason: the assistant keeps silent now, or the text is empty.
     Silent(&'static str),
     /// It cannot be rendered; the reason is for the operator.
@@ -35,6 +64,37 @@ pub enum Composed {
     Gone,
     /// It cannot be written just now (the store is busy, the board is being built): ask again.
     Later(String),
+}
+
+/// What to say for replies that were gathered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announced {
+    /// Those that are done with and not said, with their reasons. Those that are no longer open are nowhere.
+    pub closed: Vec<(ReplyId, ReplyState, String)>,
+    /// What to do for the others.
+    pub rest: Announcement,
+}
+
+/// What to do for gathered replies.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Announcement {
+    /// There are none.
+    Nothing,
+    /// To be told at this instant.
+    Later(Millis),
+    /// The store cannot be read: ask again.
+    Again(String),
+    /// These texts.
+    Say {
+        /// The newest of the replies.
+        row: Box<ReplyRow>,
+        /// All of them.
+        covers: Vec<ReplyId>,
+        /// In order; not empty.
+        texts: Vec<String>,
+        /// The digest; `None` where one member's answers are told as they would have been alone.
+        named: Option<Named>,
+    },
 }
 
 /// A desk over the store.
@@ -50,14 +110,37 @@ impl ReaderDesk {
         ReaderDesk { reader, versions: Versions::default(), board: Board::default() }
     }
 
-    fn written(&mut self, row: ReplyRow, now: Millis) -> Result<Composed, StoreError> {
+    /// The rules a reply is written in.
+    fn rules(&mut self, row: &ReplyRow) -> Result<Result<Arc<Rules>, String>, StoreError> {
         let reader = self.reader.as_ref();
-        let Some(rules) = self.versions.get(row.rules, || reader.rules_text(row.rules))? else {
-            return Ok(Composed::Broken(format!("找不到或读不懂当时的 rules.toml(版本 {})", row.rules)));
-        };
-        if let Some(reason) = silence(&rules, &row, now) {
-            return Ok(Composed::Silent(reason));
+        let rules = self.versions.get(row.rules, || reader.rules_text(row.rules))?;
+        Ok(rules.ok_or_else(|| format!("找不到或读不懂当时的 rules.toml(版本 {})", row.rules)))
+    }
+
+    /// A reply's row, while it is open.
+    fn row(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError> {
+        let replies = self.reader.replies_of(event_of(id))?;
+        Ok(replies.into_iter().find(|row| row.id == id && row.state.is_open()))
+    }
+
+    fn composed(&mut self, id: ReplyId, room: Room, now: Millis) -> Result<Composed, StoreError> {
+        match self.row(id)? {
+            Some(row) => self.written(row, room, now),
+            None => Ok(Composed::Gone),
         }
+    }
+
+    fn written(&mut self, row: ReplyRow, room: Room, now: Millis) -> Result<Composed, StoreError> {
+        let rules = match self.rules(&row)? {
+            Ok(rules) => rules,
+            Err(reason) => return Ok(Composed::Broken(reason)),
+        };
+        match manner(&rules, &row, room, now) {
+            Manner::Say => {}
+            Manner::Gather(due) => return Ok(Composed::Gather(due)),
+            Manner::Silent(reason) => return Ok(Composed::Silent(reason)),
+        }
+        let reader = self.reader.as_ref();
         let extra = match gather(&Question { reader, rules: &rules, row: &row, now }, &mut self.board) {
             Ok(extra) => extra,
             Err(error @ (Unready::Store(_) | Unready::Behind)) => return Ok(Composed::Later(error.to_string())),
@@ -69,22 +152,157 @@ impl ReaderDesk {
             Err(error) => Composed::Broken(format!("回复的模板出错:{error}")),
         })
     }
+
+    /// Sorts gathered replies into those to tell, those to tell later, and those that are done with.
+    fn sorted(&mut self, ids: &[ReplyId], now: Millis) -> Result<Sorted, StoreError> {
+        let mut sorted = Sorted::default();
+        for &id in ids {
+            match self.success(id, now) {
+                Ok(None) => {}
+                Ok(Some(Ok(success))) => sorted.told.push(success),
+                Ok(Some(Err(Untold::Later(due)))) => sorted.later = sorted.later.max(Some(due)),
+                Ok(Some(Err(Untold::Closed(state, reason)))) => sorted.closed.push((id, state, reason)),
+                Err(StoreError::Corrupt(reason)) => sorted.closed.push((id, ReplyState::Refused, reason)),
+                Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => return Err(error),
+            }
+        }
+        Ok(sorted)
+    }
+
+    fn success(&mut self, id: ReplyId, now: Millis) -> Result<Option<Result<Success, Untold>>, StoreError> {
+        let Some(row) = self.row(id)? else { return Ok(None) };
+        let rules = match self.rules(&row)? {
+            Ok(rules) => rules,
+            Err(reason) => return Ok(Some(Err(Untold::Closed(ReplyState::Refused, reason)))),
+        };
+        announce::success(self.reader.as_ref(), &rules, row, now).map(Some)
+    }
+
+    /// The texts for successes, under the newest of their rules.
+    fn told(&mut self, told: &[Success], row: &ReplyRow, now: Millis) -> Result<Result<(Vec<String>, Option<Named>), String>, StoreError> {
+        let rules = match self.rules(row)? {
+            Ok(rules) => rules,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let texts = if announce::is_of_one_member(told) {
+            let each: Result<Vec<_>, _> = told.iter().map(|success| render(&rules, &success.row().reply, &Default::default())).collect();
+            each.map(|texts| (vec![texts.concat().join("\n")], None))
+        } else {
+            announce::digest(&rules, told, now).map(|(texts, named)| (texts, Some(named)))
+        };
+        Ok(texts.map_err(|error| format!("回复的模板出错:{error}")))
+    }
+
+    fn announced(&mut self, ids: &[ReplyId], now: Millis) -> Result<Announced, StoreError> {
+        let Sorted { told, later, mut closed } = self.sorted(ids, now)?;
+        let covers: Vec<ReplyId> = told.iter().map(Success::id).collect();
+        let Some(row) = told.last().map(|last| last.row().clone()) else {
+            return Ok(Announced { closed, rest: later.map_or(Announcement::Nothing, Announcement::Later) });
+        };
+        let reason = match self.told(&told, &row, now)? {
+            Ok((texts, named)) if texts.iter().any(|text| !text.trim().is_empty()) => {
+                return Ok(Announced { closed, rest: Announcement::Say { row: Box::new(row), covers, texts, named } });
+            }
+            Ok(_) => "播报的文字是空的".to_owned(),
+            Err(reason) => reason,
+        };
+        closed.extend(covers.into_iter().map(|id| (id, ReplyState::Refused, reason.clone())));
+        Ok(Announced { closed, rest: Announcement::Nothing })
+    }
+
+    /// Open rows one by one, after reading them at once has met one that cannot be read.
+    fn open_each(&self, from: ReplyId, limit: usize) -> Result<Vec<Opened>, StoreError> {
+        let mut opened = Vec::new();
+        for id in self.reader.open_reply_ids(from, limit)? {
+            match self.row(id) {
+                Ok(row) => opened.extend(row.map(|row| Ok(Box::new(row)))),
+                Err(StoreError::Corrupt(reason)) => opened.push(Err((id, reason))),
+                Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => return Err(error),
+            }
+        }
+        Ok(opened)
+    }
+
+    /// The first event received after an instant, of the newest [`REMEMBERED_EVENTS`].
+    fn first_event_since(&self, since: Millis) -> Result<EventSeq, StoreError> {
+        let newest = self.reader.head()?.event.0;
+        let (mut before, mut after) = ((newest - REMEMBERED_EVENTS).max(0), newest + 1);
+        while after - before > 1 {
+            let middle = before + (after - before) / 2;
+            let is_early = self.reader.event(EventSeq(middle))?.is_some_and(|event| event.received_at < since);
+            if is_early { before = middle } else { after = middle }
+        }
+        Ok(EventSeq(after))
+    }
+
+    fn said_among(&mut self, from: ReplyId, limit: usize) -> Result<(Vec<Said>, Option<ReplyId>), StoreError> {
+        let ids = self.reader.reply_ids(from, limit)?;
+        let mut said = Vec::new();
+        let mut events: Vec<EventSeq> = ids.iter().map(|id| event_of(*id)).collect();
+        events.dedup();
+        for event in events {
+            let rows = match self.reader.replies_of(event) {
+                Ok(rows) => rows,
+                // It is told where the row's turn comes; here it only has nothing to remember.
+                Err(StoreError::Corrupt(_)) => continue,
+                Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => return Err(error),
+            };
+            for row in rows.into_iter().filter(|row| row.id >= from && was_said(row)) {
+                let Ok(rules) = self.rules(&row)? else { continue };
+                let day = campaign_of(&rules, &row).map_or(Day::default(), |campaign| campaign.calendar.day(row.created_at));
+                said.push(Said { row, day });
+            }
+        }
+        Ok((said, ids.last().map(|last| reply_id(event_of(*last), REPLIES_PER_EVENT_MAX))))
+    }
+}
+
+/// Gathered replies, sorted.
+#[derive(Default)]
+struct Sorted {
+    told: Vec<Success>,
+    later: Option<Millis>,
+    closed: Vec<(ReplyId, ReplyState, String)>,
 }
 
 impl Desk for ReaderDesk {
-    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, String> {
-        self.reader.open_replies(from, limit).map_err(|error| error.to_string())
+    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<Opened>, String> {
+        let opened = match self.reader.open_replies(from, limit) {
+            Ok(rows) => Ok(rows.into_iter().map(|row| Ok(Box::new(row))).collect()),
+            Err(StoreError::Corrupt(_)) => self.open_each(from, limit),
+            Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => Err(error),
+        };
+        opened.map_err(|error| error.to_string())
     }
 
-    fn compose(&mut self, id: ReplyId, now: Millis) -> Composed {
-        let event = EventSeq(id.0 / REPLIES_PER_EVENT_MAX as i64);
-        let replies = match self.reader.replies_of(event) {
-            Ok(replies) => replies,
-            Err(error) => return Composed::Later(error.to_string()),
-        };
-        let Some(row) = replies.into_iter().find(|row| row.id == id && row.state.is_open()) else { return Composed::Gone };
-        self.written(row, now).unwrap_or_else(|error| Composed::Later(error.to_string()))
+    fn remembers_from(&mut self, now: Millis) -> Result<ReplyId, String> {
+        let first = self.first_event_since(now.plus_secs(-REMEMBERED_SECS));
+        first.map(|event| reply_id(event, 0)).map_err(|error| error.to_string())
     }
+
+    fn said(&mut self, from: ReplyId, limit: usize) -> Result<(Vec<Said>, Option<ReplyId>), String> {
+        self.said_among(from, limit).map_err(|error| error.to_string())
+    }
+
+    fn compose(&mut self, id: ReplyId, room: Room, now: Millis) -> Composed {
+        self.composed(id, room, now).unwrap_or_else(|error| match error {
+            StoreError::Corrupt(reason) => Composed::Broken(reason),
+            StoreError::Aborted(reason) | StoreError::Unknown(reason) => Composed::Later(reason),
+        })
+    }
+
+    fn announce(&mut self, ids: &[ReplyId], now: Millis) -> Announced {
+        self.announced(ids, now).unwrap_or_else(|error| Announced { closed: Vec::new(), rest: Announcement::Again(error.to_string()) })
+    }
+}
+
+fn event_of(id: ReplyId) -> EventSeq {
+    EventSeq(id.0 / REPLIES_PER_EVENT_MAX as i64)
+}
+
+/// Whether it was said, or may have been.
+fn was_said(row: &ReplyRow) -> bool {
+    matches!(row.state, ReplyState::Sending | ReplyState::Sent | ReplyState::Unknown)
 }
 
 #[cfg(test)]
@@ -93,8 +311,10 @@ mod tests {
     use crate::model::decision::{Occasion, Question};
     use crate::outbox::town::Town;
 
+    const ROOM: Room = Room { shared: true, crowded: false };
+
     fn composed(town: &Town, row: &ReplyRow) -> Composed {
-        ReaderDesk::new(Box::new(town.reader())).compose(row.id, row.created_at)
+        ReaderDesk::new(Box::new(town.reader())).compose(row.id, ROOM, row.created_at)
     }
 
     fn text(town: &Town, row: &ReplyRow) -> String {
@@ -139,6 +359,6 @@ mod tests {
         assert_eq!(composed(&town, &ReplyRow { id: ReplyId(row.id.0 + 1), ..row.clone() }), Composed::Gone);
         let mut desk = ReaderDesk::new(Box::new(town.reader()));
         let lost = ReplyRow { rules: crate::model::ids::RulesHash([7; 16]), ..row };
-        assert!(matches!(desk.written(lost, Millis(0)), Ok(Composed::Broken(reason)) if reason.contains("rules.toml")));
+        assert!(matches!(desk.written(lost, ROOM, Millis(0)), Ok(Composed::Broken(reason)) if reason.contains("rules.toml")));
     }
 }

@@ -80,7 +80,8 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::Rules
         | Occasion::Help
         | Occasion::NotUnderstood
-        | Occasion::NoCampaign => Ok(Args::default()),
+        | Occasion::NoCampaign
+        | Occasion::Digest => Ok(Args::default()),
     }
 }
 

@@ -3,10 +3,15 @@
 //! The pipeline's commit hook pushes new rows into the [`Inbox`]; [`Outbox::run`] picks what is due ([`queue`]), composes the text
 //! ([`desk`]), chooses a way ([`mod@route`]), claims the row (`Sending` is committed before the request) and sends it ([`send`]).
 //! A row whose request was under way when the daemon died is `Unknown` and never sent again by itself.
+//!
+//! Unasked successes of a busy group leave their lane and wait in [`digest`] ([`manners`] says when); one message tells them together
+//! ([`announce`]), and one settle marks every row it covered.
 
 pub mod board;
+pub mod announce;
 pub mod circuit;
 pub mod desk;
+pub mod digest;
 pub mod gather;
 pub mod manners;
 pub mod pace;
@@ -30,14 +35,17 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+use crate::model::day::Millis;
 use crate::model::ids::{CorpName, EventSeq, ReplyId};
+use crate::outbox::announce::Named;
 use crate::outbox::circuit::Contact;
-use crate::outbox::desk::{Composed, Desk};
-use crate::outbox::queue::{CLOSINGS_A_SETTLE, Finish, Pick, Queue};
+use crate::outbox::desk::{Announcement, Composed, Desk};
+use crate::outbox::manners::Room;
+use crate::outbox::queue::{CLOSINGS_A_SETTLE, Finish, Pick, Queue, What};
 use crate::outbox::route::{Outlets, Way, no_way, route};
 use crate::outbox::send::{Attempt, Delivery, Sender, deliver};
 use crate::settings::Corp;
-use crate::store::{ReplyOutcome, ReplyRow, ReplyState};
+use crate::store::{Destination, ReplyOutcome, ReplyRow, ReplyState};
 
 /// Attempts after which «come back later» counts as a refusal.
 pub const TRIES_MAX: u32 = 3;
@@ -126,8 +134,7 @@ pub struct Outbox<S, L, D> {
 impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     /// An outbox for these corps.
     pub fn new(sender: S, ledger: L, desk: D, voices: HashMap<CorpName, Voice>, clock: Clock) -> Self {
-        let apis = voices.iter().map(|(corp, voice)| (corp.clone(), voice.api_base.clone())).collect();
-        let inbox = Inbox { queue: Arc::new(Mutex::new(Queue::new(apis))), wake: Arc::default() };
+        let inbox = Inbox { queue: Arc::new(Mutex::new(Queue::new(&voices))), wake: Arc::default() };
         Outbox { inbox, sender, ledger, desk: Arc::new(tokio::sync::Mutex::new(desk)), voices, clock }
     }
 
@@ -143,8 +150,12 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     pub async fn run(self, last: EventSeq, shutdown: impl Future<Output = ()>) {
         let outbox = Arc::new(self);
         let mut tasks = JoinSet::new();
-        tasks.spawn(outbox.clone().load(last));
         tokio::pin!(shutdown);
+        tokio::select! {
+            () = outbox.remember() => {}
+            () = &mut shutdown => return,
+        }
+        tasks.spawn(outbox.clone().load(last));
         let mut written_at = Instant::now();
         loop {
             outbox.start_due(&mut tasks);
@@ -188,131 +199,246 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
             return tracing::warn!(error, rows = closings.len(), "没能写下不再发送的回复,稍后再试");
         }
         self.inbox.queue().closings_written(closings.len());
-        closings.iter().for_each(|closing| count(closing.state, "none"));
+        closings.iter().for_each(|closing| count(closing.state, "none", 1));
+    }
+
+    /// Notes what was said before the start, so that it is not said again. If that cannot be read, a thing may be said twice.
+    async fn remember(&self) {
+        let now = self.clock.now();
+        let mut next = self.at_desk(move |desk| desk.remembers_from(now).map(Some)).await.and_then(|first| first);
+        while let Ok(Some(from)) = next {
+            next = self.at_desk(move |desk| desk.said(from, LOAD_ROWS)).await.and_then(|read| read).map(|(said, next)| {
+                let mut queue = self.inbox.queue();
+                said.iter().for_each(|said| queue.remember(&said.row, said.day));
+                next
+            });
+        }
+        if let Err(error) = next {
+            tracing::warn!(error, "读不到重启前说过什么,个别只说一次的话可能再说一次");
+        }
     }
 
     /// Reads the rows that were open when the daemon started.
     async fn load(self: Arc<Self>, last: EventSeq) {
         let mut from = ReplyId(0);
         loop {
-            let rows = match self.at_desk(move |desk| desk.open(from, LOAD_ROWS)).await {
-                Ok(rows) => rows,
+            let opened = match self.at_desk(move |desk| desk.open(from, LOAD_ROWS)).await.and_then(|read| read) {
+                Ok(opened) => opened,
                 Err(error) => return tracing::error!(error, "读不到重启前没发完的回复,它们会等到下次启动"),
             };
-            let Some(newest) = rows.last().map(|row| row.id) else { return };
-            from = ReplyId(newest.0 + 1);
-            let old: Vec<ReplyRow> = rows.into_iter().filter(|row| row.event <= last).collect();
-            self.inbox.push(&old);
-            if old.is_empty() {
-                return;
+            let (mut old, mut broken, mut newest) = (Vec::new(), Vec::new(), None);
+            for one in opened {
+                newest = Some(one.as_ref().map_or_else(|(id, _)| *id, |row| row.id));
+                match one {
+                    Ok(row) if row.event <= last => old.push(*row),
+                    Ok(_) => {}
+                    Err((id, reason)) => broken.push(ReplyOutcome { id, state: ReplyState::Refused, tries: 0, reason: Some(reason.into()) }),
+                }
             }
+            let Some(newest) = newest else { return };
+            from = ReplyId(newest.0 + 1);
+            self.inbox.push(&old);
+            self.settle_surely(broken).await;
         }
     }
 
-    /// Carries one reply out, whatever happens on the way, and gives its lane free.
+    /// Carries one pick out, whatever happens on the way, and gives its lane free.
     async fn carry(self: Arc<Self>, pick: Pick) {
         let outbox = self.clone();
-        let (finish, contact) = tokio::spawn(async move { outbox.say(&pick).await }).await.unwrap_or_else(|error| {
-            tracing::error!(%error, reply.id = pick.id.0, "发送一条回复时程序出错,这一条不再发送");
-            (Finish::Closed, Contact::Untried)
+        let said = tokio::spawn(async move {
+            match pick.what {
+                What::One(room) => outbox.say(&pick, room).await,
+                What::Digest => outbox.announce(&pick).await,
+            }
         });
+        let (finish, contact) = match said.await {
+            Ok(done) => done,
+            Err(error) => self.give_up(&pick, &error).await,
+        };
         self.inbox.queue().finish(&pick, finish, contact, self.clock.now());
     }
 
-    /// Compose, route, claim, send, write down.
-    async fn say(&self, pick: &Pick) -> (Finish, Contact) {
+    /// The program failed while it sent; whether anything went out nobody knows.
+    async fn give_up(&self, pick: &Pick, error: &tokio::task::JoinError) -> (Finish, Contact) {
+        tracing::error!(%error, reply.id = pick.id.0, "发送时程序出错,不再发送");
+        let ids = match pick.what {
+            What::One(_) => vec![pick.id],
+            What::Digest => self.inbox.queue().speaking(pick, Millis(i64::MIN)),
+        };
+        self.close(pick, &ids, ReplyState::Unknown, "发送时程序出错,不知道有没有发出".into()).await
+    }
+
+    /// One reply: compose, route, and speak.
+    async fn say(&self, pick: &Pick, room: Room) -> (Finish, Contact) {
         let (id, now) = (pick.id, self.clock.now());
-        let (row, texts) = match self.at_desk(move |desk| desk.compose(id, now)).await {
+        let composed = self.at_desk(move |desk| desk.compose(id, room, now)).await.unwrap_or_else(Composed::Broken);
+        let (row, texts) = match composed {
             Composed::Say { row, texts } => (row, texts),
+            Composed::Gather(due) => return (Finish::Gathered(due), Contact::Untried),
             Composed::Gone => return (Finish::Closed, Contact::Untried),
-            Composed::Silent(reason) => return self.close(pick, ReplyState::Suppressed, reason.into()).await,
-            Composed::Broken(reason) => return self.close(pick, ReplyState::Refused, reason.into()).await,
+            Composed::Silent(reason) => return self.close(pick, &[id], ReplyState::Suppressed, reason.into()).await,
+            Composed::Broken(reason) => return self.close(pick, &[id], ReplyState::Refused, reason.into()).await,
             Composed::Later(reason) => {
                 tracing::warn!(reason, reply.id = id.0, "要发的回复现在还写不出来,稍后再试");
                 return again(pick.tries);
             }
         };
-        let ways = self.ways(&row);
+        let ways = self.ways(&row.corp, &row.destination);
         if ways.is_empty() {
-            return self.close(pick, ReplyState::Refused, no_way(&row.destination).into()).await;
+            return self.close(pick, &[id], ReplyState::Refused, no_way(&row.destination).into()).await;
         }
-        if let Err(error) = self.ledger.settle(vec![outcome(pick, ReplyState::Sending, None)]).await {
-            tracing::warn!(error, reply.id = id.0, "没能登记要发的回复,先不发");
+        if !self.inbox.queue().admits(pick, &row, now) {
+            return self.close(pick, &[id], ReplyState::Suppressed, "同样的话刚说过,不再重复".into()).await;
+        }
+        self.speak(pick, Speech { corp: row.corp, ways, texts, covers: vec![id], digest: None }).await
+    }
+
+    /// What was gathered for a lane: one message for all, or one member's answers.
+    async fn announce(&self, pick: &Pick) -> (Finish, Contact) {
+        let now = self.clock.now();
+        let ids = self.inbox.queue().speaking(pick, now);
+        let asked = ids.clone();
+        let announced = match self.at_desk(move |desk| desk.announce(&asked, now)).await {
+            Ok(announced) => announced,
+            Err(reason) => return self.close(pick, &ids, ReplyState::Refused, reason.into()).await,
+        };
+        let closed = announced.closed.into_iter().map(|(id, state, reason)| ReplyOutcome { id, state, tries: pick.tries, reason: Some(reason.into()) });
+        self.settle_surely(closed.collect()).await;
+        let (row, covers, texts, named) = match announced.rest {
+            Announcement::Say { row, covers, texts, named } => (row, covers, texts, named),
+            Announcement::Nothing => return (Finish::Closed, Contact::Untried),
+            Announcement::Later(due) => return (Finish::Gathered(due), Contact::Untried),
+            Announcement::Again(reason) => {
+                tracing::warn!(reason, "播报现在还写不出来,稍后再试");
+                return again(pick.tries);
+            }
+        };
+        let destination = if named.is_some() { to_all(&row.destination) } else { row.destination };
+        let ways = self.ways(&row.corp, &destination);
+        if ways.is_empty() {
+            return self.close(pick, &covers, ReplyState::Refused, no_way(&destination).into()).await;
+        }
+        let fits = |Named { name, day }: &Named| self.inbox.queue().admits_digest(pick, *day, name);
+        if !named.as_ref().is_none_or(fits) {
+            let reason = format!("这个群今天已播报 {} 次,不再播报", digest::DIGESTS_A_DAY);
+            return self.close(pick, &covers, ReplyState::Suppressed, reason.into()).await;
+        }
+        self.speak(pick, Speech { corp: row.corp, ways, texts, covers, digest: named.map(|named| named.name) }).await
+    }
+
+    /// Claims, sends, writes down.
+    async fn speak(&self, pick: &Pick, speech: Speech) -> (Finish, Contact) {
+        let claim = speech.outcomes(ReplyState::Sending, pick.tries, None);
+        if let Err(error) = self.ledger.settle(claim).await {
+            tracing::warn!(error, reply.id = pick.id.0, "没能登记要发的回复,先不发");
             return again(pick.tries);
         }
-        let delivery = deliver(&self.sender, &row.corp, &ways, &texts).await;
-        self.conclude(pick, delivery).await
+        let delivery = deliver(&self.sender, &speech.corp, &speech.ways, &speech.texts).await;
+        self.conclude(pick, &speech, delivery).await
     }
 
-    fn ways(&self, row: &ReplyRow) -> Vec<Way> {
-        self.voices.get(&row.corp).map(|voice| route(&row.destination, &voice.outlets)).unwrap_or_default()
+    fn ways(&self, corp: &CorpName, destination: &Destination) -> Vec<Way> {
+        self.voices.get(corp).map(|voice| route(destination, &voice.outlets)).unwrap_or_default()
     }
 
-    async fn conclude(&self, pick: &Pick, delivery: Delivery) -> (Finish, Contact) {
+    async fn conclude(&self, pick: &Pick, speech: &Speech, delivery: Delivery) -> (Finish, Contact) {
         let (contact, way) = (delivery.attempt.contact(), delivery.way);
-        let (outcome, finish) = judge(pick, delivery);
-        let state = outcome.state;
-        self.settle_surely(outcome).await;
-        count(state, way);
-        (finish, contact)
+        let verdict = judge(pick.tries, delivery);
+        self.settle_surely(speech.outcomes(verdict.state, verdict.tries, Some(&verdict.reason))).await;
+        count(verdict.state, way, speech.covers.len());
+        (verdict.finish, contact)
     }
 
-    async fn close(&self, pick: &Pick, state: ReplyState, reason: Arc<str>) -> (Finish, Contact) {
-        self.settle_surely(outcome(pick, state, Some(reason))).await;
-        count(state, "none");
+    async fn close(&self, pick: &Pick, ids: &[ReplyId], state: ReplyState, reason: Arc<str>) -> (Finish, Contact) {
+        let outcome = |id: &ReplyId| ReplyOutcome { id: *id, state, tries: pick.tries, reason: Some(reason.clone()) };
+        self.settle_surely(ids.iter().map(outcome).collect()).await;
+        count(state, "none", ids.len());
         (Finish::Closed, Contact::Untried)
     }
 
-    /// Writes an outcome, several times if need be. If it cannot be written the row stays as it was claimed, and is
+    /// Writes outcomes in one settle, several times if need be. If they cannot be written the rows stay as they were claimed, and are
     /// `Unknown` after the next start.
-    async fn settle_surely(&self, outcome: ReplyOutcome) {
+    async fn settle_surely(&self, outcomes: Vec<ReplyOutcome>) {
+        let Some(first) = outcomes.first().map(|outcome| outcome.id.0) else { return };
         for attempt in 0..SETTLE_TRIES {
-            match self.ledger.settle(vec![outcome.clone()]).await {
+            match self.ledger.settle(outcomes.clone()).await {
                 Ok(()) => return,
-                Err(error) if attempt + 1 == SETTLE_TRIES => tracing::error!(error, reply.id = outcome.id.0, "没能写下一条回复的结果,重启后记为 unknown"),
+                Err(error) if attempt + 1 == SETTLE_TRIES => tracing::error!(error, reply.id = first, "没能写下回复的结果,重启后记为 unknown"),
                 Err(_) => tokio::time::sleep(SETTLE_PAUSE * 2u32.pow(attempt)).await,
             }
         }
     }
 
-    /// Reads on a thread that may block, one reader for all.
-    async fn at_desk<T: Send + 'static>(&self, read: impl FnOnce(&mut D) -> T + Send + 'static) -> T {
+    /// Reads on a thread that may block, one reader for all. The error is that the program failed.
+    async fn at_desk<T: Send + 'static>(&self, read: impl FnOnce(&mut D) -> T + Send + 'static) -> Result<T, String> {
         let mut desk = self.desk.clone().lock_owned().await;
-        match tokio::task::spawn_blocking(move || read(&mut desk)).await {
-            Ok(value) => value,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        tokio::task::spawn_blocking(move || read(&mut desk)).await.map_err(|error| {
+            tracing::error!(%error, "写一条回复时程序出错");
+            "写这条回复时程序出错".to_owned()
+        })
     }
 }
 
+/// What goes out in one message, or one after another where a rule has several texts.
+struct Speech {
+    corp: CorpName,
+    ways: Vec<Way>,
+    texts: Vec<String>,
+    /// The replies it answers.
+    covers: Vec<ReplyId>,
+    /// The digest's name, where it is one.
+    digest: Option<String>,
+}
+
+impl Speech {
+    /// The same outcome for every reply it covers; a digest's reasons name it.
+    fn outcomes(&self, state: ReplyState, tries: u32, reason: Option<&str>) -> Vec<ReplyOutcome> {
+        let reason: Option<Arc<str>> = match (&self.digest, reason) {
+            (Some(name), Some(reason)) => Some(digest::reason(name, reason).into()),
+            (Some(name), None) => Some(name.as_str().into()),
+            (None, reason) => reason.map(Arc::from),
+        };
+        self.covers.iter().map(|&id| ReplyOutcome { id, state, tries, reason: reason.clone() }).collect()
+    }
+}
+
+/// The group of a destination, and nobody in it.
+fn to_all(destination: &Destination) -> Destination {
+    Destination { to: None, reply_url: None, ..destination.clone() }
+}
+
+/// What a delivery makes of the replies it answers.
+struct Judgement {
+    state: ReplyState,
+    tries: u32,
+    reason: Arc<str>,
+    finish: Finish,
+}
+
 /// What a delivery makes of a reply. A missing connection uses no attempt up: the row waits until it expires.
-fn judge(pick: &Pick, delivery: Delivery) -> (ReplyOutcome, Finish) {
-    let tried = pick.tries + 1;
+fn judge(tries: u32, delivery: Delivery) -> Judgement {
+    let tried = tries + 1;
     let (state, reason, finish) = match delivery.attempt {
         Attempt::Sent => (ReplyState::Sent, delivery.way.into(), Finish::Closed),
         Attempt::Refused(reason) => (ReplyState::Refused, reason, Finish::Closed),
         Attempt::Unknown(reason) => (ReplyState::Unknown, reason, Finish::Closed),
         Attempt::Retry { reason, .. } if tried >= TRIES_MAX => (ReplyState::Refused, format!("试了 {tried} 次:{reason}").into(), Finish::Closed),
         Attempt::Retry { after_secs, reason } => (ReplyState::Waiting, reason, Finish::Again { after_secs, tries: tried }),
-        Attempt::Unreachable(reason) => (ReplyState::Waiting, reason, Finish::Again { after_secs: PAUSE_SECS, tries: pick.tries }),
+        Attempt::Unreachable(reason) => (ReplyState::Waiting, reason, Finish::Again { after_secs: PAUSE_SECS, tries }),
     };
     let tries = match finish {
         Finish::Again { tries, .. } => tries,
-        Finish::Closed => tried,
+        Finish::Closed | Finish::Gathered(_) => tried,
     };
-    (ReplyOutcome { id: pick.id, state, tries, reason: Some(reason) }, finish)
-}
-
-fn outcome(pick: &Pick, state: ReplyState, reason: Option<Arc<str>>) -> ReplyOutcome {
-    ReplyOutcome { id: pick.id, state, tries: pick.tries, reason }
+    Judgement { state, tries, reason, finish }
 }
 
 fn again(tries: u32) -> (Finish, Contact) {
     (Finish::Again { after_secs: PAUSE_SECS, tries }, Contact::Untried)
 }
 
-fn count(state: ReplyState, way: &'static str) {
-    counter!("jifen_outbox_total", "outcome" => state.as_str(), "way" => way).increment(1);
+fn count(state: ReplyState, way: &'static str, replies: usize) {
+    counter!("jifen_outbox_total", "outcome" => state.as_str(), "way" => way).increment(replies as u64);
 }
 
 #[cfg(test)]

@@ -40,6 +40,11 @@ impl Outlets {
             robots: corp.robot.iter().map(|(name, robot)| outlet(name, &robot.groups)).collect(),
         }
     }
+
+    /// Chat ids that any of them can speak in.
+    pub fn rooms(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.apps.iter().chain(&self.robots).flat_map(|outlet| &outlet.groups)
+    }
 }
 
 /// A way out.

@@ -7,13 +7,16 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::model::day::Millis;
 use crate::model::event::Channel;
+use crate::outbox::desk::{Announced, Opened, Said};
 use crate::outbox::fakes::{START, Script, destination, id, in_chat, refused, retry, row, unknown, unreachable};
-use crate::outbox::queue::LaneKey;
 use crate::outbox::route::Outlet;
 
 /// A store of replies that is desk and ledger at once, and remembers every state a row went through.
 #[derive(Debug, Clone, Default)]
 struct Rows(Arc<Mutex<Lives>>, Arc<Notify>);
+
+/// A row whose writing breaks the program.
+const POISON: ReplyId = ReplyId(99 * 16);
 
 type Lives = BTreeMap<ReplyId, (ReplyRow, Vec<ReplyState>)>;
 
@@ -44,12 +47,25 @@ impl Rows {
 }
 
 impl Desk for Rows {
-    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, String> {
+    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<Opened>, String> {
         let rows = self.0.lock().expect("no panic");
-        Ok(rows.range(from..).map(|(_, (row, _))| row.clone()).filter(|row| row.state.is_open()).take(limit).collect())
+        Ok(rows.range(from..).map(|(_, (row, _))| row.clone()).filter(|row| row.state.is_open()).take(limit).map(|row| Ok(Box::new(row))).collect())
     }
 
-    fn compose(&mut self, id: ReplyId, _now: Millis) -> Composed {
+    fn remembers_from(&mut self, _now: Millis) -> Result<ReplyId, String> {
+        Ok(ReplyId(0))
+    }
+
+    fn said(&mut self, _from: ReplyId, _limit: usize) -> Result<(Vec<Said>, Option<ReplyId>), String> {
+        Ok((Vec::new(), None))
+    }
+
+    fn announce(&mut self, ids: &[ReplyId], _now: Millis) -> Announced {
+        panic!("nothing is gathered here: {ids:?}")
+    }
+
+    fn compose(&mut self, id: ReplyId, _room: Room, _now: Millis) -> Composed {
+        assert_ne!(id, POISON, "a reply that breaks the program");
         let rows = self.0.lock().expect("no panic");
         Composed::Say { row: Box::new(rows[&id].0.clone()), texts: vec![format!("第 {} 条", id.0)] }
     }
@@ -131,10 +147,17 @@ async fn the_third_come_back_later_is_a_refusal() {
 async fn a_missing_connection_uses_no_attempt_up() {
     let rows = Rows::of([row(1)]);
     assert_eq!(run(&rows, Script::answering([unreachable()]), 1, 2).await, [ReplyState::Sending, ReplyState::Waiting]);
-    let pick = Pick { lane: LaneKey::numbered(1), id: id(1), tries: 2 };
-    let finish = |attempt| judge(&pick, Delivery { attempt, way: "webhook" }).1;
+    let finish = |attempt| judge(2, Delivery { attempt, way: "webhook" }).finish;
     assert_eq!(finish(unreachable()), Finish::Again { after_secs: PAUSE_SECS, tries: 2 });
     assert_eq!(finish(retry()), Finish::Closed);
+}
+
+#[tokio::test]
+async fn a_row_that_breaks_the_program_is_refused_and_the_next_goes_on() {
+    let rows = Rows::of([row(99), row(100)]);
+    assert_eq!(run(&rows, Script::default(), 100, 2).await, [ReplyState::Sending, ReplyState::Sent]);
+    assert_eq!(rows.life(99), [ReplyState::Refused]);
+    assert!(rows.reason(99).contains("程序出错"), "{}", rows.reason(99));
 }
 
 #[tokio::test]

@@ -275,6 +275,10 @@ impl Reader for MemoryReader {
         self.read(|rows| rows.replies.range(from..).map(|(_, reply)| reply).filter(|reply| reply.state.is_open()).take(limit).cloned().collect())
     }
 
+    fn open_reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
+        self.read(|rows| rows.replies.range(from..).filter(|(_, reply)| reply.state.is_open()).map(|(id, _)| *id).take(limit).collect())
+    }
+
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
         self.read(|rows| rows.replies.range(from..).map(|(id, _)| *id).take(limit).collect())
     }

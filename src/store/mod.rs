@@ -355,6 +355,8 @@ pub trait Reader: Send {
     fn accounts(&self, after: AccountId, limit: usize) -> Result<Vec<AccountCell>, StoreError>;
     /// Up to `limit` replies from `from` on that are still open, ascending.
     fn open_replies(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError>;
+    /// Up to `limit` ids of replies from `from` on that are still open, ascending: also of those that cannot be read.
+    fn open_reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError>;
     /// Up to `limit` ids of replies from `from` on, in whatever state, ascending.
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError>;
     /// The replies of one event; those whose contents were erased are left out, here and in [`Reader::open_replies`].

@@ -303,6 +303,11 @@ impl Reader for SqliteReader {
         self.replies(SQL, from.0, limit as i64)
     }
 
+    fn open_reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
+        const SQL: &str = "SELECT id FROM outbox INDEXED BY outbox_open WHERE state < 2 AND id >= ?1 ORDER BY id LIMIT ?2";
+        all(&self.db, SQL, [from.0, limit as i64], |row| Ok(ReplyId(row.get(0)?)))
+    }
+
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
         all(&self.db, "SELECT id FROM outbox WHERE id >= ?1 ORDER BY id LIMIT ?2", [from.0, limit as i64], |row| Ok(ReplyId(row.get(0)?)))
     }
