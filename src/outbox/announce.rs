@@ -1,61 +1,157 @@
-//! Announcing: what one digest says of the successes gathered for it, and which of them are no longer to be told. Reads, never writes.
+//! Announcing: which of the gathered successes are told now, together or alone, and which are not told any more. Reads, never writes.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::day::{Calendar, Day, Millis};
-use crate::model::decision::{Arg, Args, Occasion, Question, Reply, Template};
-use crate::model::event::IdentityKind;
+use crate::model::day::Millis;
+use crate::model::decision::{Arg, Args};
 use crate::model::ids::ReplyId;
-use crate::outbox::digest;
-use crate::outbox::manners::{self, Moment, campaign_of, never_told, slot};
+use crate::outbox::bulletin::{self, Named};
+use crate::outbox::desk::ReaderDesk;
+use crate::outbox::manners::{self, Moment, campaign_of, never_told};
 use crate::rules::campaign::{Campaign, Rules};
-use crate::rules::template::{RenderError, render, together};
-use crate::rules::text::display_name;
+use crate::rules::template::{render, together};
 use crate::store::aftermath::{Aftermath, aftermath};
 use crate::store::{Reader, ReplyRow, ReplyState, StoreError};
 
-/// Bytes of a digest: a robot's text may have 2 048 (<https://developer.work.weixin.qq.com/document/path/91770>).
-const BYTES_MAX: usize = 2_000;
-/// Names told of one item, the most that fit first.
-const NAMES_MAX: [usize; 3] = [10, 3, 0];
+/// What to say for replies that were gathered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announced {
+    /// Those that are done with and not said, with their reasons. Those that are no longer open are nowhere.
+    pub closed: Vec<(ReplyId, ReplyState, String)>,
+    /// What to do for the others.
+    pub rest: Announcement,
+}
+
+/// What to do for gathered replies.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Announcement {
+    /// There are none.
+    Nothing,
+    /// To be told at this instant.
+    Later(Millis),
+    /// The store cannot be read: ask again.
+    Again(String),
+    /// These texts.
+    Say {
+        /// The newest of the replies.
+        row: Box<ReplyRow>,
+        /// All of them.
+        covers: Vec<ReplyId>,
+        /// In order; not empty.
+        texts: Vec<String>,
+        /// The digest; `None` where one member's answers are told as they would have been alone.
+        named: Option<Named>,
+    },
+}
 
 /// A success that is told with others.
 pub struct Success {
-    row: ReplyRow,
-    entries: Vec<Entry>,
+    /// The reply.
+    pub row: ReplyRow,
+    /// What its rules paid.
+    pub entries: Vec<Entry>,
 }
 
-/// What one rule paid in it.
-struct Entry {
-    title: String,
-    points: i64,
-    bonus: i64,
-    rung: i64,
+/// What one rule paid for a success, as it holds now.
+pub struct Entry {
+    /// The rule's title.
+    pub title: String,
+    /// All of it.
+    pub points: i64,
+    /// The streak bonus in it.
+    pub bonus: i64,
+    /// The days in a row that brought it.
+    pub rung: i64,
 }
 
 /// Why a success is not told now.
-pub enum Untold {
+enum Untold {
     /// It is told at this instant.
     Later(Millis),
     /// It is done with, for this reason.
     Closed(ReplyState, String),
 }
 
-/// A digest's name and the day it counts in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// [`digest::name`]
-    pub name: String,
-    /// The campaign's day.
-    pub day: Day,
+impl ReaderDesk {
+    /// Sorts gathered replies into those to tell, those to tell later, and those that are done with.
+    fn sorted(&mut self, ids: &[ReplyId], now: Millis) -> Result<Sorted, StoreError> {
+        let mut sorted = Sorted::default();
+        for &id in ids {
+            match self.success(id, now) {
+                Ok(None) => {}
+                Ok(Some(Ok(success))) => sorted.told.push(success),
+                Ok(Some(Err(Untold::Later(due)))) => sorted.later = sorted.later.max(Some(due)),
+                Ok(Some(Err(Untold::Closed(state, reason)))) => sorted.closed.push((id, state, reason)),
+                Err(StoreError::Corrupt(reason)) => sorted.closed.push((id, ReplyState::Refused, reason)),
+                Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => return Err(error),
+            }
+        }
+        Ok(sorted)
+    }
+
+    fn success(&mut self, id: ReplyId, now: Millis) -> Result<Option<Result<Success, Untold>>, StoreError> {
+        let Some(row) = self.row(id)? else { return Ok(None) };
+        let rules = match self.rules(&row)? {
+            Ok(rules) => rules,
+            Err(reason) => return Ok(Some(Err(Untold::Closed(ReplyState::Refused, reason)))),
+        };
+        success(self.reader.as_ref(), &rules, row, now).map(Some)
+    }
+
+    /// The texts for successes, under the newest of their rules. The inner error is that they cannot be written.
+    fn told(&mut self, told: &[Success], row: &ReplyRow, now: Millis) -> Result<Result<Texts, String>, StoreError> {
+        let rules = match self.rules(row)? {
+            Ok(rules) => rules,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let texts = if bulletin::is_of_one_member(told) {
+            let each: Result<Vec<_>, _> = told.iter().map(|success| render(&rules, &success.row.reply, &Default::default())).collect();
+            each.map(|texts| (vec![texts.concat().join("\n")], None))
+        } else {
+            bulletin::digest(&rules, told, now).map(|(texts, named)| (texts, Some(named)))
+        };
+        Ok(texts.map_err(|error| format!("回复的模板出错:{error}")))
+    }
+
+    /// What to say for gathered replies.
+    pub(super) fn announced(&mut self, ids: &[ReplyId], now: Millis) -> Result<Announced, StoreError> {
+        let Sorted { told, later, mut closed } = self.sorted(ids, now)?;
+        if let Some(due) = later {
+            return Ok(Announced { closed, rest: Announcement::Later(due) });
+        }
+        let covers: Vec<ReplyId> = told.iter().map(|success| success.row.id).collect();
+        let Some(row) = told.last().map(|last| last.row.clone()) else {
+            return Ok(Announced { closed, rest: Announcement::Nothing });
+        };
+        let reason = match self.told(&told, &row, now)? {
+            Ok((texts, named)) if texts.iter().any(|text| !text.trim().is_empty()) => {
+                return Ok(Announced { closed, rest: Announcement::Say { row: Box::new(row), covers, texts, named } });
+            }
+            Ok(_) => "播报的文字是空的".to_owned(),
+            Err(reason) => reason,
+        };
+        closed.extend(covers.into_iter().map(|id| (id, ReplyState::Refused, reason.clone())));
+        Ok(Announced { closed, rest: Announcement::Nothing })
+    }
+}
+
+/// What is said, and the digest it is; `None` for one member's own answers.
+type Texts = (Vec<String>, Option<Named>);
+
+/// Gathered replies, sorted.
+#[derive(Default)]
+struct Sorted {
+    told: Vec<Success>,
+    /// When all of them are told, where one may not be told yet.
+    later: Option<Millis>,
+    closed: Vec<(ReplyId, ReplyState, String)>,
 }
 
 /// A success as it holds now: what was taken back since is not celebrated.
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn success(reader: &dyn Reader, rules: &Rules, row: ReplyRow, now: Millis) -> Result<Result<Success, Untold>, StoreError> {
+fn success(reader: &dyn Reader, rules: &Rules, row: ReplyRow, now: Millis) -> Result<Result<Success, Untold>, StoreError> {
     match manners::moment(rules, &row, now) {
         Moment::Now => {}
         Moment::At(moment) => return Ok(Err(Untold::Later(moment))),
@@ -71,158 +167,6 @@ pub fn success(reader: &dyn Reader, rules: &Rules, row: ReplyRow, now: Millis) -
         return Ok(Err(Untold::Closed(ReplyState::Suppressed, format!("播报之前{},不再播报", later.in_words()))));
     }
     Ok(Ok(Success { row, entries }))
-}
-
-impl Success {
-    /// The reply.
-    pub fn id(&self) -> ReplyId {
-        self.row.id
-    }
-
-    /// The reply's row.
-    pub fn row(&self) -> &ReplyRow {
-        &self.row
-    }
-
-    fn name(&self) -> String {
-        display_name(&self.row.destination.name)
-    }
-}
-
-/// Whether all are one member's: then they are told as if each had been told alone.
-pub fn is_of_one_member(successes: &[Success]) -> bool {
-    successes.iter().map(|success| &success.row.destination.to).collect::<HashSet<_>>().len() <= 1
-}
-
-/// The texts of a digest, and its name.
-///
-/// # Errors
-/// The text is the operator's own and cannot be written.
-pub fn digest(rules: &Rules, successes: &[Success], now: Millis) -> Result<(Vec<String>, Named), RenderError> {
-    let campaign = successes.last().and_then(|last| campaign_of(rules, &last.row));
-    let named = campaign.map_or(Span::default(), |campaign| span(&campaign.calendar, successes, now));
-    let mut texts = Vec::new();
-    for names in NAMES_MAX {
-        let args = args(rules, campaign, successes, &named, names);
-        let template = Template { occasion: Occasion::Digest, rule: None };
-        texts = render(rules, &Reply { template, args, asked: false, once: None }, &Args::default())?;
-        if texts.iter().all(|text| text.len() <= BYTES_MAX) {
-            break;
-        }
-    }
-    Ok((texts, Named { name: digest::name(&named.from, &named.until), day: named.day }))
-}
-
-/// What a digest tells of.
-#[derive(Default)]
-struct Span {
-    from: String,
-    until: String,
-    day: Day,
-}
-
-/// From the first ten minutes to the end of the last, as far as they are over.
-fn span(calendar: &Calendar, successes: &[Success], now: Millis) -> Span {
-    let times = || successes.iter().map(|success| success.row.created_at);
-    let (first, last) = (times().min().unwrap_or(now), times().max().unwrap_or(now));
-    let clock = |at| calendar.local(at).strftime("%-H:%M").to_string();
-    Span { from: clock(slot(calendar, first).0), until: clock(slot(calendar, last).1.min(now)), day: calendar.day(last) }
-}
-
-fn args(rules: &Rules, campaign: Option<&Campaign>, successes: &[Success], span: &Span, names: usize) -> Args {
-    let items = items(successes);
-    let points_name = campaign.map_or("积分", |campaign| &*campaign.points_name);
-    let title = match &items[..] {
-        [only] => only.title,
-        _ => points_name,
-    };
-    let own_title = campaign.and_then(|campaign| campaign.title.as_deref().or(Some(&campaign.id)));
-    let people: HashSet<_> = successes.iter().map(|success| &success.row.destination.to).collect();
-    Args::default()
-        .text("标题", title)
-        .text("起", &*span.from)
-        .text("止", &*span.until)
-        .int("人数", people.len() as i64)
-        .with("项目", Arg::List(items.iter().map(|item| item.args(names)).collect()))
-        .text("助手", rules.assistant.names.first().map_or("", |name| name))
-        .text("为什么", rules.assistant.word(Question::Why).unwrap_or_default())
-        .text("积分名", points_name)
-        .text("活动", own_title.unwrap_or_default())
-}
-
-/// What one rule paid to all of them.
-struct Item<'a> {
-    title: &'a str,
-    places: HashMap<Member<'a>, usize>,
-    /// Each with all they got of it, bonuses left out.
-    people: Vec<(&'a Success, i64)>,
-    streaks: Vec<Streak<'a>>,
-}
-
-/// Whom a reply's destination tells of.
-type Member<'a> = &'a Option<(IdentityKind, Arc<str>)>;
-
-struct Streak<'a> {
-    rung: i64,
-    bonus: i64,
-    people: Vec<&'a Success>,
-}
-
-fn items(successes: &[Success]) -> Vec<Item<'_>> {
-    let mut items: Vec<Item<'_>> = Vec::new();
-    for (success, entry) in successes.iter().flat_map(|success| success.entries.iter().map(move |entry| (success, entry))) {
-        let place = items.iter().position(|item| item.title == entry.title).unwrap_or_else(|| {
-            items.push(Item { title: &entry.title, places: HashMap::new(), people: Vec::new(), streaks: Vec::new() });
-            items.len() - 1
-        });
-        items[place].add(success, entry);
-    }
-    items.iter_mut().for_each(|item| item.streaks.sort_by_key(|streak| std::cmp::Reverse((streak.rung, streak.bonus))));
-    items
-}
-
-impl<'a> Item<'a> {
-    fn add(&mut self, success: &'a Success, entry: &Entry) {
-        let base = entry.points - entry.bonus;
-        let place = *self.places.entry(&success.row.destination.to).or_insert(self.people.len());
-        match self.people.get_mut(place) {
-            Some((_, points)) => *points += base,
-            None => self.people.push((success, base)),
-        }
-        if entry.bonus == 0 {
-            return;
-        }
-        match self.streaks.iter_mut().find(|streak| (streak.rung, streak.bonus) == (entry.rung, entry.bonus)) {
-            Some(streak) => streak.people.push(success),
-            None => self.streaks.push(Streak { rung: entry.rung, bonus: entry.bonus, people: vec![success] }),
-        }
-    }
-
-    fn args(&self, names: usize) -> Args {
-        let points = || self.people.iter().map(|(_, points)| *points);
-        let people: Vec<&Success> = self.people.iter().map(|(success, _)| *success).collect();
-        let streak = |streak: &Streak<'_>| {
-            let args = Args::default().int("档位", streak.rung).int("奖励", streak.bonus);
-            args.int("人数", streak.people.len() as i64).text("名单", listed(&streak.people, names))
-        };
-        Args::default()
-            .text("标题", self.title)
-            .int("人数", people.len() as i64)
-            .int("得分", points().min().unwrap_or_default())
-            .int("最多", points().max().unwrap_or_default())
-            .text("名单", listed(&people, names))
-            .with("连签", Arg::List(self.streaks.iter().map(streak).collect()))
-    }
-}
-
-/// `小红、阿强`, cut to so many names: `小红、阿强 等 12 位`; without names `12 位`.
-fn listed(people: &[&Success], names: usize) -> String {
-    let named = people.iter().take(names).map(|success| success.name()).collect::<Vec<_>>().join("、");
-    match people.len() {
-        count if names == 0 => format!("{count} 位"),
-        count if count > names => format!("{named} 等 {count} 位"),
-        _ => named,
-    }
 }
 
 fn entry(args: &Args) -> Entry {
@@ -248,4 +192,49 @@ fn correct(entries: &mut Vec<Entry>, later: &Aftermath, campaign: Option<&Campai
         changed.into_iter().for_each(|entry| (entry.points, entry.bonus) = (*now, 0));
     }
     entries.retain(|entry| entry.points > 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::town::{Town, at};
+
+    fn announced(town: &Town, rows: &[&ReplyRow], now: &str) -> Announced {
+        let ids: Vec<ReplyId> = rows.iter().map(|row| row.id).collect();
+        ReaderDesk::new(Box::new(town.reader())).announced(&ids, at(now)).expect("memory reads")
+    }
+
+    #[test]
+    fn two_members_are_told_together_and_one_as_if_alone() {
+        let mut town = Town::default();
+        let (aming, xiaohong) = (town.checks_in("aming", "11-22 08:01"), town.checks_in("xiaohong", "11-22 08:02"));
+        let Announcement::Say { covers, texts, named, .. } = announced(&town, &[&aming, &xiaohong], "11-22 08:10").rest else { panic!("it is told") };
+        assert_eq!(covers, [aming.id, xiaohong.id]);
+        assert_eq!(texts, ["【每日签到播报 8:00–8:10】阿明、小红 每日签到成功,每人 +2。没记上?@积分助手 发「为什么」。"]);
+        assert_eq!(named.map(|named| named.name).as_deref(), Some("播报 8:00–8:10"));
+        let Announcement::Say { texts, named, .. } = announced(&town, &[&aming], "11-22 08:10").rest else { panic!("it is told") };
+        assert_eq!((texts, named), (vec!["阿明 每日签到成功 +2,现有 2 积分。".to_owned()], None));
+    }
+
+    #[test]
+    fn what_was_taken_back_before_its_digest_is_not_celebrated() {
+        let mut town = Town::default();
+        let (aming, xiaohong) = (town.checks_in("aming", "11-22 08:01"), town.checks_in("xiaohong", "11-22 08:02"));
+        town.recalls("xiaohong", "11-22 08:03", xiaohong.event);
+        let told = announced(&town, &[&aming, &xiaohong], "11-22 08:10");
+        assert_eq!(told.closed, [(xiaohong.id, ReplyState::Suppressed, "播报之前已撤回,积分已退回,不再播报".to_owned())]);
+        let Announcement::Say { covers, texts, .. } = told.rest else { panic!("it is told") };
+        assert_eq!(covers, [aming.id]);
+        assert!(!texts[0].contains("小红"), "{texts:?}");
+    }
+
+    #[test]
+    fn who_is_no_longer_open_or_whose_day_is_over_is_not_told() {
+        let mut town = Town::default();
+        let (aming, xiaohong) = (town.checks_in("aming", "11-22 23:51"), town.checks_in("xiaohong", "11-22 23:52"));
+        town.settles(vec![crate::store::ReplyOutcome { id: xiaohong.id, state: ReplyState::Refused, tries: 0, reason: None }]);
+        assert!(matches!(announced(&town, &[&aming, &xiaohong], "11-23 00:00").rest, Announcement::Say { covers, .. } if covers == [aming.id]));
+        let late = announced(&town, &[&aming, &xiaohong], "11-23 00:30");
+        assert_eq!((late.closed, late.rest), (vec![(aming.id, ReplyState::Suppressed, never_told().to_owned())], Announcement::Nothing));
+    }
 }

@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::model::day::{Day, Millis};
+use crate::model::day::Millis;
 use crate::model::ids::{EventSeq, ReplyId};
-use crate::outbox::announce::{self, Named, Success, Untold};
+use crate::outbox::announce::{Announced, Announcement};
 use crate::outbox::board::Board;
 use crate::outbox::gather::{Question, Unready, gather};
-use crate::outbox::manners::{Manner, Room, campaign_of, manner};
+use crate::outbox::manners::{Manner, Room, manner};
+use crate::outbox::remember::{REMEMBERED_SECS, Said};
 use crate::rules::campaign::Rules;
 use crate::rules::template::render;
 use crate::rules::versions::Versions;
-use crate::store::{REPLIES_PER_EVENT_MAX, Reader, ReplyRow, ReplyState, StoreError, reply_id};
-
-/// How far back rows tell after a start what was said already: the longest day, and some.
-const REMEMBERED_SECS: i64 = 86_400 + 3_600;
-/// Newest events looked at for it, a second or two of reading. In a corp with more a day a notice may come twice after a restart.
-const REMEMBERED_EVENTS: i64 = 100_000;
+use crate::store::{REPLIES_PER_EVENT_MAX, Reader, ReplyRow, StoreError, reply_id};
 
 /// Reads and writes out replies. The real one is [`ReaderDesk`]; tests have their own.
 pub trait Desk: Send + 'static {
@@ -34,15 +30,6 @@ pub trait Desk: Send + 'static {
 
 /// An open row, or one that cannot be read, and why.
 pub type Opened = Result<Box<ReplyRow>, (ReplyId, String)>;
-
-/// A reply that was said, or may have been.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Said {
-    /// Its row.
-    pub row: ReplyRow,
-    /// Its campaign's day.
-    pub day: Day,
-}
 
 /// What to say for a reply.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,40 +53,9 @@ pub enum Composed {
     Later(String),
 }
 
-/// What to say for replies that were gathered.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Announced {
-    /// Those that are done with and not said, with their reasons. Those that are no longer open are nowhere.
-    pub closed: Vec<(ReplyId, ReplyState, String)>,
-    /// What to do for the others.
-    pub rest: Announcement,
-}
-
-/// What to do for gathered replies.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Announcement {
-    /// There are none.
-    Nothing,
-    /// To be told at this instant.
-    Later(Millis),
-    /// The store cannot be read: ask again.
-    Again(String),
-    /// These texts.
-    Say {
-        /// The newest of the replies.
-        row: Box<ReplyRow>,
-        /// All of them.
-        covers: Vec<ReplyId>,
-        /// In order; not empty.
-        texts: Vec<String>,
-        /// The digest; `None` where one member's answers are told as they would have been alone.
-        named: Option<Named>,
-    },
-}
-
 /// A desk over the store.
 pub struct ReaderDesk {
-    reader: Box<dyn Reader>,
+    pub(super) reader: Box<dyn Reader>,
     versions: Versions,
     board: Board,
 }
@@ -111,14 +67,14 @@ impl ReaderDesk {
     }
 
     /// The rules a reply is written in.
-    fn rules(&mut self, row: &ReplyRow) -> Result<Result<Arc<Rules>, String>, StoreError> {
+    pub(super) fn rules(&mut self, row: &ReplyRow) -> Result<Result<Arc<Rules>, String>, StoreError> {
         let reader = self.reader.as_ref();
         let rules = self.versions.get(row.rules, || reader.rules_text(row.rules))?;
         Ok(rules.ok_or_else(|| format!("找不到或读不懂当时的 rules.toml(版本 {})", row.rules)))
     }
 
     /// A reply's row, while it is open.
-    fn row(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError> {
+    pub(super) fn row(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError> {
         let replies = self.reader.replies_of(event_of(id))?;
         Ok(replies.into_iter().find(|row| row.id == id && row.state.is_open()))
     }
@@ -153,63 +109,6 @@ impl ReaderDesk {
         })
     }
 
-    /// Sorts gathered replies into those to tell, those to tell later, and those that are done with.
-    fn sorted(&mut self, ids: &[ReplyId], now: Millis) -> Result<Sorted, StoreError> {
-        let mut sorted = Sorted::default();
-        for &id in ids {
-            match self.success(id, now) {
-                Ok(None) => {}
-                Ok(Some(Ok(success))) => sorted.told.push(success),
-                Ok(Some(Err(Untold::Later(due)))) => sorted.later = sorted.later.max(Some(due)),
-                Ok(Some(Err(Untold::Closed(state, reason)))) => sorted.closed.push((id, state, reason)),
-                Err(StoreError::Corrupt(reason)) => sorted.closed.push((id, ReplyState::Refused, reason)),
-                Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => return Err(error),
-            }
-        }
-        Ok(sorted)
-    }
-
-    fn success(&mut self, id: ReplyId, now: Millis) -> Result<Option<Result<Success, Untold>>, StoreError> {
-        let Some(row) = self.row(id)? else { return Ok(None) };
-        let rules = match self.rules(&row)? {
-            Ok(rules) => rules,
-            Err(reason) => return Ok(Some(Err(Untold::Closed(ReplyState::Refused, reason)))),
-        };
-        announce::success(self.reader.as_ref(), &rules, row, now).map(Some)
-    }
-
-    /// The texts for successes, under the newest of their rules.
-    fn told(&mut self, told: &[Success], row: &ReplyRow, now: Millis) -> Result<Result<(Vec<String>, Option<Named>), String>, StoreError> {
-        let rules = match self.rules(row)? {
-            Ok(rules) => rules,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let texts = if announce::is_of_one_member(told) {
-            let each: Result<Vec<_>, _> = told.iter().map(|success| render(&rules, &success.row().reply, &Default::default())).collect();
-            each.map(|texts| (vec![texts.concat().join("\n")], None))
-        } else {
-            announce::digest(&rules, told, now).map(|(texts, named)| (texts, Some(named)))
-        };
-        Ok(texts.map_err(|error| format!("回复的模板出错:{error}")))
-    }
-
-    fn announced(&mut self, ids: &[ReplyId], now: Millis) -> Result<Announced, StoreError> {
-        let Sorted { told, later, mut closed } = self.sorted(ids, now)?;
-        let covers: Vec<ReplyId> = told.iter().map(Success::id).collect();
-        let Some(row) = told.last().map(|last| last.row().clone()) else {
-            return Ok(Announced { closed, rest: later.map_or(Announcement::Nothing, Announcement::Later) });
-        };
-        let reason = match self.told(&told, &row, now)? {
-            Ok((texts, named)) if texts.iter().any(|text| !text.trim().is_empty()) => {
-                return Ok(Announced { closed, rest: Announcement::Say { row: Box::new(row), covers, texts, named } });
-            }
-            Ok(_) => "播报的文字是空的".to_owned(),
-            Err(reason) => reason,
-        };
-        closed.extend(covers.into_iter().map(|id| (id, ReplyState::Refused, reason.clone())));
-        Ok(Announced { closed, rest: Announcement::Nothing })
-    }
-
     /// Open rows one by one, after reading them at once has met one that cannot be read.
     fn open_each(&self, from: ReplyId, limit: usize) -> Result<Vec<Opened>, StoreError> {
         let mut opened = Vec::new();
@@ -222,47 +121,6 @@ impl ReaderDesk {
         }
         Ok(opened)
     }
-
-    /// The first event received after an instant, of the newest [`REMEMBERED_EVENTS`].
-    fn first_event_since(&self, since: Millis) -> Result<EventSeq, StoreError> {
-        let newest = self.reader.head()?.event.0;
-        let (mut before, mut after) = ((newest - REMEMBERED_EVENTS).max(0), newest + 1);
-        while after - before > 1 {
-            let middle = before + (after - before) / 2;
-            let is_early = self.reader.event(EventSeq(middle))?.is_some_and(|event| event.received_at < since);
-            if is_early { before = middle } else { after = middle }
-        }
-        Ok(EventSeq(after))
-    }
-
-    fn said_among(&mut self, from: ReplyId, limit: usize) -> Result<(Vec<Said>, Option<ReplyId>), StoreError> {
-        let ids = self.reader.reply_ids(from, limit)?;
-        let mut said = Vec::new();
-        let mut events: Vec<EventSeq> = ids.iter().map(|id| event_of(*id)).collect();
-        events.dedup();
-        for event in events {
-            let rows = match self.reader.replies_of(event) {
-                Ok(rows) => rows,
-                // It is told where the row's turn comes; here it only has nothing to remember.
-                Err(StoreError::Corrupt(_)) => continue,
-                Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => return Err(error),
-            };
-            for row in rows.into_iter().filter(|row| row.id >= from && was_said(row)) {
-                let Ok(rules) = self.rules(&row)? else { continue };
-                let day = campaign_of(&rules, &row).map_or(Day::default(), |campaign| campaign.calendar.day(row.created_at));
-                said.push(Said { row, day });
-            }
-        }
-        Ok((said, ids.last().map(|last| reply_id(event_of(*last), REPLIES_PER_EVENT_MAX))))
-    }
-}
-
-/// Gathered replies, sorted.
-#[derive(Default)]
-struct Sorted {
-    told: Vec<Success>,
-    later: Option<Millis>,
-    closed: Vec<(ReplyId, ReplyState, String)>,
 }
 
 impl Desk for ReaderDesk {
@@ -296,13 +154,9 @@ impl Desk for ReaderDesk {
     }
 }
 
-fn event_of(id: ReplyId) -> EventSeq {
+/// The event that caused a reply.
+pub(super) fn event_of(id: ReplyId) -> EventSeq {
     EventSeq(id.0 / REPLIES_PER_EVENT_MAX as i64)
-}
-
-/// Whether it was said, or may have been.
-fn was_said(row: &ReplyRow) -> bool {
-    matches!(row.state, ReplyState::Sending | ReplyState::Sent | ReplyState::Unknown)
 }
 
 #[cfg(test)]

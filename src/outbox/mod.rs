@@ -9,6 +9,7 @@
 
 pub mod board;
 pub mod announce;
+pub mod bulletin;
 pub mod circuit;
 pub mod desk;
 pub mod digest;
@@ -16,8 +17,10 @@ pub mod gather;
 pub mod manners;
 pub mod pace;
 pub mod queue;
+pub mod remember;
 pub mod route;
 pub mod send;
+pub mod start;
 pub mod mouth;
 
 #[cfg(test)]
@@ -37,9 +40,10 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::model::day::Millis;
 use crate::model::ids::{CorpName, EventSeq, ReplyId};
-use crate::outbox::announce::Named;
+use crate::outbox::announce::Announcement;
+use crate::outbox::bulletin::Named;
 use crate::outbox::circuit::Contact;
-use crate::outbox::desk::{Announcement, Composed, Desk};
+use crate::outbox::desk::{Composed, Desk};
 use crate::outbox::manners::Room;
 use crate::outbox::queue::{CLOSINGS_A_SETTLE, Finish, Pick, Queue, What};
 use crate::outbox::route::{Outlets, Way, no_way, route};
@@ -57,8 +61,6 @@ const TICK: Duration = Duration::from_millis(250);
 const GATHER_CLOSINGS: Duration = Duration::from_secs(1);
 /// How long requests under way may finish when the daemon stops: the client's own time limit is ten seconds.
 const DRAIN: Duration = Duration::from_secs(12);
-/// Rows read at once when the daemon starts.
-const LOAD_ROWS: usize = 1_000;
 /// Tries to write an outcome, each waiting twice as long as the one before: about six seconds in all.
 const SETTLE_TRIES: u32 = 7;
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
@@ -200,46 +202,6 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         }
         self.inbox.queue().closings_written(closings.len());
         closings.iter().for_each(|closing| count(closing.state, "none", 1));
-    }
-
-    /// Notes what was said before the start, so that it is not said again. If that cannot be read, a thing may be said twice.
-    async fn remember(&self) {
-        let now = self.clock.now();
-        let mut next = self.at_desk(move |desk| desk.remembers_from(now).map(Some)).await.and_then(|first| first);
-        while let Ok(Some(from)) = next {
-            next = self.at_desk(move |desk| desk.said(from, LOAD_ROWS)).await.and_then(|read| read).map(|(said, next)| {
-                let mut queue = self.inbox.queue();
-                said.iter().for_each(|said| queue.remember(&said.row, said.day));
-                next
-            });
-        }
-        if let Err(error) = next {
-            tracing::warn!(error, "读不到重启前说过什么,个别只说一次的话可能再说一次");
-        }
-    }
-
-    /// Reads the rows that were open when the daemon started.
-    async fn load(self: Arc<Self>, last: EventSeq) {
-        let mut from = ReplyId(0);
-        loop {
-            let opened = match self.at_desk(move |desk| desk.open(from, LOAD_ROWS)).await.and_then(|read| read) {
-                Ok(opened) => opened,
-                Err(error) => return tracing::error!(error, "读不到重启前没发完的回复,它们会等到下次启动"),
-            };
-            let (mut old, mut broken, mut newest) = (Vec::new(), Vec::new(), None);
-            for one in opened {
-                newest = Some(one.as_ref().map_or_else(|(id, _)| *id, |row| row.id));
-                match one {
-                    Ok(row) if row.event <= last => old.push(*row),
-                    Ok(_) => {}
-                    Err((id, reason)) => broken.push(ReplyOutcome { id, state: ReplyState::Refused, tries: 0, reason: Some(reason.into()) }),
-                }
-            }
-            let Some(newest) = newest else { return };
-            from = ReplyId(newest.0 + 1);
-            self.inbox.push(&old);
-            self.settle_surely(broken).await;
-        }
     }
 
     /// Carries one pick out, whatever happens on the way, and gives its lane free.

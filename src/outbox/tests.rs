@@ -7,8 +7,10 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::model::day::Millis;
 use crate::model::event::Channel;
-use crate::outbox::desk::{Announced, Opened, Said};
+use crate::outbox::announce::Announced;
+use crate::outbox::desk::Opened;
 use crate::outbox::fakes::{START, Script, destination, id, in_chat, refused, retry, row, unknown, unreachable};
+use crate::outbox::remember::Said;
 use crate::outbox::route::Outlet;
 
 /// A store of replies that is desk and ledger at once, and remembers every state a row went through.
