@@ -27,6 +27,8 @@ pub mod mouth;
 pub mod fakes;
 #[cfg(test)]
 pub mod town;
+#[cfg(test)]
+mod story;
 
 use std::collections::HashMap;
 use std::future::Future;

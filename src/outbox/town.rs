@@ -117,12 +117,17 @@ impl Town {
 
     /// Somebody checks in for two points, unasked; the reply that would say so.
     pub fn checks_in(&mut self, who: &'static str, when: &str) -> ReplyRow {
+        self.checks_in_with(who, when, |row| row)
+    }
+
+    /// The same, with a change of the reply.
+    pub fn checks_in_with(&mut self, who: &'static str, when: &str, change: impl FnOnce(ReplyRow) -> ReplyRow) -> ReplyRow {
         let event = self.says(who, 1, when, "签到", 2);
         let mut destination = fakes::destination(Channel::Archive, Some("wrGroup"), None);
         (destination.to, destination.name) = (Some((IdentityKind::Userid, who.into())), name(who));
         let args = Args::default().text("昵称", &*name(who)).text("标题", "每日签到").int("得分", 2).int("余额", 2).text("积分名", "积分");
         let reply = Reply { template: Template { occasion: Occasion::Paid, rule: None }, args, asked: false, once: None };
-        let row = ReplyRow { rules: RulesHash::of(RULES), destination, reply, created_at: at(when), ..fakes::row(event.0) };
+        let row = change(ReplyRow { rules: RulesHash::of(RULES), destination, reply, created_at: at(when), ..fakes::row(event.0) });
         self.store.commit(&Batch { head: self.head.clone(), replies: vec![row.clone()], ..Batch::default() }).expect("a reply");
         row
     }
