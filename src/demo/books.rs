@@ -12,6 +12,8 @@ use crate::store::{Reader, ReplyRow, StoreError};
 
 /// Rows read at a time.
 const ROWS_MAX: usize = 200;
+/// Accounts read for the page: everybody on it, and a crowd.
+const ACCOUNTS_MAX: usize = 1_000;
 
 /// An event's verdicts in words, one line each, in the order of the verdicts.
 pub type Explain = Arc<dyn Fn(&EventRow) -> Vec<String> + Send + Sync>;
@@ -84,7 +86,7 @@ impl Books {
     /// Every balance, by outside id.
     pub fn balances(&self) -> Result<Vec<Balance>, StoreError> {
         let reader = self.reader();
-        let accounts = reader.accounts(AccountId(0), ROWS_MAX)?;
+        let accounts = reader.accounts(AccountId(0), ACCOUNTS_MAX)?;
         accounts.iter().map(|account| Ok(Balance { id: outside_id(reader.as_ref(), account.key.member)?, available: account.available })).collect()
     }
 

@@ -326,7 +326,10 @@
       buttons.push(button("side", present ? "退群" : "重新入群", function () {
         if (!twice("move/" + state.chat + me() + present)) attempt("move", { chat: state.chat, who: me(), joins: !present });
       }));
-      if (state.chat === "inner") buttons.push(button("side", "入群", function () { attempt("move", { chat: "inner", who: me(), joins: true }); }));
+      if (state.chat === "inner") {
+        buttons.push(button("side", "入群", function () { attempt("move", { chat: "inner", who: me(), joins: true }); }));
+        buttons.push(button("side", "500 人签到", function () { if (!twice("crowd")) attempt("crowd", {}); }));
+      }
     }
     $("quick").replaceChildren.apply($("quick"), buttons);
   }

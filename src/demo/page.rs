@@ -45,6 +45,7 @@ pub fn routes(curtain: Curtain) -> Router {
         .route("/demo/api/recall", post(recall))
         .route("/demo/api/resend", post(resend))
         .route("/demo/api/move", post(come_or_go))
+        .route("/demo/api/crowd", post(crowd))
         .route("/demo/api/person", post(person))
         .route("/demo/api/clock", post(clock))
         .route("/demo/api/fault", post(fault))
@@ -141,6 +142,10 @@ struct Move {
 
 async fn come_or_go(State(curtain): State<Curtain>, Json(step): Json<Move>) -> Answer {
     Ok(done(stage(&curtain)?.come_or_go(step.chat, &step.who, step.joins).await?))
+}
+
+async fn crowd(State(curtain): State<Curtain>) -> Answer {
+    Ok(done(stage(&curtain)?.crowd().await?))
 }
 
 #[derive(Deserialize)]
