@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::model::day::{Day, Millis};
 use crate::model::ids::ReplyId;
-use crate::outbox::queue::LaneKey;
+use crate::outbox::lanes::LaneKey;
 
 /// Digests a group gets in a day: two hours of flood. What comes after them is only told to who asks.
 pub const DIGESTS_A_DAY: usize = 12;

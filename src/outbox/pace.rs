@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
 use crate::model::day::Millis;
-use crate::outbox::queue::LaneKey;
+use crate::outbox::lanes::LaneKey;
 use crate::store::ReplyRow;
 
 /// Unasked answers a minute in one group: more is a flood, and a robot's 20 a minute must keep room for who asks.

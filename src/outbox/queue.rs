@@ -4,16 +4,15 @@
 //! told together leave their lane for [`Digests`], and come back to it as one digest. A lane with work is in exactly one place: `ready`, `resting`
 //! (after a retry), held at its API's gate (while the circuit is open), or flying.
 
-use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::model::day::{Day, Millis};
 use crate::model::ids::{CorpName, ReplyId};
 use crate::outbox::Voice;
 use crate::outbox::circuit::{Circuit, Contact, is_resting};
+use crate::outbox::closings::{CLOSINGS_A_SETTLE, Closing, Closings};
 use crate::outbox::digest::{self, Digests};
+use crate::outbox::lanes::{LaneKey, Lanes};
 use crate::outbox::manners::Room;
 use crate::outbox::pace::{Once, Pace};
 use crate::store::{ReplyOutcome, ReplyRow, ReplyState};
@@ -26,8 +25,6 @@ pub const UNASKED_MAX: usize = OPEN_MAX / 2;
 pub const LANE_MAX: usize = 1_000;
 /// Requests in flight: enough for several hundred a second at WeCom's pace, few enough for its rate limits.
 pub const IN_FLIGHT_MAX: usize = 32;
-/// Rows closed without a request that are written at once.
-pub const CLOSINGS_A_SETTLE: usize = 1_000;
 /// Seconds an asked answer lives.
 pub const ASKED_SECS: i64 = 600;
 /// Seconds after which the day of an unasked answer is over in every calendar; when it is said until then is for [`super::manners`].
@@ -37,15 +34,6 @@ const SWEEP_SECS: i64 = 3;
 /// Lanes looked at in one sweep and in one call of [`Queue::due`]: bounds how long the lock is held.
 const VISITS_MAX: usize = 2_000;
 const LANE_FULL: &str = "这个会话待发的回复太多,没有发送";
-
-/// One destination, by a hash of its corp and chat or member (two that collide only wait for each other), and its API's gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LaneKey {
-    hash: u64,
-    gate: u32,
-    /// A group hears what is said here.
-    is_shared: bool,
-}
 
 /// A reply to be sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,29 +106,10 @@ struct Gate {
     held: VecDeque<LaneKey>,
 }
 
-/// A row closed without a request.
-#[derive(Debug)]
-struct Closing {
-    id: ReplyId,
-    state: ReplyState,
-    tries: u32,
-    reason: Cow<'static, str>,
-}
-
-/// What the queue knows of a corp.
-#[derive(Debug)]
-struct Corp {
-    /// Corps that share an API address share its circuit.
-    gate: u32,
-    /// Chats that a robot or an app can speak in. In all others a reply can only go to its member.
-    rooms: HashSet<Arc<str>>,
-}
-
 /// The queue.
 #[derive(Debug)]
 pub struct Queue {
-    hasher: RandomState,
-    corps: HashMap<CorpName, Corp>,
+    keys: Lanes,
     lanes: HashMap<LaneKey, Lane>,
     ready: VecDeque<LaneKey>,
     resting: BTreeSet<(Millis, LaneKey)>,
@@ -148,7 +117,7 @@ pub struct Queue {
     pace: Pace,
     once: Once,
     digests: Digests,
-    closings: VecDeque<Closing>,
+    closings: Closings,
     open: usize,
     in_flight: usize,
     swept_at: Millis,
@@ -157,37 +126,21 @@ pub struct Queue {
 impl Queue {
     /// An empty queue for corps that speak so.
     pub fn new(voices: &HashMap<CorpName, Voice>) -> Self {
-        let mut corps = HashMap::new();
-        let mut known: HashMap<&str, u32> = HashMap::new();
-        for (corp, voice) in voices {
-            let next = known.len() as u32;
-            let gate = *known.entry(&voice.api_base).or_insert(next);
-            corps.insert(corp.clone(), Corp { gate, rooms: voice.outlets.rooms().cloned().collect() });
-        }
+        let keys = Lanes::new(voices);
         Queue {
-            hasher: RandomState::new(),
-            corps,
-            // One more gate, for corps that jifen.toml no longer has: their replies are refused for want of a way.
-            gates: std::iter::repeat_with(Gate::default).take(known.len() + 1).collect(),
+            gates: std::iter::repeat_with(Gate::default).take(keys.gates as usize).collect(),
+            keys,
             lanes: HashMap::new(),
             ready: VecDeque::new(),
             resting: BTreeSet::new(),
             pace: Pace::default(),
             once: Once::default(),
             digests: Digests::default(),
-            closings: VecDeque::new(),
+            closings: Closings::default(),
             open: 0,
             in_flight: 0,
             swept_at: Millis(0),
         }
-    }
-
-    fn lane_of(&self, row: &ReplyRow) -> LaneKey {
-        let corp = self.corps.get(&row.corp);
-        let answers_here = |chat: &&Arc<str>| row.destination.reply_url.is_some() || corp.is_some_and(|corp| corp.rooms.contains(*chat));
-        let chat = row.destination.chat.as_ref().filter(answers_here);
-        let hash = self.hasher.hash_one((&row.corp, chat, row.destination.to.as_ref().filter(|_| chat.is_none())));
-        LaneKey { hash, gate: corp.map_or(self.gates.len() as u32 - 1, |corp| corp.gate), is_shared: chat.is_some() }
     }
 
     fn gate(&mut self, lane: LaneKey) -> &mut Gate {
@@ -198,16 +151,16 @@ impl Queue {
     pub fn push(&mut self, row: &ReplyRow) {
         match row.state {
             ReplyState::Waiting => {}
-            ReplyState::Sending => return self.close(in_doubt(row)),
+            ReplyState::Sending => return self.closings.close(Closing::in_doubt(row)),
             ReplyState::Sent | ReplyState::Refused | ReplyState::Unknown | ReplyState::Expired | ReplyState::Suppressed => return,
         }
-        let expired = |reason| Closing { id: row.id, state: ReplyState::Expired, tries: row.tries, reason: Cow::Borrowed(reason) };
+        let expired = |reason: &'static str| Closing { id: row.id, state: ReplyState::Expired, tries: row.tries, reason: reason.into() };
         if self.is_full() || (!row.reply.asked && self.open >= UNASKED_MAX) {
-            return self.close(expired("待发的回复太多,没有发送"));
+            return self.closings.close(expired("待发的回复太多,没有发送"));
         }
-        let key = self.lane_of(row);
+        let key = self.keys.of(row);
         if !self.has_room(key, row.reply.asked) {
-            return self.close(expired(LANE_FULL));
+            return self.closings.close(expired(LANE_FULL));
         }
         let lane = self.lanes.entry(key).or_default();
         let is_new = lane.waiting.is_empty();
@@ -227,7 +180,7 @@ impl Queue {
         let newest = lane.waiting.iter().skip(first).rposition(|item| !item.asked && !item.is_digest);
         let Some(item) = newest.filter(|_| asked).and_then(|place| lane.waiting.remove(first + place)) else { return false };
         self.open -= 1;
-        self.close(Closing { id: item.id, state: ReplyState::Expired, tries: item.tries, reason: LANE_FULL.into() });
+        self.closings.close(Closing { id: item.id, state: ReplyState::Expired, tries: item.tries, reason: LANE_FULL.into() });
         true
     }
 
@@ -235,7 +188,7 @@ impl Queue {
     pub fn remember(&mut self, row: &ReplyRow, day: Day) {
         self.once.admits(row);
         if let Some(name) = row.reason.as_deref().and_then(digest::name_in) {
-            let lane = self.lane_of(row);
+            let lane = self.keys.of(row);
             self.digests.admits(lane, day, name);
         }
     }
@@ -317,7 +270,8 @@ impl Queue {
     fn gather(&mut self, pick: &Pick, due: Millis) {
         if !self.digests.gather(pick.lane, pick.id, due) {
             self.open -= 1;
-            self.close(Closing { id: pick.id, state: ReplyState::Expired, tries: pick.tries, reason: "这个群等着播报的太多,没有播报".into() });
+            self.closings
+                .close(Closing { id: pick.id, state: ReplyState::Expired, tries: pick.tries, reason: "这个群等着播报的太多,没有播报".into() });
         }
     }
 
@@ -349,13 +303,12 @@ impl Queue {
 
     /// Rows that were closed without a request, to be written in one settle.
     pub fn closings_to_write(&self) -> Vec<ReplyOutcome> {
-        let count = self.closings.len().min(CLOSINGS_A_SETTLE);
-        self.closings.iter().take(count).map(Closing::outcome).collect()
+        self.closings.to_write()
     }
 
     /// Forgets the first rows of [`Queue::closings_to_write`] after they were written.
     pub fn closings_written(&mut self, count: usize) {
-        self.closings.drain(..count.min(self.closings.len()));
+        self.closings.written(count);
     }
 
     /// Brings digests that are due to their lanes, behind what waits there.
@@ -401,7 +354,7 @@ impl Queue {
                 let closed = Closing { id: item.id, state, tries: item.tries, reason: reason.into() };
                 lane.waiting.pop_front();
                 self.open -= 1;
-                self.close(closed);
+                self.closings.close(closed);
                 continue;
             }
             let pick = Pick { lane: key, id: item.id, tries: item.tries, what: self.what(item, key, now) };
@@ -438,46 +391,22 @@ impl Queue {
         }
     }
 
-    /// Closes what is too old at the head of a lane. Whether anything is left of the lane.
+    /// Closes what is too old in a lane, at most so many. Whether anything is left of the lane.
     fn drop_stale(&mut self, key: LaneKey, room: &mut usize, now: Millis) -> bool {
         let Some(mut lane) = self.lanes.remove(&key) else { return false };
-        while *room > 0 {
-            let Some(item) = lane.waiting.front() else { return false };
-            let Some((state, reason)) = stale(item, now) else { break };
-            let closed = Closing { id: item.id, state, tries: item.tries, reason: reason.into() };
-            lane.waiting.pop_front();
+        lane.waiting.retain(|item| {
+            let Some((state, reason)) = stale(item, now).filter(|_| *room > 0) else { return true };
+            self.closings.close(Closing { id: item.id, state, tries: item.tries, reason: reason.into() });
             *room -= 1;
             self.open -= 1;
-            self.close(closed);
-        }
+            false
+        });
         let is_left = !lane.waiting.is_empty();
         if is_left {
             self.lanes.insert(key, lane);
         }
         is_left
     }
-
-    /// Notes a row as closed. Beyond [`OPEN_MAX`] such notes the newest is dropped: its row stays open in the store and
-    /// expires when the daemon starts next.
-    fn close(&mut self, closing: Closing) {
-        if self.closings.len() < OPEN_MAX {
-            self.closings.push_back(closing);
-        }
-    }
-}
-
-impl Closing {
-    fn outcome(&self) -> ReplyOutcome {
-        ReplyOutcome { id: self.id, state: self.state, tries: self.tries, reason: Some(Arc::from(&*self.reason)) }
-    }
-}
-
-/// A row whose request was under way when the daemon died; of a digest it still tells which.
-fn in_doubt(row: &ReplyRow) -> Closing {
-    const DOUBT: &str = "重启前可能已经发出,没有再发";
-    let name = row.reason.as_deref().and_then(digest::name_in);
-    let reason = name.map_or(Cow::Borrowed(DOUBT), |name| digest::reason(name, DOUBT).into());
-    Closing { id: row.id, state: ReplyState::Unknown, tries: row.tries, reason }
 }
 
 /// Whether a row is too old to be said.
@@ -487,14 +416,6 @@ fn stale(item: &Item, now: Millis) -> Option<(ReplyState, &'static str)> {
         true if age_over(ASKED_SECS) => Some((ReplyState::Expired, "十分钟内没能发出")),
         false if age_over(UNASKED_SECS) && !item.is_digest => Some((ReplyState::Suppressed, "当天没能播报")),
         true | false => None,
-    }
-}
-
-#[cfg(test)]
-impl LaneKey {
-    /// Some lane of the first API.
-    pub const fn numbered(hash: u64) -> Self {
-        LaneKey { hash, gate: 0, is_shared: true }
     }
 }
 

@@ -34,6 +34,13 @@ fn lonely(event: i64) -> ReplyRow {
     from_member(in_chat(row(event), "wrElsewhere"), &format!("member{event}"))
 }
 
+/// A circuit that opened just now.
+fn opened_at(now: Millis) -> Circuit {
+    let mut circuit = Circuit::default();
+    (0..FAILURES_TO_OPEN).for_each(|_| circuit.learn(Contact::Failed, now));
+    circuit
+}
+
 fn what(picks: &[Pick]) -> Vec<What> {
     picks.iter().map(|pick| pick.what).collect()
 }
@@ -234,6 +241,15 @@ fn behind_an_open_circuit_nothing_is_picked_then_one_probe_then_all() {
     assert_eq!(probe.len(), 1);
     queue.finish(&probe[0], Finish::Closed, Contact::Reached, later);
     assert_eq!(queue.due(later).len(), 9);
+}
+
+#[test]
+fn behind_an_open_circuit_who_asked_expires_in_time_though_an_unasked_answer_stands_before() {
+    let mut queue = broken([unasked(row(1)), row(2)]);
+    assert!(queue.due(START).is_empty());
+    queue.gates[0].circuit = opened_at(START.plus_secs(ASKED_SECS));
+    assert!(queue.due(START.plus_secs(ASKED_SECS)).is_empty());
+    assert_eq!(closed(&mut queue), [(id(2), ReplyState::Expired)]);
 }
 
 #[test]
