@@ -21,7 +21,7 @@
 //!   [`rules::decide`]. A new kind of rule is one file of `rules/`, its line in [`rules::KINDS`] and a scenario file.
 //! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`; no rule knows of them.
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`].
-//! * What the bot says: [`rules::template`]; when it keeps silent: [`outbox::queue`] and [`outbox::manners`].
+//! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
@@ -44,6 +44,8 @@
 //! * A reply's arguments and destination are sealed in the outbox and not part of the journal, so a person can be forgotten and the
 //!   chain still holds.
 //! * Events whose verdict depended on the account join its `prev` chain even when nothing was paid: a recall may make room for them.
+//! * Gathering is the outbox's work and nothing of it is stored: rows that wait for a digest are open rows, and what was said once or how many
+//!   digests a group had today is read from the rows of the last day at a start ([`outbox::remember`]).
 //! * Reply ids are `event × 16 + place`, an event row knows its first posting: neither needs an index.
 
 pub mod model;

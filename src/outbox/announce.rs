@@ -7,7 +7,7 @@ use crate::model::decision::{Arg, Args};
 use crate::model::ids::ReplyId;
 use crate::outbox::bulletin::{self, Named};
 use crate::outbox::desk::ReaderDesk;
-use crate::outbox::manners::{self, Moment, campaign_of, never_told};
+use crate::outbox::manners::{self, Moment, NEVER_TOLD, campaign_of};
 use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::template::{render, together};
 use crate::store::aftermath::{Aftermath, aftermath};
@@ -155,7 +155,7 @@ fn success(reader: &dyn Reader, rules: &Rules, row: ReplyRow, now: Millis) -> Re
     match manners::moment(rules, &row, now) {
         Moment::Now => {}
         Moment::At(moment) => return Ok(Err(Untold::Later(moment))),
-        Moment::Never => return Ok(Err(Untold::Closed(ReplyState::Suppressed, never_told().into()))),
+        Moment::Never => return Ok(Err(Untold::Closed(ReplyState::Suppressed, NEVER_TOLD.into()))),
     }
     let Some(event) = reader.event(row.event)? else {
         return Err(StoreError::Corrupt(format!("第 {} 号回复没有它的事件", row.id)));
@@ -235,6 +235,6 @@ mod tests {
         town.settles(vec![crate::store::ReplyOutcome { id: xiaohong.id, state: ReplyState::Refused, tries: 0, reason: None }]);
         assert!(matches!(announced(&town, &[&aming, &xiaohong], "11-23 00:00").rest, Announcement::Say { covers, .. } if covers == [aming.id]));
         let late = announced(&town, &[&aming, &xiaohong], "11-23 00:30");
-        assert_eq!((late.closed, late.rest), (vec![(aming.id, ReplyState::Suppressed, never_told().to_owned())], Announcement::Nothing));
+        assert_eq!((late.closed, late.rest), (vec![(aming.id, ReplyState::Suppressed, NEVER_TOLD.to_owned())], Announcement::Nothing));
     }
 }

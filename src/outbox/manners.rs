@@ -59,7 +59,8 @@ pub enum Moment {
     Never,
 }
 
-const NEVER_TOLD: &str = "到当天结束都没有可以播报的时候,不再播报";
+/// Why a success that waited to be told together is not told after all.
+pub const NEVER_TOLD: &str = "到当天结束都没有可以播报的时候,不再播报";
 
 /// How a reply may be said here and now.
 pub fn manner(rules: &Rules, row: &ReplyRow, room: Room, now: Millis) -> Manner {
@@ -100,11 +101,6 @@ pub fn moment(rules: &Rules, row: &ReplyRow, now: Millis) -> Moment {
         Some(_) => next_moment(calendar, quiet, now, day_ends).map_or(Moment::Never, Moment::At),
         None => Moment::Never,
     }
-}
-
-/// Why a success that was gathered is not told after all.
-pub fn never_told() -> &'static str {
-    NEVER_TOLD
 }
 
 /// Whether it tells of points that nobody asked about: only that can be told together.
