@@ -10,6 +10,7 @@ use jifen::demo::scene::Chat;
 use jifen::demo::wecom::Received;
 use jifen::model::day::Millis;
 use jifen::model::ids::EventKey;
+use tokio::time::MissedTickBehavior;
 
 const RULES: &str = "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n";
 /// Messages to a group in ten minutes that people would still call a handful: five one by one, the digest, and a second one for who was
@@ -17,7 +18,7 @@ const RULES: &str = "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n";
 const HANDFUL: usize = 7;
 /// How often the rows are looked at, and for how long: many times what a slow machine needs.
 const LOOK: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the group was told without asking.
 fn announced(bot: &Bot) -> Vec<String> {
@@ -32,13 +33,16 @@ fn fates(bot: &Bot, keys: &[EventKey]) -> Vec<(&'static str, String)> {
     keys.iter().flat_map(fates).map(|fate| (fate.state, fate.reason.unwrap_or_default())).collect()
 }
 
-/// Looks until no reply is open any more.
+/// Looks until no reply is open any more, at one message after another: the daemon lives on this thread too.
 async fn all_done(bot: &Bot, keys: &[EventKey]) {
     let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut left = PATIENCE.as_millis() / LOOK.as_millis();
-    while fates(bot, keys).iter().any(|(state, _)| matches!(*state, "waiting" | "sending")) {
-        left = left.checked_sub(1).unwrap_or_else(|| panic!("still open: {:?}", fates(bot, keys).iter().find(|(state, _)| *state != "sent")));
-        looks.tick().await;
+    for key in keys {
+        while let Some((state, reason)) = fates(bot, std::slice::from_ref(key)).into_iter().find(|(state, _)| matches!(*state, "waiting" | "sending")) {
+            left = left.checked_sub(1).unwrap_or_else(|| panic!("still open: {state} {reason}"));
+            looks.tick().await;
+        }
     }
 }
 
