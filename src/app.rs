@@ -10,14 +10,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use axum::Router;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::model::ids::{CorpName, EventSeq};
 use crate::outbox::desk::ReaderDesk;
 use crate::outbox::mouth::Mouth;
 use crate::outbox::{Inbox, Ledger, Outbox, Voice};
-use crate::pipeline::{self, Handle, Listener, Pipeline};
+use crate::pipeline::{self, Handle, Listener, Pipeline, unparker};
 use crate::rules::campaign::Rules;
 use crate::settings::Settings;
 use crate::store::sqlite::lock::Lock;
@@ -47,6 +48,9 @@ const TEXTS_DAYS: u32 = 90;
 /// How often old texts are looked for: a text lives a few hours longer than it must, at most.
 const ERASE_EVERY: Duration = Duration::from_secs(6 * 3600);
 
+/// How often it is looked whether a verb of the command line wrote beside the daemon: soon enough for who waits at a terminal.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 /// How a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -65,6 +69,8 @@ pub struct App {
     handle: Handle,
     clock: Clock,
     texts_days: u32,
+    // For the loop that decides parked events again: what it reads with, and what wakes it.
+    unparking: (SqliteReader, Arc<Notify>),
     writer: thread::JoinHandle<()>,
     // Held until the end: a second daemon on this file is refused.
     _lock: Lock,
@@ -89,15 +95,16 @@ impl App {
         store.abort();
         let rules = Arc::new(ArcSwap::new(parts.rules));
         let reader = SqliteReader::open(&parts.database, &parts.vault)?;
+        let unparking = (SqliteReader::open(&parts.database, &parts.vault)?, Arc::<Notify>::default());
         let inbox: Arc<OnceLock<Inbox>> = Arc::default();
-        let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear(inbox.clone())));
+        let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear { inbox: inbox.clone(), names_told: unparking.1.clone() }));
         let (handle, writer) = pipeline::start(pipeline).context("写入线程起不来")?;
         let outbox = Outbox::new(Mouth::new(settings)?, handle.clone(), ReaderDesk::new(Box::new(reader)), voices(settings), parts.clock.clone());
         // The hook was made before the outbox that it feeds.
         let _ = inbox.set(outbox.inbox());
         let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(health::routes(probe(&handle), metrics));
         let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
-        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, writer, _lock: lock })
+        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, unparking, writer, _lock: lock })
     }
 
     /// The bound address.
@@ -116,23 +123,11 @@ impl App {
         self
     }
 
-    /// Destroys the keys of texts that are older than the operator keeps them: now, and every few hours.
-    fn forget_old_texts(&self, days: u32) -> tokio::task::JoinHandle<()> {
-        let (handle, clock) = (self.handle.clone(), self.clock.clone());
-        tokio::spawn(async move {
-            loop {
-                let before = clock.now().plus_secs(-86_400 * i64::from(days));
-                if let Err(error) = handle.erase_texts(before).await {
-                    tracing::warn!(%error, "old texts could not be erased, the next round tries again");
-                }
-                tokio::time::sleep(ERASE_EVERY).await;
-            }
-        })
-    }
-
     /// Runs until `shutdown` completes or the disk fails, then drains: requests first, then replies under way, then the last batch.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
-        let forgetting = self.forget_old_texts(self.texts_days);
+        let (reader, names_told) = self.unparking;
+        let unparking = unparker::run(self.handle.clone(), reader, self.clock.clone(), names_told);
+        let chores = [forget_old_texts(self.handle.clone(), self.clock.clone(), self.texts_days), tokio::spawn(unparking), look_around(self.handle.clone())];
         let (stop_web, web_stopped) = oneshot::channel::<()>();
         let (stop_outbox, outbox_stopped) = oneshot::channel::<()>();
         // A dropped sender stops them as well.
@@ -143,7 +138,7 @@ impl App {
             () = self.handle.died() => Ended::DiskFailed,
         };
         tracing::info!(?ended, "stopping");
-        forgetting.abort();
+        chores.iter().for_each(JoinHandle::abort);
         drop(stop_web);
         report(web.await, "web");
         drop(stop_outbox);
@@ -155,18 +150,55 @@ impl App {
     }
 }
 
+/// Destroys the keys of texts that are older than the operator keeps them: now, and every few hours.
+fn forget_old_texts(handle: Handle, clock: Clock, days: u32) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            let before = clock.now().plus_secs(-86_400 * i64::from(days));
+            if let Err(error) = handle.erase_texts(before).await {
+                tracing::warn!(%error, "old texts could not be erased, the next round tries again");
+            }
+            tokio::time::sleep(ERASE_EVERY).await;
+        }
+    })
+}
+
+/// Notices what other processes write.
+fn look_around(handle: Handle) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            handle.look();
+        }
+    })
+}
+
 /// The outbox's inbox, once there is one.
-struct Ear(Arc<OnceLock<Inbox>>);
+struct Ear {
+    inbox: Arc<OnceLock<Inbox>>,
+    /// Wakes the loop that decides parked events again.
+    names_told: Arc<Notify>,
+}
 
 impl Listener for Ear {
     fn has_room(&self) -> bool {
-        self.0.get().is_none_or(|inbox| !inbox.is_full())
+        self.inbox.get().is_none_or(|inbox| !inbox.is_full())
     }
 
     fn committed(&self, batch: &Batch) {
-        if let Some(inbox) = self.0.get() {
+        if let Some(inbox) = self.inbox.get() {
             inbox.push(&batch.replies);
         }
+        if batch.groups.iter().any(|(_, group)| group.title.is_some()) {
+            self.names_told.notify_one();
+        }
+    }
+
+    fn disturbed(&self) {
+        if let Some(inbox) = self.inbox.get() {
+            inbox.disturb();
+        }
+        self.names_told.notify_one();
     }
 }
 

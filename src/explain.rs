@@ -12,6 +12,7 @@ use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::explain::explain as in_words;
 use crate::rules::versions::Versions;
 use crate::store::aftermath::{Aftermath, aftermath};
+use crate::store::waiting::is_unparked_source;
 use crate::store::{Reader, StoreError};
 
 /// A message and every verdict on it, as `jifen explain --format json` prints it.
@@ -84,26 +85,36 @@ pub enum ExplainError {
     Store(#[from] StoreError),
 }
 
-/// Explains the message with this platform id. `source` is needed only where several channels use the id: all of
-/// `acme/app/1000002`, or its end (`app/1000002`), or the channel's kind (`app`).
+/// Explains the message with this platform id; see [`find`] for `source`.
+///
+/// # Errors
+/// See [`ExplainError`].
 pub fn explain(reader: &dyn Reader, versions: &mut Versions, id: &str, source: Option<&str>) -> Result<Explained, ExplainError> {
+    let (source, seq) = find(reader, id, source)?;
+    let event = reader.event(seq)?.ok_or_else(|| StoreError::Corrupt(format!("消息 {id} 有编号,却没有第 {seq} 号事件;请运行 jifen verify")))?;
+    let aftermath = aftermath(reader, &event)?;
+    let version = aftermath.decided(&event).rules;
+    let rules = versions.get(version, || reader.rules_text(version))?;
+    Ok(told(reader, rules.as_deref(), (id, source), &event, &aftermath)?)
+}
+
+/// Finds the message with this platform id, and its source. `source` is needed only where several channels use the id: all of
+/// `acme/app/1000002`, or its end (`app/1000002`), or the channel's kind (`app`).
+pub fn find(reader: &dyn Reader, id: &str, source: Option<&str>) -> Result<(Arc<str>, EventSeq), ExplainError> {
     let found = reader.find_events(KeyBytes::of(id))?;
-    // A recall bears the id of what it takes back; it is meant only where it is named.
+    // A recall bears the id of what it takes back; it is meant only where it is named. What was decided later is told of the message itself.
     let is_meant = |known: &str| source.map_or(!known.starts_with("recall/"), |source| is_source(known, source));
-    let mut meant: Vec<(Arc<str>, EventSeq)> = found.into_iter().filter(|(known, _)| is_meant(known)).collect();
-    let (source, seq) = match (meant.pop(), meant.is_empty()) {
-        (Some(only), true) => only,
+    let mut meant: Vec<(Arc<str>, EventSeq)> = found.into_iter().filter(|(known, _)| is_meant(known) && !is_unparked_source(known)).collect();
+    match (meant.pop(), meant.is_empty()) {
+        (Some(only), true) => Ok(only),
         (Some(last), false) => {
             meant.push(last);
             let mut candidates: Vec<String> = meant.iter().map(|(source, _)| source.to_string()).collect();
             candidates.sort();
-            return Err(ExplainError::Ambiguous { id: id.into(), candidates });
+            Err(ExplainError::Ambiguous { id: id.into(), candidates })
         }
-        (None, _) => return Err(ExplainError::NotFound(id.into())),
-    };
-    let event = reader.event(seq)?.ok_or_else(|| StoreError::Corrupt(format!("消息 {id} 有编号,却没有第 {seq} 号事件;请运行 jifen verify")))?;
-    let rules = versions.get(event.rules, || reader.rules_text(event.rules))?;
-    Ok(told(reader, rules.as_deref(), id, source, &event)?)
+        (None, _) => Err(ExplainError::NotFound(id.into())),
+    }
 }
 
 fn is_source(known: &str, asked: &str) -> bool {
@@ -111,16 +122,16 @@ fn is_source(known: &str, asked: &str) -> bool {
     ends || known.split('/').nth(1) == Some(asked)
 }
 
-fn told(reader: &dyn Reader, rules: Option<&Rules>, id: &str, source: Arc<str>, event: &EventRow) -> Result<Explained, StoreError> {
+fn told(reader: &dyn Reader, rules: Option<&Rules>, (id, source): (&str, Arc<str>), event: &EventRow, aftermath: &Aftermath) -> Result<Explained, StoreError> {
     let directory = reader.directory()?;
     let group = directory.groups.values().find(|group| event.group != GroupId::NONE && group.id == event.group).map(|group| group.chat.clone());
-    let campaign = directory.campaigns.iter().find(|(_, number)| Some(**number) == event.campaign).map(|((_, name), _)| name.clone());
+    let decided = aftermath.decided(event);
+    let campaign = directory.campaigns.iter().find(|(_, number)| Some(**number) == decided.campaign).map(|((_, name), _)| name.clone());
     let member = event.identity.map(|identity| reader.identity(identity)).transpose()?.flatten().map(|row| row.identity.value);
     let rules_campaign = rules.and_then(|rules| rules.campaigns.iter().find(|other| Some(&other.id) == campaign.as_ref()));
     let calendar = calendar(rules_campaign);
-    let aftermath = aftermath(reader, event)?;
-    let told = |verdict| told_verdict(rules, &calendar, event.at, verdict, &aftermath);
-    let verdicts: Vec<ExplainedVerdict> = event.record.verdicts.iter().map(told).collect();
+    let told = |verdict| told_verdict(rules, &calendar, event.at, verdict, aftermath);
+    let verdicts: Vec<ExplainedVerdict> = decided.record.verdicts.iter().map(told).collect();
     let event = ExplainedEvent {
         id: id.into(),
         source,
@@ -130,10 +141,10 @@ fn told(reader: &dyn Reader, rules: Option<&Rules>, id: &str, source: Arc<str>, 
         group,
         member,
         campaign,
-        outcome: outcome(&event.record.outcome),
+        outcome: outcome(&decided.record.outcome),
         points: verdicts.iter().map(|verdict| verdict.points).sum(),
-        rules: event.rules.to_string(),
-        note: [note(event), aftermath.in_words()].concat(),
+        rules: decided.rules.to_string(),
+        note: [note(decided), aftermath.in_words()].concat(),
     };
     Ok(Explained { event, verdicts })
 }
@@ -157,7 +168,10 @@ fn note(event: &EventRow) -> String {
         Outcome::Parked(_) => "rules.toml 用群名指明了群,而这个群的名字还不知道,所以没有判定;请改写群编号".into(),
         Outcome::Failed(reason) => format!("判定时出错,没有记账:{reason}"),
         Outcome::RecalledBefore => "这条消息到达之前就已经撤回,不计分".into(),
-        Outcome::DecidedAlone => "这条消息来得太晚(超过 35 天或 2000 条),只按当时的情况单独判定,没有重算后面的日子".into(),
+        Outcome::DecidedAlone | Outcome::Unparked { alone: true, .. } => {
+            "这条消息来得太晚(超过 35 天或 2000 条),只按当时的情况单独判定,没有重算后面的日子".into()
+        }
+        Outcome::Unparked { alone: false, .. } => "当时没能判定,后来补判".into(),
         Outcome::Decided if event.campaign.is_none() => "没有活动包括这个群".into(),
         Outcome::Decided if event.record.verdicts.is_empty() => "没有规则理会这条消息".into(),
         Outcome::Decided => String::new(),
@@ -166,8 +180,8 @@ fn note(event: &EventRow) -> String {
 
 fn outcome(outcome: &Outcome) -> &'static str {
     match outcome {
-        Outcome::Decided => "decided",
-        Outcome::DecidedAlone => "repair_limited",
+        Outcome::Decided | Outcome::Unparked { alone: false, .. } => "decided",
+        Outcome::DecidedAlone | Outcome::Unparked { alone: true, .. } => "repair_limited",
         Outcome::RecalledBefore => "recalled_before",
         Outcome::Parked(_) => "parked",
         Outcome::Failed(_) => "failed",

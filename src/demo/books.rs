@@ -38,10 +38,11 @@ impl Books {
         let Some((_, seq)) = found.into_iter().find(|(source, _)| *source == key.source) else { return Ok(None) };
         let Some(row) = reader.event(seq)? else { return Ok(None) };
         let fates = reader.replies_of(seq)?.iter().map(fate).collect();
-        let moved: Vec<i64> = reader.postings_of(seq)?.iter().map(gained).collect();
         let later = aftermath(reader.as_ref(), &row)?;
+        let decided = later.decided(&row);
+        let moved: Vec<i64> = reader.postings_of(decided.seq)?.iter().map(gained).collect();
         drop(reader);
-        Ok(Some((self.verdicts(&row, &moved, &later), fates)))
+        Ok(Some((self.verdicts(decided, &moved, &later), fates)))
     }
 
     /// The verdicts as they hold now, and what the event moved beside them: points of other messages that were decided again because of it.
@@ -51,7 +52,7 @@ impl Books {
             Outcome::Parked(Parking::GroupUnknown) => return plain("先放着:rules.toml 里写的群名还没有对上"),
             Outcome::Failed(reason) => return plain(&format!("没能判定:{reason}")),
             Outcome::RecalledBefore => return plain("发出后马上撤回了,不计分"),
-            Outcome::Decided | Outcome::DecidedAlone => {}
+            Outcome::Decided | Outcome::DecidedAlone | Outcome::Unparked { .. } => {}
         }
         if later.taken_back {
             return plain(&later.in_words());

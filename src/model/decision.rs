@@ -68,6 +68,14 @@ impl Record {
     pub fn is_stateful(&self) -> bool {
         !self.marks.is_empty() || self.repair.is_some() || self.verdicts.iter().any(|verdict| verdict.ruling.depends_on_state())
     }
+
+    /// The message whose verdicts stand here, as slots of the ledger name it: the event itself (`own`), or the one it decided again.
+    pub fn message(&self, own: EventSeq) -> EventSeq {
+        match self.outcome {
+            Outcome::Unparked { of, .. } => of,
+            Outcome::Decided | Outcome::DecidedAlone | Outcome::RecalledBefore | Outcome::Parked(_) | Outcome::Failed(_) => own,
+        }
+    }
 }
 
 /// Whether an event was decided.
@@ -84,6 +92,13 @@ pub enum Outcome {
     Parked(Parking),
     /// Deciding it failed; the reason is for the operator.
     Failed(String),
+    /// It decided an earlier event that had waited or failed, in that one's place.
+    Unparked {
+        /// The earlier event: its verdicts and postings stand here.
+        of: EventSeq,
+        /// As [`Outcome::DecidedAlone`].
+        alone: bool,
+    },
 }
 
 /// Why an event waits.

@@ -13,6 +13,8 @@ use crate::store::{REPLIES_PER_EVENT_MAX, Reader, ReplyRow, StoreError};
 pub trait Desk: Send + 'static {
     /// Up to `limit` replies from `from` on that are still open, ascending.
     fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, String>;
+    /// Whether the outbox is held until an operator releases it.
+    fn held(&mut self) -> Result<bool, String>;
     /// What to say for a reply at this moment.
     fn compose(&mut self, id: ReplyId, now: Millis) -> Composed;
 }
@@ -74,6 +76,10 @@ impl ReaderDesk {
 impl Desk for ReaderDesk {
     fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, String> {
         self.reader.open_replies(from, limit).map_err(|error| error.to_string())
+    }
+
+    fn held(&mut self) -> Result<bool, String> {
+        self.reader.outbox_held().map_err(|error| error.to_string())
     }
 
     fn compose(&mut self, id: ReplyId, now: Millis) -> Composed {

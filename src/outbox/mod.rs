@@ -22,6 +22,7 @@ pub mod town;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ use crate::outbox::queue::{CLOSINGS_A_SETTLE, Finish, Pick, Queue};
 use crate::outbox::route::{Outlets, Way, no_way, route};
 use crate::outbox::send::{Attempt, Delivery, Sender, deliver};
 use crate::settings::Corp;
-use crate::store::{ReplyOutcome, ReplyRow, ReplyState};
+use crate::store::{RETRIED, ReplyOutcome, ReplyRow, ReplyState};
 
 /// Attempts after which «come back later» counts as a refusal.
 pub const TRIES_MAX: u32 = 3;
@@ -66,6 +67,8 @@ pub trait Ledger: Send + Sync + 'static {
 pub struct Inbox {
     queue: Arc<Mutex<Queue>>,
     wake: Arc<Notify>,
+    /// Somebody else wrote to the store since the loop looked last.
+    disturbed: Arc<AtomicBool>,
 }
 
 impl Inbox {
@@ -77,6 +80,12 @@ impl Inbox {
         let mut queue = self.queue();
         rows.iter().for_each(|row| queue.push(row));
         drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// Another process may have written: the loop looks again whether it is held, and for replies that are to be sent again.
+    pub fn disturb(&self) {
+        self.disturbed.store(true, Ordering::Relaxed);
         self.wake.notify_one();
     }
 
@@ -127,7 +136,7 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     /// An outbox for these corps.
     pub fn new(sender: S, ledger: L, desk: D, voices: HashMap<CorpName, Voice>, clock: Clock) -> Self {
         let apis = voices.iter().map(|(corp, voice)| (corp.clone(), voice.api_base.clone())).collect();
-        let inbox = Inbox { queue: Arc::new(Mutex::new(Queue::new(apis))), wake: Arc::default() };
+        let inbox = Inbox { queue: Arc::new(Mutex::new(Queue::new(apis))), wake: Arc::default(), disturbed: Arc::default() };
         Outbox { inbox, sender, ledger, desk: Arc::new(tokio::sync::Mutex::new(desk)), voices, clock }
     }
 
@@ -143,10 +152,15 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     pub async fn run(self, last: EventSeq, shutdown: impl Future<Output = ()>) {
         let outbox = Arc::new(self);
         let mut tasks = JoinSet::new();
-        tasks.spawn(outbox.clone().load(last));
+        outbox.look_whether_held().await;
+        tasks.spawn(outbox.clone().load(Load::UpTo(last)));
         tokio::pin!(shutdown);
         let mut written_at = Instant::now();
         loop {
+            if outbox.inbox.disturbed.swap(false, Ordering::Relaxed) {
+                outbox.look_whether_held().await;
+                tasks.spawn(outbox.clone().load(Load::Retried));
+            }
             outbox.start_due(&mut tasks);
             let patience = if outbox.inbox.queue().closings() >= CLOSINGS_A_SETTLE { TICK } else { GATHER_CLOSINGS };
             if written_at.elapsed() >= patience {
@@ -191,8 +205,22 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         closings.iter().for_each(|closing| count(closing.state, "none"));
     }
 
-    /// Reads the rows that were open when the daemon started.
-    async fn load(self: Arc<Self>, last: EventSeq) {
+    /// After a restore nothing is sent until an operator says so.
+    async fn look_whether_held(&self) {
+        let held = match self.at_desk(|desk| desk.held()).await {
+            Ok(held) => held,
+            Err(error) => return tracing::warn!(error, "读不到发件箱是不是被扣住,照旧"),
+        };
+        gauge!("jifen_outbox_held").set(f64::from(u8::from(held)));
+        match (self.inbox.queue().hold(held), held) {
+            (false, true) => tracing::warn!("发件箱扣住了:恢复过备份,一条回复都不发,过期的照常作废。核对后运行 jifen outbox release"),
+            (true, false) => tracing::info!("发件箱放开了,继续发送"),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Reads open rows: at the start those from before, later those that an operator wants sent again.
+    async fn load(self: Arc<Self>, wanted: Load) {
         let mut from = ReplyId(0);
         loop {
             let rows = match self.at_desk(move |desk| desk.open(from, LOAD_ROWS)).await {
@@ -201,9 +229,9 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
             };
             let Some(newest) = rows.last().map(|row| row.id) else { return };
             from = ReplyId(newest.0 + 1);
-            let old: Vec<ReplyRow> = rows.into_iter().filter(|row| row.event <= last).collect();
-            self.inbox.push(&old);
-            if old.is_empty() {
+            let taken: Vec<ReplyRow> = rows.into_iter().filter(|row| wanted.takes(row)).collect();
+            self.inbox.push(&taken);
+            if taken.is_empty() && matches!(wanted, Load::UpTo(_)) {
                 return;
             }
         }
@@ -281,6 +309,24 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         match tokio::task::spawn_blocking(move || read(&mut desk)).await {
             Ok(value) => value,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+/// Which open rows are read from the store.
+#[derive(Debug, Clone, Copy)]
+enum Load {
+    /// Those up to this event: later ones come through the inbox.
+    UpTo(EventSeq),
+    /// Those that an operator wants sent again.
+    Retried,
+}
+
+impl Load {
+    fn takes(self, row: &ReplyRow) -> bool {
+        match self {
+            Load::UpTo(last) => row.event <= last,
+            Load::Retried => row.state == ReplyState::Waiting && row.reason.as_deref() == Some(RETRIED),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::model::day::Millis;
 use crate::model::ids::{CorpName, ReplyId};
 use crate::outbox::circuit::{Circuit, Contact, is_resting};
 use crate::outbox::pace::{Once, Pace};
-use crate::store::{ReplyOutcome, ReplyRow, ReplyState};
+use crate::store::{RETRIED, ReplyOutcome, ReplyRow, ReplyState};
 
 /// Open rows in RAM, some 100 bytes each: ten minutes of answers at 300 a second.
 pub const OPEN_MAX: usize = 200_000;
@@ -120,6 +120,7 @@ pub struct Queue {
     open: usize,
     in_flight: usize,
     swept_at: Millis,
+    held: bool,
 }
 
 impl Queue {
@@ -145,6 +146,7 @@ impl Queue {
             open: 0,
             in_flight: 0,
             swept_at: Millis(0),
+            held: false,
         }
     }
 
@@ -154,7 +156,14 @@ impl Queue {
         LaneKey { hash, gate: self.gates_of.get(&row.corp).copied().unwrap_or(self.gates.len() - 1) }
     }
 
-    /// Takes a committed reply in. Over the bounds it is closed as expired.
+    /// Holds everything back, or lets it go again. What is held grows old.
+    ///
+    /// Says how it was before.
+    pub fn hold(&mut self, held: bool) -> bool {
+        std::mem::replace(&mut self.held, held)
+    }
+
+    /// Takes a committed reply in; one that is here already is passed over. Over the bounds it is closed as expired.
     pub fn push(&mut self, row: &ReplyRow) {
         let closing = |state, reason| Closing { id: row.id, state, tries: row.tries, reason };
         match row.state {
@@ -172,7 +181,11 @@ impl Queue {
         }
         let is_new = lane.waiting.is_empty();
         let place = lane.waiting.partition_point(|item| item.id < row.id).max(usize::from(lane.flies));
-        let item = Item { id: row.id, created_at: row.created_at, asked: row.reply.asked, once: self.once.key(row), tries: row.tries, admitted: row.tries > 0 };
+        if [0, place].iter().any(|&at| lane.waiting.get(at).is_some_and(|item| item.id == row.id)) {
+            return;
+        }
+        let admitted = row.tries > 0 || row.reason.as_deref() == Some(RETRIED);
+        let item = Item { id: row.id, created_at: row.created_at, asked: row.reply.asked, once: self.once.key(row), tries: row.tries, admitted };
         lane.waiting.insert(place, item);
         self.open += 1;
         if is_new {
@@ -261,6 +274,9 @@ impl Queue {
 
     /// Lets all held lanes go where the circuit is closed again, and one as a probe where a pause is over.
     fn open_gates(&mut self, now: Millis) {
+        if self.held {
+            return;
+        }
         for gate in &mut self.gates {
             if gate.circuit.is_closed() {
                 self.ready.append(&mut gate.held);
@@ -273,7 +289,7 @@ impl Queue {
     /// Looks at the lane's first rows: closes what is not to be said, picks the first that is.
     fn visit(&mut self, key: LaneKey, now: Millis) -> Option<Pick> {
         let gate = &mut self.gates[key.gate];
-        if !gate.circuit.allows(now) {
+        if self.held || !gate.circuit.allows(now) {
             gate.held.push_back(key);
             return None;
         }

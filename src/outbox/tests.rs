@@ -49,6 +49,10 @@ impl Desk for Rows {
         Ok(rows.range(from..).map(|(_, (row, _))| row.clone()).filter(|row| row.state.is_open()).take(limit).collect())
     }
 
+    fn held(&mut self) -> Result<bool, String> {
+        Ok(false)
+    }
+
     fn compose(&mut self, id: ReplyId, _now: Millis) -> Composed {
         let rows = self.0.lock().expect("no panic");
         Composed::Say { row: Box::new(rows[&id].0.clone()), texts: vec![format!("第 {} 条", id.0)] }

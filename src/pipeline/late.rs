@@ -38,8 +38,9 @@ impl Working<'_> {
         let decision = match repair::window(&cell, occurrence.day, newest, |seq| self.past(store, seq))? {
             Some(window) => {
                 let mut events = self.again(store, &window, &heard.prepared.event.corp)?;
-                events.push(Again::newcomer(occurrence.seq, occurrence.day, &heard.prepared, campaign));
-                repair::redecide(occurrence.seq, window, events, None, decision)
+                let message = heard.of.unwrap_or(occurrence.seq);
+                events.push(Again::newcomer(message, occurrence.day, &heard.prepared, campaign));
+                repair::redecide(message, window, events, None, decision)
             }
             None => Decision { record: Record { outcome: Outcome::DecidedAlone, ..decision.record }, ..decision },
         };
@@ -49,7 +50,7 @@ impl Working<'_> {
     /// A recall: the message leaves the account's history, and the days after it are decided again without it.
     pub(super) fn take_back<S: Store>(&mut self, store: &mut S, heard: &Heard<'_>, occurrence: Occurrence, target: EventSeq) -> Result<Decided, StoreError> {
         let nothing = Decided { decision: Decision::default(), key: None };
-        let Some(past) = self.past(store, target)? else { return Ok(nothing) };
+        let Some(past) = self.decided(store, &heard.prepared.event.corp, target)? else { return Ok(nothing) };
         let (Some(account), true) = (past.row.account, past.row.record.is_stateful()) else { return Ok(nothing) };
         let Some(key) = self.account_by_id(store, account)? else { return Ok(nothing) };
         let cell = self.accounts[&key].clone();

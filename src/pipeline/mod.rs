@@ -9,6 +9,8 @@ mod people;
 mod booking;
 mod late;
 mod repair;
+pub mod unpark;
+pub mod unparker;
 pub mod recall;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +40,8 @@ pub const BATCH_MAX: usize = 1_024;
 pub enum Work {
     /// Decide an event.
     Hear(Box<Prepared>),
+    /// Decide an event again that was parked or failed.
+    Unpark(Box<unpark::Unpark>),
     /// Note what became of replies.
     Settle(Vec<ReplyOutcome>),
     /// Commit no event but as many bytes as one takes, durably: proof that the store can.
@@ -49,7 +53,7 @@ pub enum Work {
 /// An event that is in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
-    /// Its place; 0 for work that is not an event.
+    /// Its place; 0 for work that is not an event, and for an event that still waits.
     pub seq: EventSeq,
     /// It was acted on before, and nothing happened now.
     pub known: bool,
@@ -75,6 +79,8 @@ pub trait Listener: Send {
     fn has_room(&self) -> bool;
     /// A batch is committed.
     fn committed(&self, batch: &Batch);
+    /// Another process may have committed something: replies may wait that this one does not know of.
+    fn disturbed(&self);
 }
 
 /// Says nothing: for history and for everything that decides again.
@@ -86,6 +92,8 @@ impl Listener for Silent {
     }
 
     fn committed(&self, _batch: &Batch) {}
+
+    fn disturbed(&self) {}
 }
 
 /// Decides and books; the synchronous heart, used by the thread and by everything that decides again in memory.
@@ -136,7 +144,20 @@ impl<S: Store> Pipeline<S> {
         }
     }
 
+    /// Looks whether another process was here since the last look, and tells the listener.
+    fn look(&mut self) {
+        match self.store.disturbed() {
+            Ok(true) => self.listener.disturbed(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "could not look for other writers"),
+        }
+    }
+
     fn one_by_one(&mut self, works: &[Work], reason: String) -> Result<Vec<Done>, StoreError> {
+        if let [Work::Unpark(unpark)] = works {
+            tracing::error!(reason, event.seq = unpark.of.0, "a waiting event could not be decided again and waits on");
+            return Ok(vec![Done { seq: EventSeq(0), known: false }]);
+        }
         if let [work] = works {
             tracing::error!(reason, "an event could not be decided and is kept as failed");
             return self.attempt(std::slice::from_ref(work), Some(reason));
@@ -180,6 +201,8 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 enum Message {
     /// Work, and where its answer goes.
     Work(Work, oneshot::Sender<Result<Done, Rejected>>),
+    /// Look for other writers.
+    Look,
     /// Finish what was queued before this, then end.
     Stop,
 }
@@ -201,6 +224,34 @@ impl Handle {
     pub async fn hear(&self, event: Event) -> Result<Done, Rejected> {
         let prepared = hear(&self.rules.load(), recall::normalise(event), &self.fingerprints);
         self.submit(Work::Hear(Box::new(prepared))).await
+    }
+
+    /// Decides waiting events again, in this order; `events` are what [`unpark::resolved`] gave.
+    ///
+    /// # Errors
+    /// See [`Rejected`]; those before it may be decided.
+    pub async fn unpark(&self, events: Vec<(EventSeq, Event)>) -> Result<(), Rejected> {
+        let rules = self.rules.load_full();
+        let works = events.into_iter().map(|(of, event)| {
+            let prepared = hear(&rules, event, &self.fingerprints);
+            Work::Unpark(Box::new(unpark::Unpark { of, prepared }))
+        });
+        let answers: Vec<_> = works.map(|work| self.queue(work)).collect();
+        for answer in answers {
+            answered(answer).await?;
+        }
+        Ok(())
+    }
+
+    /// The rules that are live.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Has the writer look, when it comes to it, whether another process has committed ([`Listener::disturbed`]). A full queue looks later.
+    pub fn look(&self) {
+        // A writer that is gone or busy looks at the next call, or never needs to.
+        let _ = self.queue.try_send(Message::Look);
     }
 
     /// Notes what became of replies, in the same batches as events.
@@ -243,13 +294,24 @@ impl Handle {
     }
 
     async fn submit(&self, work: Work) -> Result<Done, Rejected> {
+        answered(self.queue(work)).await
+    }
+
+    fn queue(&self, work: Work) -> Queued {
         let (answer, answered) = oneshot::channel();
         self.queue.try_send(Message::Work(work, answer)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Rejected::Full,
             mpsc::error::TrySendError::Closed(_) => Rejected::Stopping,
         })?;
-        answered.await.unwrap_or(Err(Rejected::Stopping))
+        Ok(answered)
     }
+}
+
+/// Work in the queue, and where its answer will come.
+type Queued = Result<oneshot::Receiver<Result<Done, Rejected>>, Rejected>;
+
+async fn answered(queued: Queued) -> Result<Done, Rejected> {
+    queued?.await.unwrap_or(Err(Rejected::Stopping))
 }
 
 /// Starts the writer's thread. It ends at [`Handle::stop`], when all handles are gone, or at a commit whose outcome is unknown.
@@ -271,7 +333,7 @@ fn write_batches<S: Store>(pipeline: &mut Pipeline<S>, mut queue: mpsc::Receiver
     let commit_seconds = metrics::histogram!("jifen_commit_seconds");
     let queue_depth = metrics::gauge!("jifen_queue_depth");
     while let Some(first) = queue.blocking_recv() {
-        let (mut works, mut answers, mut stops) = (Vec::new(), Vec::new(), false);
+        let (mut works, mut answers, mut stops, mut looks) = (Vec::new(), Vec::new(), false, false);
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
@@ -279,9 +341,13 @@ fn write_batches<S: Store>(pipeline: &mut Pipeline<S>, mut queue: mpsc::Receiver
                     works.push(work);
                     answers.push(answer);
                 }
+                Message::Look => looks = true,
                 Message::Stop => stops = true,
             }
             next = if stops || works.len() == BATCH_MAX { None } else { queue.try_recv().ok() };
+        }
+        if looks {
+            pipeline.look();
         }
         let began = Instant::now();
         let result = if works.is_empty() { Ok(Vec::new()) } else { pipeline.run(&works) };

@@ -28,6 +28,11 @@ pub(super) fn counterpart(event: &Event) -> Option<EventKey> {
     }
 }
 
+/// The corp of a source (`acme/app/1000002`), a recall's included.
+pub(super) fn corp_of(source: &str) -> &str {
+    source.strip_prefix(PREFIX).unwrap_or(source).split('/').next().unwrap_or_default()
+}
+
 const PREFIX: &str = "recall/";
 
 fn recalls_of(source: &str) -> Arc<str> {

@@ -63,6 +63,7 @@ pub(super) fn window<E>(
 
 /// An event of the window, ready to be decided again.
 pub(super) struct Again<'a> {
+    /// The message, as slots of the ledger name it.
     seq: EventSeq,
     at: Millis,
     day: Day,
@@ -103,7 +104,7 @@ impl<'a> Again<'a> {
         };
         let prepared = Prepared { event, traits: Some(traits), matched, rules: rules.clone() };
         Some(Again {
-            seq: past.row.seq,
+            seq: past.row.record.message(past.row.seq),
             at: past.row.at,
             day: past.row.day,
             order: past.row.record.order,

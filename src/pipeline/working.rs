@@ -15,11 +15,12 @@ use crate::rules::decide::{Coverage, covers, decide, hear};
 use crate::rules::versions::Versions;
 use crate::rules::{Facts, Prepared};
 use crate::store::codec::encode_record;
+use crate::store::waiting::{UNPARKED, unparked_key};
 use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, Store, StoreError, Wants};
 
 use super::batch::Context;
 use super::late::Decided;
-use super::recall;
+use super::{recall, unpark};
 
 /// An event with where it belongs.
 pub(super) struct Heard<'w> {
@@ -28,9 +29,17 @@ pub(super) struct Heard<'w> {
     pub(super) coverage: Coverage,
     pub(super) campaign: Option<CampaignId>,
     pub(super) person: Option<PersonKey>,
+    /// The waiting event that is decided again.
+    pub(super) of: Option<EventSeq>,
 }
 
 impl Heard<'_> {
+    /// The key it is kept under.
+    fn key(&self) -> EventKey {
+        let event = &self.prepared.event;
+        self.of.map_or_else(|| event.key.clone(), |of| unparked_key(&event.corp, of))
+    }
+
     pub(super) fn asks_everywhere(&self) -> bool {
         self.prepared.event.place == Place::Single
             && self.prepared.traits.as_ref().is_some_and(|traits| traits.question.is_some_and(|question| question != Question::Help))
@@ -96,7 +105,7 @@ impl<'a> Working<'a> {
             .who
             .as_ref()
             .map(|who| PersonKey { corp: prepared.event.corp.clone(), identity: Identity { kind: who.kind, value: who.folded().into() } });
-        Heard { prepared, group, coverage, campaign, person }
+        Heard { prepared, group, coverage, campaign, person, of: None }
     }
 
     pub(super) fn title(&self, event: &Event) -> Option<Arc<str>> {
@@ -199,6 +208,7 @@ impl<'a> Working<'a> {
         let identity = heard.person.as_ref().map(|person| self.identity(event, person));
         let Decided { mut decision, key } = self.decide_in_time(store, heard, occurrence)?;
         decision.record.order = event.key.key.order();
+        heard.of.into_iter().for_each(|of| unpark::sign(&mut decision, of));
         let stateful = decision.record.is_stateful();
         let key = if stateful && key.is_none() { self.open_account(heard) } else { key };
         let before = key.and_then(|key| self.accounts.get(&key));
@@ -220,7 +230,7 @@ impl<'a> Working<'a> {
             account,
             group: heard.group,
             campaign: heard.campaign,
-            kind: event.kind.as_str().into(),
+            kind: heard.of.map_or(event.kind.as_str(), |_| UNPARKED).into(),
             rules: self.context.rules.hash,
             prev,
             first_posting: postings.first().map(|posting| posting.seq),
@@ -237,8 +247,10 @@ impl<'a> Working<'a> {
             self.touched.insert(key);
         }
         self.batch.postings.extend(postings);
-        self.batch.events.push(NewEvent { key: event.key.clone(), row, encoded, contents: contents(&event.kind) });
-        self.booked.insert(event.key.clone(), seq);
+        // The contents of a waiting event stay with it.
+        let contents = heard.of.map_or_else(|| contents(&event.kind), |_| None);
+        self.batch.events.push(NewEvent { key: heard.key(), row, encoded, contents });
+        self.booked.insert(heard.key(), seq);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ pub mod vault;
 pub mod memory;
 pub mod sqlite;
 pub mod walk;
+pub mod waiting;
 pub mod aftermath;
 
 use std::collections::HashMap;
@@ -123,8 +124,12 @@ pub struct Batch {
     pub postings: Vec<Posting>,
     /// Replies to send.
     pub replies: Vec<ReplyRow>,
-    /// What became of replies.
+    /// What became of replies. A reply that is closed already stays as it is; to claim such a one is refused.
     pub outcomes: Vec<ReplyOutcome>,
+    /// What an operator wants with replies.
+    pub overrules: Vec<Overrule>,
+    /// From now on the outbox is held, or no longer: nothing is sent while it is.
+    pub outbox_held: Option<bool>,
     /// Destroy the keys of texts received on days (UTC) before this instant's.
     pub erase_texts_before: Option<Millis>,
     /// Write what a callback takes beside all this, to prove that there is room for one.
@@ -266,6 +271,24 @@ pub struct ReplyOutcome {
     pub reason: Option<Arc<str>>,
 }
 
+/// The reason of a reply that an operator wants sent again, by which a running daemon knows it.
+pub const RETRIED: &str = "已由 jifen outbox retry 重新排队";
+
+/// An operator's step in a reply's life; taken only if the reply still stands where the operator saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overrule {
+    /// Which reply.
+    pub id: ReplyId,
+    /// Where it stood.
+    pub from: ReplyState,
+    /// Where it is to stand.
+    pub to: ReplyState,
+    /// When it begins to grow old again; `None` to leave its age.
+    pub renewed_at: Option<Millis>,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
 /// A committed event as deciding it again needs it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
@@ -311,6 +334,8 @@ pub trait Store: Send {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
     /// Closes the batch without writing.
     fn abort(&mut self);
+    /// Whether another process may have committed since this was last asked. Asked outside a batch, every few seconds; cheap.
+    fn disturbed(&mut self) -> Result<bool, StoreError>;
 }
 
 /// Everybody else's side: reads committed data, never blocks the writer.
@@ -329,6 +354,10 @@ pub trait Reader: Send {
     fn event(&self, seq: EventSeq) -> Result<Option<EventRow>, StoreError>;
     /// Up to `limit` events from `from` on, ascending.
     fn events(&self, from: EventSeq, limit: usize) -> Result<Vec<EventRow>, StoreError>;
+    /// Up to `limit` events from `from` on that could not be decided when they came (parked, failed), ascending.
+    fn waiting(&self, from: EventSeq, limit: usize) -> Result<Vec<EventRow>, StoreError>;
+    /// The key of an event, by its place and [`crate::model::decision::Record::order`].
+    fn key_of(&self, event: EventSeq, order: u64) -> Result<Option<EventKey>, StoreError>;
     /// The contents of an event, unsealed; `None` when erased.
     fn contents(&self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError>;
     /// Events with this platform id, one per source.
@@ -357,6 +386,10 @@ pub trait Reader: Send {
     fn open_replies(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError>;
     /// Up to `limit` ids of replies from `from` on, in whatever state, ascending.
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError>;
-    /// The replies of one event; those whose contents were erased are left out, here and in [`Reader::open_replies`].
+    /// The replies of one event; those whose contents were erased are left out, here and wherever replies are read.
     fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError>;
+    /// Up to `limit` replies before `before`, in whatever state, newest first.
+    fn replies_before(&self, before: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError>;
+    /// Whether the outbox is held until an operator releases it (after a restore).
+    fn outbox_held(&self) -> Result<bool, StoreError>;
 }

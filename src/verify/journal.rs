@@ -117,12 +117,17 @@ impl<'a> Check<'a> {
 /// Points in verdicts are points booked, code by code.
 fn verdicts(report: &mut Report, event: &EventRow, postings: &[Posting]) {
     for verdict in &event.record.verdicts {
-        let booked: i64 = postings.iter().filter(|posting| posting.code == verdict.rule && posting.slot_event.is_none()).map(net).sum();
+        let booked: i64 = postings.iter().filter(|posting| posting.code == verdict.rule && is_own(event, posting)).map(net).sum();
         if booked != verdict.ruling.booked() {
             let text = format!("事件 {} 的裁定说 {} 得 {} 分,记账是 {booked} 分", event.seq, verdict.rule, verdict.ruling.booked());
             report.find("INV-verdict-booked", Some(event.seq.0), text);
         }
     }
+}
+
+/// Whether a posting is for the message whose verdicts stand on the event, and not for another one's.
+fn is_own(event: &EventRow, posting: &Posting) -> bool {
+    posting.slot_event.is_none_or(|message| message == event.record.message(event.seq) && message != event.seq)
 }
 
 /// What a late or recalling event says other messages earn now is what it booked for them, and nothing else is booked for others.
@@ -136,7 +141,7 @@ fn repairs(report: &mut Report, event: &EventRow, postings: &[Posting]) {
         }
     }
     let told = |posting: &&Posting| changed.iter().any(|change| posting.slot_event == Some(change.event) && posting.code == change.rule);
-    if let Some(posting) = postings.iter().filter(|posting| posting.slot_event.is_some()).find(|posting| !told(posting)) {
+    if let Some(posting) = postings.iter().filter(|posting| !is_own(event, posting)).find(|posting| !told(posting)) {
         report.find("INV-repair-booked", Some(event.seq.0), format!("事件 {} 为别的消息记了账({}),却没有说为什么", event.seq, posting.seq));
     }
 }

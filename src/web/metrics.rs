@@ -16,6 +16,8 @@ pub const COMMIT_SECONDS: &str = "jifen_commit_seconds";
 pub const QUEUE_DEPTH: &str = "jifen_queue_depth";
 /// Replies by `outcome` and `way`.
 pub const OUTBOX: &str = "jifen_outbox_total";
+/// 1 while the outbox is held until an operator releases it.
+pub const OUTBOX_HELD: &str = "jifen_outbox_held";
 /// Access tokens fetched, by `outcome`.
 pub const TOKEN_REFRESHES: &str = "jifen_token_refreshes_total";
 
@@ -48,6 +50,7 @@ fn describe() {
     metrics::describe_histogram!(COMMIT_SECONDS, metrics::Unit::Seconds, "Time of one commit.");
     metrics::describe_gauge!(QUEUE_DEPTH, "Events that wait for the writer.");
     metrics::describe_counter!(OUTBOX, "Replies by outcome and way.");
+    metrics::describe_gauge!(OUTBOX_HELD, "1 while the outbox is held until an operator releases it.");
     metrics::describe_counter!(TOKEN_REFRESHES, "Access tokens fetched.");
 }
 

@@ -49,6 +49,8 @@ pub struct SqliteStore {
     vault: Vault,
     names: Names,
     day_keys: DayKeys,
+    /// What `PRAGMA data_version` said last.
+    data_version: i64,
 }
 
 impl SqliteStore {
@@ -72,7 +74,8 @@ fn open_writer(path: &Path, vault: &Vault) -> Result<SqliteStore, StoreError> {
     migrate::migrate(&mut db, path, migrate::MIGRATIONS)?;
     check_vault(&mut db, vault)?;
     let checkpointer = Checkpointer::start(path, connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)?;
-    Ok(SqliteStore { checkpointer, db, vault: vault.clone(), names: Names::default(), day_keys: DayKeys::default() })
+    let data_version = read::data_version(&db)?;
+    Ok(SqliteStore { checkpointer, db, vault: vault.clone(), names: Names::default(), day_keys: DayKeys::default(), data_version })
 }
 
 impl Store for SqliteStore {
@@ -127,6 +130,11 @@ impl Store for SqliteStore {
         self.day_keys.forget_new();
         self.db_rollback();
         self.checkpointer.leave();
+    }
+
+    fn disturbed(&mut self) -> Result<bool, StoreError> {
+        let now = read::data_version(&self.db)?;
+        Ok(std::mem::replace(&mut self.data_version, now) != now)
     }
 }
 

@@ -35,6 +35,11 @@ pub(super) fn head(db: &Connection) -> Result<Head, StoreError> {
     Ok(head?)
 }
 
+/// Changes whenever another connection has committed, or has begun the WAL again (<https://sqlite.org/pragma.html#pragma_data_version>).
+pub(super) fn data_version(db: &Connection) -> Result<i64, StoreError> {
+    Ok(db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
+}
+
 pub(super) fn directory(db: &Connection, names: &mut Names) -> Result<Directory, StoreError> {
     let groups = all(db, "SELECT id, corp, chat, title, kind FROM grp", [], |row| {
         let id: i64 = row.get(0)?;
@@ -230,6 +235,28 @@ impl Reader for SqliteReader {
         all(&self.db, SQL, [from.0, limit as i64], |row| self.event_row(row))
     }
 
+    fn waiting(&self, from: EventSeq, limit: usize) -> Result<Vec<EventRow>, StoreError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM event INDEXED BY event_waiting WHERE substr(record, 2, 1) IN (x'03', x'04') AND seq >= ?1 ORDER BY seq LIMIT ?2"
+        );
+        all(&self.db, SQL, [from.0, limit as i64], |row| self.event_row(row))
+    }
+
+    fn key_of(&self, event: EventSeq, order: u64) -> Result<Option<EventKey>, StoreError> {
+        // As in `find_events`; a key begins with the bytes of its order.
+        const SQL: &str = "SELECT s.text, k.key FROM (WITH RECURSIVE source(id) AS (
+            SELECT min(source) FROM event_key UNION ALL SELECT (SELECT min(source) FROM event_key WHERE source > id) FROM source WHERE id IS NOT NULL
+        ) SELECT id FROM source WHERE id IS NOT NULL) AS f JOIN event_key AS k ON k.source = f.id AND k.key >= ?1 AND k.key < ?2 JOIN name AS s ON s.id = f.id
+        WHERE k.seq = ?3";
+        // Longer than any key, so that it comes behind all that begin so.
+        let (first, behind) = (order.to_be_bytes(), [&order.to_be_bytes()[..], &[u8::MAX; 16]].concat());
+        one(&self.db, SQL, params![first, behind, event.0], |row| {
+            Ok(EventKey { source: row.get::<_, String>(0)?.into(), key: KeyBytes::from_slice(&row.get::<_, Vec<u8>>(1)?) })
+        })
+    }
+
     fn contents(&self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
         let found = one(&self.db, "SELECT day_key, sealed FROM event_text WHERE seq = ?1", [seq.0], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))?;
         let Some((day_key, sealed)) = found else { return Ok(None) };
@@ -310,5 +337,14 @@ impl Reader for SqliteReader {
     fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError> {
         const SQL: &str = concat!("SELECT ", reply_columns!(), " FROM outbox WHERE id >= ?1 AND id < ?2 ORDER BY id");
         self.replies(SQL, reply_id(event, 0).0, reply_id(event, REPLIES_PER_EVENT_MAX).0)
+    }
+
+    fn replies_before(&self, before: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError> {
+        const SQL: &str = concat!("SELECT ", reply_columns!(), " FROM outbox WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+        self.replies(SQL, before.0, limit as i64)
+    }
+
+    fn outbox_held(&self) -> Result<bool, StoreError> {
+        Ok(one(&self.db, "SELECT 1 FROM meta WHERE key = 'outbox_held'", [], |_| Ok(()))?.is_some())
     }
 }

@@ -9,10 +9,10 @@ use super::names::Names;
 use super::rows;
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
-use crate::model::ids::{CampaignId, CorpName, RulesHash};
+use crate::model::ids::{CampaignId, CorpName, ReplyId, RulesHash};
 use crate::model::journal::{GroupRow, Posting};
 use crate::store::vault::Vault;
-use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, ReplyOutcome, ReplyRow, StoreError, codec};
+use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, Overrule, ReplyOutcome, ReplyRow, ReplyState, StoreError, codec};
 
 /// What a probe writes: a callback's long text and the dozen pages around it. On a disk that is nearly full a smaller commit
 /// still goes through where no callback does.
@@ -32,6 +32,8 @@ pub(super) fn batch(db: &Connection, names: &mut Names, keys: &mut DayKeys, vaul
     postings(db, names, &batch.postings)?;
     replies(db, names, keys, vault, &batch.replies)?;
     outcomes(db, &batch.outcomes)?;
+    overrules(db, &batch.overrules)?;
+    hold(db, batch.outbox_held)?;
     erasure(db, keys, batch.erase_texts_before)?;
     probe(db, batch.probe)?;
     head(db, &batch.head)
@@ -213,14 +215,39 @@ fn replies(db: &Connection, names: &mut Names, keys: &mut DayKeys, vault: &Vault
     Ok(())
 }
 
+/// A closed reply stays closed (an operator may have dropped it meanwhile), and must not be claimed: nothing would say that it was sent.
 fn outcomes(db: &Connection, outcomes: &[ReplyOutcome]) -> Result<(), StoreError> {
-    let mut statement = db.prepare_cached("UPDATE outbox SET state = ?2, tries = ?3, reason = ?4 WHERE id = ?1")?;
+    let mut statement = db.prepare_cached("UPDATE outbox SET state = ?2, tries = ?3, reason = ?4 WHERE id = ?1 AND state < 2")?;
     for outcome in outcomes {
         let changed = statement.execute(params![outcome.id.0, rows::reply_state_number(outcome.state), outcome.tries, outcome.reason.as_deref()])?;
-        if changed == 0 {
-            return Err(StoreError::Corrupt(format!("outbox 表里没有 {} 号回复", outcome.id)));
+        if changed == 0 && (outcome.state == ReplyState::Sending || !has_reply(db, outcome.id)?) {
+            return Err(StoreError::Corrupt(format!("outbox 表里没有待发的 {} 号回复", outcome.id)));
         }
     }
+    Ok(())
+}
+
+fn has_reply(db: &Connection, id: ReplyId) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?.exists([id.0])?)
+}
+
+fn overrules(db: &Connection, overrules: &[Overrule]) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE outbox SET state = ?3, tries = 0, reason = ?4, created_at = coalesce(?5, created_at) WHERE id = ?1 AND state = ?2";
+    let mut statement = db.prepare_cached(SQL)?;
+    for Overrule { id, from, to, renewed_at, reason } in overrules {
+        let (from, to) = (rows::reply_state_number(*from), rows::reply_state_number(*to));
+        statement.execute(params![id.0, from, to, &**reason, renewed_at.map(|at| at.0)])?;
+    }
+    Ok(())
+}
+
+fn hold(db: &Connection, held: Option<bool>) -> Result<(), StoreError> {
+    let sql = match held {
+        None => return Ok(()),
+        Some(true) => "INSERT INTO meta (key, value) VALUES ('outbox_held', x'') ON CONFLICT DO NOTHING",
+        Some(false) => "DELETE FROM meta WHERE key = 'outbox_held'",
+    };
+    db.execute(sql, [])?;
     Ok(())
 }
 
