@@ -5,7 +5,9 @@ mod check;
 mod demo;
 mod explain;
 mod export;
+mod outbox;
 mod replay;
+mod retry;
 mod serve;
 mod verify;
 
@@ -50,6 +52,10 @@ enum Verb {
     Replay(replay::Options),
     /// 说明某一条消息为什么得分、为什么没得分
     Explain(explain::Options),
+    /// 补判:把没能判定的消息再判一次,按它自己的时间记分
+    Retry(retry::Options),
+    /// 发件箱:看回复发没发出去、为什么,再发,丢弃,放开
+    Outbox(outbox::Options),
     /// 导出积分账户或流水
     Export(export::Options),
     /// 从流水重新算一遍,核对余额、名次、哈希链;有错就指出第一处
@@ -76,6 +82,8 @@ pub fn main() -> ExitCode {
         Verb::Check(options) => check::run(options),
         Verb::Replay(options) => replay::run(options),
         Verb::Explain(options) => explain::run(options),
+        Verb::Retry(options) => retry::run(options),
+        Verb::Outbox(options) => outbox::run(options),
         Verb::Export(options) => export::run(options),
         Verb::Verify(options) => verify::run(options),
     };

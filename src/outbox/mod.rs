@@ -9,6 +9,7 @@ pub mod circuit;
 pub mod desk;
 pub mod gather;
 pub mod manners;
+pub mod overrule;
 pub mod pace;
 pub mod queue;
 pub mod route;

@@ -168,6 +168,11 @@ const OCCASIONS: [(&str, Occasion); 14] = [
     ("no_campaign", Occasion::NoCampaign),
 ];
 
+/// The key of an occasion in `replies`, by which operators know it.
+pub fn occasion_key(occasion: Occasion) -> &'static str {
+    OCCASIONS.iter().find(|(_, known)| *known == occasion).map_or("", |(name, _)| name)
+}
+
 fn words(table: &RuleTable<'_>, mut words: Vec<(Question, Vec<Arc<str>>)>, mistakes: &mut Mistakes) -> Vec<(Question, Vec<Arc<str>>)> {
     let mut taken: Vec<(Folded, String)> = Vec::new();
     for (key, value) in table.pairs("words") {

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use jifen::store::sqlite::SqliteReader;
+use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::{Vault, parse_master};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -139,6 +139,11 @@ impl House {
     pub fn reader(&self) -> SqliteReader {
         let vault = Vault::new(parse_master(MASTER).expect("a good key"));
         SqliteReader::open(&self.path("jifen.db"), &vault).expect("a readable database")
+    }
+
+    /// The database, written beside whoever else writes.
+    pub fn store(&self) -> SqliteStore {
+        SqliteStore::open(&self.path("jifen.db"), &Vault::new(parse_master(MASTER).expect("a good key"))).expect("a writable database")
     }
 
     /// What the daemons of this house logged.

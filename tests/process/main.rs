@@ -14,3 +14,4 @@ mod oddities;
 mod answers;
 mod disk;
 mod verbs;
+mod outbox_verbs;
