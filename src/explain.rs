@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use crate::model::day::{Calendar, Millis};
 use crate::model::decision::{Outcome, Refusal, Ruling, Verdict};
+use crate::model::event::Said;
 use crate::model::ids::{EventSeq, GroupId, KeyBytes};
 use crate::model::journal::EventRow;
 use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::explain::explain as in_words;
+use crate::rules::hint::{Unpaid, hint};
 use crate::rules::versions::Versions;
 use crate::store::aftermath::{Aftermath, aftermath};
 use crate::store::waiting::is_unparked_source;
@@ -43,13 +45,13 @@ pub struct ExplainedEvent {
     pub member: Option<Arc<str>>,
     /// The campaign, by its id in rules.toml.
     pub campaign: Option<Arc<str>>,
-    /// `decided`, `parked` or `failed`.
+    /// `decided`, `repair_limited` (too late to decide later days again), `recalled_before`, `parked` or `failed`.
     pub outcome: &'static str,
     /// Points it moved.
     pub points: i64,
     /// The version of rules.toml it was decided under.
     pub rules: String,
-    /// What to know when no rule looked, in words; empty otherwise.
+    /// What to know beside the verdicts, in words: that it waits, what it nearly was, what later messages changed; else empty.
     pub note: String,
 }
 
@@ -132,6 +134,11 @@ fn told(reader: &dyn Reader, rules: Option<&Rules>, (id, source): (&str, Arc<str
     let calendar = calendar(rules_campaign);
     let told = |verdict| told_verdict(rules, &calendar, event.at, verdict, aftermath);
     let verdicts: Vec<ExplainedVerdict> = decided.record.verdicts.iter().map(told).collect();
+    let hint = match (rules, rules_campaign) {
+        (Some(rules), Some(campaign)) => hinted(reader, rules, campaign, (event, decided))?,
+        (None, _) | (Some(_), None) => String::new(),
+    };
+    let notes = [note(decided), hint, aftermath.in_words()];
     let event = ExplainedEvent {
         id: id.into(),
         source,
@@ -144,7 +151,7 @@ fn told(reader: &dyn Reader, rules: Option<&Rules>, (id, source): (&str, Arc<str
         outcome: outcome(&decided.record.outcome),
         points: verdicts.iter().map(|verdict| verdict.points).sum(),
         rules: decided.rules.to_string(),
-        note: [note(decided), aftermath.in_words()].concat(),
+        note: notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join(";"),
     };
     Ok(Explained { event, verdicts })
 }
@@ -158,6 +165,17 @@ fn told_verdict(rules: Option<&Rules>, calendar: &Calendar, at: Millis, verdict:
     }
 }
 
+/// What an unpaid message nearly was, or why no rule cared.
+fn hinted(reader: &dyn Reader, rules: &Rules, campaign: &Campaign, (event, decided): (&EventRow, &EventRow)) -> Result<String, StoreError> {
+    let record = &decided.record;
+    if record.outcome == Outcome::RecalledBefore || record.verdicts.iter().any(|verdict| verdict.ruling.booked() > 0) {
+        return Ok(String::new());
+    }
+    let said = reader.contents(event.seq)?.and_then(|json| serde_json::from_slice::<Said>(&json).ok());
+    let place = reader.directory()?.place(event.group);
+    Ok(hint(&Unpaid { campaign, names: &rules.assistant.names, record, said: said.as_ref(), place: place.as_ref(), at: event.at }))
+}
+
 /// The campaign's own calendar; China's when its rules are gone.
 fn calendar(campaign: Option<&Campaign>) -> Calendar {
     campaign.map_or_else(|| Calendar::new(jiff::tz::TimeZone::fixed(jiff::tz::offset(8)), 0), |campaign| campaign.calendar.clone())
@@ -165,15 +183,16 @@ fn calendar(campaign: Option<&Campaign>) -> Calendar {
 
 fn note(event: &EventRow) -> String {
     match &event.record.outcome {
-        Outcome::Parked(_) => "rules.toml 用群名指明了群,而这个群的名字还不知道,所以没有判定;请改写群编号".into(),
-        Outcome::Failed(reason) => format!("判定时出错,没有记账:{reason}"),
+        Outcome::Parked(_) => {
+            "先放着没有判定:rules.toml 用群名指明了群,而这个群叫什么还不知道。知道以后会自动补判;也可以在 groups 里改写群编号,重启后补判".into()
+        }
+        Outcome::Failed(reason) => format!("判定时出错,没有记账:{reason}。修好后用 jifen retry 补判"),
         Outcome::RecalledBefore => "这条消息到达之前就已经撤回,不计分".into(),
         Outcome::DecidedAlone | Outcome::Unparked { alone: true, .. } => {
             "这条消息来得太晚(超过 35 天或 2000 条),只按当时的情况单独判定,没有重算后面的日子".into()
         }
         Outcome::Unparked { alone: false, .. } => "当时没能判定,后来补判".into(),
         Outcome::Decided if event.campaign.is_none() => "没有活动包括这个群".into(),
-        Outcome::Decided if event.record.verdicts.is_empty() => "没有规则理会这条消息".into(),
         Outcome::Decided => String::new(),
     }
 }

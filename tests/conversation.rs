@@ -61,6 +61,24 @@ async fn who_asks_gets_an_answer_about_their_own_points() {
 }
 
 #[tokio::test]
+async fn why_tells_what_would_have_earned_something() {
+    let mut bot = Bot::start(RULES).await;
+    for (hour, text, told) in [
+        (8, "签到了吗", "8:00「签到了吗」 0,「每日签到」要整句是「签到」"),
+        (9, "今天骑了二十公里", "9:00「今天骑了二十…」 0,单聊里只认口令,发「签到」才计分"),
+        (10, "👍👍", "10:00「👍👍」 0,没有文字,图片和表情不计分"),
+        (11, "签到", "11:00「签到」 +2 每日签到"),
+        (12, "qd", "12:00「qd」 0 每日签到,今天 11:00 已记过,每天 1 次,明天 0:00 后再来"),
+    ] {
+        bot.at(&format!("2026-11-22T{hour:02}:00:00+08:00"));
+        bot.says("阿明", text).await;
+        let why = bot.says("阿明", "为什么").await;
+        assert_eq!(why.lines().nth(1), Some(told), "{why}");
+    }
+    bot.stop().await;
+}
+
+#[tokio::test]
 async fn the_bot_in_an_internal_group_answers_who_mentions_it() {
     let mut bot = Bot::start(RULES).await;
     bot.says_in(Chat::Inner, "小红", "@积分助手 签到").await;

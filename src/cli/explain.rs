@@ -53,11 +53,12 @@ pub fn run(options: Options) -> Result<u8> {
 
 fn tell(explained: &Explained) {
     let event = &explained.event;
-    println!("{} {} {} {:+}", event.at, event.member.as_deref().unwrap_or("-"), event.group.as_deref().unwrap_or("单聊"), event.points);
+    println!("{} {} {} {:+} 分", event.at, event.member.as_deref().unwrap_or("-"), event.group.as_deref().unwrap_or("单聊"), event.points);
     for verdict in &explained.verdicts {
         println!("  {} {:+} {}", verdict.rule, verdict.points, verdict.why);
     }
     if !event.note.is_empty() {
         println!("  {}", event.note);
     }
+    println!("  规则版本 {}", event.rules);
 }

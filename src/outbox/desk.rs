@@ -1,5 +1,7 @@
 //! The desk: where the outbox reads a reply again and turns it into texts. All calls may block.
 
+use std::cell::RefCell;
+
 use crate::model::day::Millis;
 use crate::model::ids::{EventSeq, ReplyId};
 use crate::outbox::board::Board;
@@ -42,25 +44,25 @@ pub enum Composed {
 /// A desk over the store.
 pub struct ReaderDesk {
     reader: Box<dyn Reader>,
-    versions: Versions,
+    versions: RefCell<Versions>,
     board: Board,
 }
 
 impl ReaderDesk {
     /// A desk that reads here.
     pub fn new(reader: Box<dyn Reader>) -> Self {
-        ReaderDesk { reader, versions: Versions::default(), board: Board::default() }
+        ReaderDesk { reader, versions: RefCell::default(), board: Board::default() }
     }
 
     fn written(&mut self, row: ReplyRow, now: Millis) -> Result<Composed, StoreError> {
         let reader = self.reader.as_ref();
-        let Some(rules) = self.versions.get(row.rules, || reader.rules_text(row.rules))? else {
+        let Some(rules) = self.versions.borrow_mut().get(row.rules, || reader.rules_text(row.rules))? else {
             return Ok(Composed::Broken(format!("找不到或读不懂当时的 rules.toml(版本 {})", row.rules)));
         };
         if let Some(reason) = silence(&rules, &row, now) {
             return Ok(Composed::Silent(reason));
         }
-        let extra = match gather(&Question { reader, rules: &rules, row: &row, now }, &mut self.board) {
+        let extra = match gather(&Question { reader, rules: &rules, row: &row, now, versions: &self.versions }, &mut self.board) {
             Ok(extra) => extra,
             Err(error @ (Unready::Store(_) | Unready::Behind)) => return Ok(Composed::Later(error.to_string())),
             Err(error @ Unready::TooLarge) => return Ok(Composed::Broken(error.to_string())),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::model::day::Millis;
 use crate::model::decision::{Decision, Outcome, Parking};
-use crate::model::event::{Event, Kind, Place, Via};
-use crate::model::ids::{CorpName, EventKey, EventSeq, GroupId};
+use crate::model::event::{Event, Kind, Via};
+use crate::model::ids::{CorpName, EventKey, EventSeq};
 use crate::model::journal::EventRow;
 use crate::rules::Prepared;
 use crate::rules::campaign::Rules;
@@ -131,20 +131,12 @@ pub fn recollect(reader: &dyn Reader, row: &EventRow, directory: &Directory, now
         at: row.at,
         received_at: now,
         clamped: false,
-        place: place(row, directory).ok_or_else(|| missing("群"))?,
+        place: directory.place(row.group).ok_or_else(|| missing("群"))?,
         who: identity.map(|row| row.identity),
         name: None,
         via: Via::default(),
         kind,
     }))
-}
-
-fn place(row: &EventRow, directory: &Directory) -> Option<Place> {
-    if row.group == GroupId::NONE {
-        return Some(Place::Single);
-    }
-    let group = directory.groups.values().find(|group| group.id == row.group)?;
-    Some(Place::Group { chat: group.chat.clone(), kind: group.kind, title: group.title.clone() })
 }
 
 /// Parked events that can be decided by now.
@@ -164,7 +156,7 @@ pub fn resolved(reader: &dyn Reader, rules: &Arc<Rules>, from: EventSeq, now: Mi
     let directory = reader.directory()?;
     let mut events = Vec::new();
     for row in rows.iter().filter(|row| row.record.outcome == Outcome::Parked(Parking::GroupUnknown)) {
-        let Some((corp, place)) = corp_of(row, &directory).zip(place(row, &directory)) else { continue };
+        let Some((corp, place)) = corp_of(row, &directory).zip(directory.place(row.group)) else { continue };
         let known = |name: &str| directory.groups.iter().any(|((other, _), group)| other == corp && group.title.as_deref() == Some(name));
         if covers(rules, &place, None, &known) == Coverage::Unresolved || unparked(reader, row.seq)?.is_some() {
             continue;
@@ -182,5 +174,47 @@ fn corp_of<'d>(row: &EventRow, directory: &'d Directory) -> Option<&'d CorpName>
 }
 
 #[cfg(test)]
-#[path = "unpark_tests.rs"]
-mod tests;
+mod tests {
+    use arc_swap::ArcSwap;
+
+    use super::*;
+    use crate::model::event::{Identity, IdentityKind, Place, Said};
+    use crate::model::ids::{FingerprintKey, KeyBytes};
+    use crate::pipeline::Silent;
+    use crate::rules::file;
+    use crate::store::memory::MemoryStore;
+
+    fn check_in() -> Event {
+        Event {
+            key: EventKey { source: "acme/app/1000002".into(), key: KeyBytes::of("7") },
+            corp: "acme".into(),
+            at: Millis(1_794_791_000_000),
+            received_at: Millis(1_794_791_000_000),
+            clamped: false,
+            place: Place::Single,
+            who: Some(Identity { kind: IdentityKind::Userid, value: "aming".into() }),
+            name: None,
+            via: Via::default(),
+            kind: Kind::Said(Said { text: "签到".into(), ..Said::default() }),
+        }
+    }
+
+    #[test]
+    fn a_message_that_could_not_be_decided_is_paid_when_it_is_tried_again() {
+        let store = MemoryStore::default();
+        let reader = store.reader();
+        let (rules, _) = file::load("[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n").expect("good rules");
+        let mut pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(Arc::new(rules))), FingerprintKey::new(b"test"), Box::new(Silent));
+        let prepared = pipeline.prepare(&pipeline.rules(), check_in());
+        pipeline.attempt(&[Work::Hear(Box::new(prepared))], Some("panic: a bug".into())).expect("memory writes");
+        let row = reader.event(EventSeq(1)).expect("memory reads").expect("it is kept");
+        assert_eq!(row.record.outcome, Outcome::Failed("panic: a bug".into()));
+        assert!(resolved(&reader, &pipeline.rules(), EventSeq(1), row.at).expect("memory reads").events.is_empty(), "a bug does not mend itself");
+
+        let event = recollect(&reader, &row, &reader.directory().expect("memory reads"), row.at.plus_secs(60)).expect("memory reads").expect("it is whole");
+        assert_eq!((&event.key, &event.place, &event.who, event.at), (&check_in().key, &check_in().place, &check_in().who, check_in().at));
+        assert_eq!(pipeline.unpark(EventSeq(1), event).expect("memory writes"), Unparked::Now(EventSeq(2)));
+        let postings = reader.postings_of(EventSeq(2)).expect("memory reads");
+        assert_eq!(postings.iter().map(|posting| (posting.slot_event, posting.amount)).collect::<Vec<_>>(), [(Some(EventSeq(1)), 2)]);
+    }
+}

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
 use crate::model::decision::Reply;
-use crate::model::event::{Channel, Identity};
-use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::event::{Channel, Identity, Place};
+use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
 use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
 
 /// Most replies one event may leave: their ids are `event × 16 + place`, so that an event's replies are found without an index.
@@ -59,6 +59,17 @@ pub struct Directory {
     pub groups: HashMap<(CorpName, Arc<str>), GroupRow>,
     /// Campaigns by corp and id.
     pub campaigns: HashMap<(CorpName, Arc<str>), CampaignId>,
+}
+
+impl Directory {
+    /// Where an event of this group happened; `None` for a group that is not there.
+    pub fn place(&self, group: GroupId) -> Option<Place> {
+        if group == GroupId::NONE {
+            return Some(Place::Single);
+        }
+        let row = self.groups.values().find(|row| row.id == group)?;
+        Some(Place::Group { chat: row.chat.clone(), kind: row.kind, title: row.title.clone() })
+    }
 }
 
 /// A person by an outside id.

@@ -1,16 +1,24 @@
-//! Whole lives of waiting events: parked, decided again, recalled, failed, erased.
+//! Whole lives of parked messages: decided again once their group is known, recalled, erased, explained.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-
-use super::*;
-use crate::model::event::{Channel, GroupKind, Identity, IdentityKind, Said};
-use crate::model::ids::{FingerprintKey, KeyBytes, PostingSeq};
-use crate::model::journal::AccountRef;
-use crate::pipeline::{Done, Silent};
-use crate::rules::file;
-use crate::store::memory::{MemoryReader, MemoryStore};
+use jifen::explain::explain;
+use jifen::model::day::Millis;
+use jifen::model::decision::{Outcome, Parking};
+use jifen::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Said, Via};
+use jifen::model::ids::{EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq};
+use jifen::model::journal::AccountRef;
+use jifen::pipeline::unpark::{Lost, Unpark, Unparked, recollect, resolved};
+use jifen::pipeline::{Done, Pipeline, Silent, Work};
+use jifen::rules::file;
+use jifen::rules::versions::Versions;
+use jifen::store::Reader;
+use jifen::store::memory::{MemoryReader, MemoryStore};
+use jifen::verify::verify;
 
 const RULES: &str = "[campaign.vip]\ngroups = [\"骑行一群\"]\n[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\nstreak = { 3 = 10 }\n";
 
@@ -77,7 +85,7 @@ impl Chat {
             *earned.entry(posting.slot_event.unwrap_or(posting.event).0).or_default() += (side(posting.dst) - side(posting.src)) * posting.amount;
         }
         earned.retain(|_, points| *points != 0);
-        let report = crate::verify::verify(&self.reader, &mut |_| {}).unwrap();
+        let report = verify(&self.reader, &mut |_| {}).unwrap();
         assert!(report.is_sound(), "{:#?}", report.findings);
         earned
     }
@@ -155,28 +163,6 @@ fn a_recall_in_the_same_batch_finds_what_is_decided_there() {
 }
 
 #[test]
-fn a_failed_message_is_paid_when_it_is_tried_again_and_an_unknown_group_waits_on() {
-    let mut chat = Chat::new();
-    let rules = chat.pipeline.rules();
-    let prepared = chat.pipeline.prepare(&rules, Chat::check_in("1", 16, None));
-    chat.pipeline.attempt(&[Work::Hear(Box::new(prepared))], Some("panic: a bug".into())).unwrap();
-    assert_eq!(chat.outcome(1), Outcome::Failed("panic: a bug".into()));
-    assert_eq!(chat.resolved(), [], "a bug does not mend itself");
-
-    let again = |chat: &Chat| {
-        let row = chat.reader.event(EventSeq(1)).unwrap().unwrap();
-        recollect(&chat.reader, &row, &chat.reader.directory().unwrap(), at(20, 9)).unwrap().unwrap()
-    };
-    let event = again(&chat);
-    assert_eq!(chat.pipeline.unpark(EventSeq(1), event).unwrap(), Unparked::StillUnknown);
-    assert_eq!(chat.reader.head().unwrap().event, EventSeq(1), "nothing is written");
-    chat.hear(Chat::event("2", 16, Some("骑行一群"), Kind::Joined));
-    let event = again(&chat);
-    assert_eq!(chat.pipeline.unpark(EventSeq(1), event).unwrap(), Unparked::Now(EventSeq(3)));
-    assert_eq!(chat.earned(), BTreeMap::from([(1, 2)]));
-}
-
-#[test]
 fn an_erased_text_cannot_be_decided_again_and_says_so() {
     let mut chat = Chat::new();
     chat.hear(Chat::check_in("1", 16, None));
@@ -191,12 +177,12 @@ fn a_message_decided_late_is_explained_by_its_own_id_with_what_it_earned() {
     let mut chat = Chat::new();
     chat.hear(Chat::check_in("77", 16, None));
     chat.hear(Chat::event("2", 16, Some("骑行一群"), Kind::Joined));
-    let explain = |chat: &Chat| crate::explain::explain(&chat.reader, &mut Default::default(), "77", None).unwrap();
-    let waiting = explain(&chat).event;
+    let explained = |chat: &Chat| explain(&chat.reader, &mut Versions::default(), "77", None).unwrap();
+    let waiting = explained(&chat).event;
     assert!(waiting.outcome == "parked" && waiting.points == 0 && waiting.note.contains("群名"), "{waiting:?}");
     chat.unpark();
-    let told = explain(&chat);
+    let told = explained(&chat);
     assert_eq!((told.event.seq, told.event.outcome, told.event.points, &*told.verdicts[0].rule), (1, "decided", 2, "check_in.daily"));
     assert!(told.event.note.contains("补判"), "{}", told.event.note);
-    assert!(crate::explain::explain(&chat.reader, &mut Default::default(), "1", None).is_err(), "no message is called as the key of the second event");
+    assert!(explain(&chat.reader, &mut Versions::default(), "1", None).is_err(), "no message is called as the key of the second event");
 }
