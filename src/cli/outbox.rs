@@ -9,11 +9,11 @@ use super::workspace::Workspace;
 use super::{DONE, FINDING, Where};
 use crate::clock::Clock;
 use crate::model::day::Millis;
-use crate::model::ids::{EventSeq, ReplyId};
+use crate::model::ids::ReplyId;
 use crate::outbox::overrule::{Daring, drop, retry};
 use crate::rules::assistant_table::occasion_key;
 use crate::rules::table::parse_duration_secs;
-use crate::store::{Batch, Directory, Overrule, REPLIES_PER_EVENT_MAX, Reader, ReplyRow, ReplyState, Store};
+use crate::store::{Batch, Directory, Overrule, Reader, ReplyRow, ReplyState, Store};
 
 /// Replies read at once.
 const PAGE: usize = 1_000;
@@ -229,7 +229,7 @@ fn overrule(workspace: &Workspace, reader: &dyn Reader, done: &str, steps: Vec<S
     }
     let mut taken = 0;
     for overrule in &overrules {
-        match reply(reader, overrule.id)? {
+        match reader.reply(overrule.id)? {
             Some(row) if row.reason.as_deref() == Some(&*overrule.reason) || row.state != overrule.from => taken += 1,
             // A running daemon was faster.
             Some(_) | None => refused.push((overrule.id, "刚才变了,请再看一眼")),
@@ -278,12 +278,7 @@ fn older_than(reader: &dyn Reader, instant: Millis) -> Result<Vec<ReplyRow>> {
 /// A step for each of these ids.
 fn steps(reader: &dyn Reader, ids: &[i64], step: impl Fn(&ReplyRow) -> Result<Overrule, &'static str>) -> Result<Vec<Step>> {
     let missing = || Err("没有这个编号的回复,或者它的内容已按保留期限删除。编号见 jifen outbox list");
-    ids.iter().map(|id| Ok((ReplyId(*id), reply(reader, ReplyId(*id))?.map_or_else(missing, |row| step(&row))))).collect()
-}
-
-fn reply(reader: &dyn Reader, id: ReplyId) -> Result<Option<ReplyRow>> {
-    let event = EventSeq(id.0.div_euclid(REPLIES_PER_EVENT_MAX as i64));
-    Ok(reader.replies_of(event)?.into_iter().find(|row| row.id == id))
+    ids.iter().map(|id| Ok((ReplyId(*id), reader.reply(ReplyId(*id))?.map_or_else(missing, |row| step(&row))))).collect()
 }
 
 fn is_in(row: &ReplyRow, directory: &Directory, group: &str) -> bool {

@@ -3,22 +3,40 @@
 use std::cell::RefCell;
 
 use crate::model::day::Millis;
-use crate::model::ids::{EventSeq, ReplyId};
+use crate::model::ids::ReplyId;
 use crate::outbox::board::Board;
 use crate::outbox::gather::{Question, Unready, gather};
 use crate::outbox::manners::silence;
 use crate::rules::template::render;
 use crate::rules::versions::Versions;
-use crate::store::{REPLIES_PER_EVENT_MAX, Reader, ReplyRow, StoreError};
+use crate::store::{Reader, ReplyRow, StoreError};
 
 /// Reads and writes out replies. The real one is [`ReaderDesk`]; tests have their own.
 pub trait Desk: Send + 'static {
     /// Up to `limit` replies from `from` on that are still open, ascending.
-    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, String>;
+    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Opened, String>;
     /// Whether the outbox is held until an operator releases it.
     fn held(&mut self) -> Result<bool, String>;
     /// What to say for a reply at this moment.
     fn compose(&mut self, id: ReplyId, now: Millis) -> Composed;
+}
+
+/// Open replies read from the store.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Those that can be read.
+    pub rows: Vec<ReplyRow>,
+    /// Those that cannot.
+    pub poison: Vec<ReplyId>,
+    /// The last of all; `None` when there are no more.
+    pub last: Option<ReplyId>,
+}
+
+impl Opened {
+    /// All can be read.
+    pub fn of(rows: Vec<ReplyRow>) -> Self {
+        Opened { last: rows.last().map(|row| row.id), rows, poison: Vec::new() }
+    }
 }
 
 /// What to say for a reply.
@@ -54,6 +72,20 @@ impl ReaderDesk {
         ReaderDesk { reader, versions: RefCell::default(), board: Board::default() }
     }
 
+    /// One that cannot be read keeps no other one back.
+    fn one_by_one(&self, from: ReplyId, limit: usize) -> Result<Opened, StoreError> {
+        let ids = self.reader.open_reply_ids(from, limit)?;
+        let mut opened = Opened { last: ids.last().copied(), ..Opened::default() };
+        for id in ids {
+            match self.reader.reply(id) {
+                Ok(row) => opened.rows.extend(row),
+                Err(StoreError::Corrupt(_)) => opened.poison.push(id),
+                Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => return Err(error),
+            }
+        }
+        Ok(opened)
+    }
+
     fn written(&mut self, row: ReplyRow, now: Millis) -> Result<Composed, StoreError> {
         let reader = self.reader.as_ref();
         let Some(rules) = self.versions.borrow_mut().get(row.rules, || reader.rules_text(row.rules))? else {
@@ -76,8 +108,12 @@ impl ReaderDesk {
 }
 
 impl Desk for ReaderDesk {
-    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, String> {
-        self.reader.open_replies(from, limit).map_err(|error| error.to_string())
+    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Opened, String> {
+        let opened = match self.reader.open_replies(from, limit) {
+            Err(StoreError::Corrupt(_)) => self.one_by_one(from, limit),
+            read => read.map(Opened::of),
+        };
+        opened.map_err(|error| error.to_string())
     }
 
     fn held(&mut self) -> Result<bool, String> {
@@ -85,12 +121,12 @@ impl Desk for ReaderDesk {
     }
 
     fn compose(&mut self, id: ReplyId, now: Millis) -> Composed {
-        let event = EventSeq(id.0 / REPLIES_PER_EVENT_MAX as i64);
-        let replies = match self.reader.replies_of(event) {
-            Ok(replies) => replies,
-            Err(error) => return Composed::Later(error.to_string()),
+        let row = match self.reader.reply(id) {
+            Ok(row) => row,
+            Err(error @ StoreError::Corrupt(_)) => return Composed::Broken(error.to_string()),
+            Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => return Composed::Later(error.to_string()),
         };
-        let Some(row) = replies.into_iter().find(|row| row.id == id && row.state.is_open()) else { return Composed::Gone };
+        let Some(row) = row.filter(|row| row.state.is_open()) else { return Composed::Gone };
         self.written(row, now).unwrap_or_else(|error| Composed::Later(error.to_string()))
     }
 }

@@ -224,13 +224,14 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
     async fn load(self: Arc<Self>, wanted: Load) {
         let mut from = ReplyId(0);
         loop {
-            let rows = match self.at_desk(move |desk| desk.open(from, LOAD_ROWS)).await {
-                Ok(rows) => rows,
+            let opened = match self.at_desk(move |desk| desk.open(from, LOAD_ROWS)).await {
+                Ok(opened) => opened,
                 Err(error) => return tracing::error!(error, "读不到重启前没发完的回复,它们会等到下次启动"),
             };
-            let Some(newest) = rows.last().map(|row| row.id) else { return };
-            from = ReplyId(newest.0 + 1);
-            let taken: Vec<ReplyRow> = rows.into_iter().filter(|row| wanted.takes(row)).collect();
+            let Some(last) = opened.last else { return };
+            from = ReplyId(last.0 + 1);
+            opened.poison.iter().for_each(|id| self.inbox.queue().condemn(*id));
+            let taken: Vec<ReplyRow> = opened.rows.into_iter().filter(|row| wanted.takes(row)).collect();
             self.inbox.push(&taken);
             if taken.is_empty() && matches!(wanted, Load::UpTo(_)) {
                 return;

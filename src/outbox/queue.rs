@@ -193,6 +193,11 @@ impl Queue {
         }
     }
 
+    /// Closes a row that nobody can read.
+    pub fn condemn(&mut self, id: ReplyId) {
+        self.close(Closing { id, state: ReplyState::Refused, tries: 0, reason: "这条回复在数据库里读不出来了,没有发送" });
+    }
+
     /// Whether there is no room for more rows.
     pub fn is_full(&self) -> bool {
         self.open >= OPEN_MAX

@@ -170,3 +170,40 @@ fn a_waiting_reply_takes_little_memory() {
     assert!(size_of::<Item>() <= 32, "{}", size_of::<Item>());
     assert!(size_of::<(LaneKey, Lane)>() <= 56, "{}", size_of::<(LaneKey, Lane)>());
 }
+
+#[test]
+fn held_rows_grow_old_and_what_is_left_goes_when_they_are_let_go() {
+    let mut queue = queue([lonely(1)]);
+    assert!(!queue.hold(true));
+    assert!(queue.due(START).is_empty());
+    let later = START.plus_secs(ASKED_SECS);
+    queue.push(&ReplyRow { created_at: later, ..lonely(2) });
+    assert!(queue.due(later).is_empty());
+    assert_eq!(closed(&mut queue), [(id(1), ReplyState::Expired)]);
+    assert!(queue.hold(false));
+    assert_eq!(ids(&queue.due(later)), [id(2)]);
+}
+
+#[test]
+fn a_row_that_is_handed_in_twice_is_said_once() {
+    let mut queue = queue([row(1), row(2)]);
+    let picks = queue.due(START);
+    [row(1), row(2)].iter().for_each(|row| queue.push(row));
+    assert_eq!(queue.depth(), 2);
+    queue.finish(&picks[0], Finish::Closed, Contact::Reached, START);
+    let picks = queue.due(START);
+    queue.finish(&picks[0], Finish::Closed, Contact::Reached, START);
+    assert_eq!((ids(&picks), queue.is_idle()), (vec![id(2)], true));
+}
+
+#[test]
+fn an_unasked_row_that_an_operator_wants_sent_again_is_not_counted_as_a_broadcast() {
+    let retried = |event| ReplyRow { reason: Some(RETRIED.into()), ..unasked(lonely(event)) };
+    let mut queue = queue((1..=6).map(|event| ReplyRow { destination: row(1).destination, ..retried(event) }));
+    let mut said = 0;
+    while let [pick] = &queue.due(START)[..] {
+        said += 1;
+        queue.finish(pick, Finish::Closed, Contact::Reached, START);
+    }
+    assert_eq!(said, 6);
+}

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::model::day::Millis;
 use crate::model::event::Channel;
+use crate::outbox::desk::Opened;
 use crate::outbox::fakes::{START, Script, destination, id, in_chat, refused, retry, row, unknown, unreachable};
 use crate::outbox::queue::LaneKey;
 use crate::outbox::route::Outlet;
@@ -44,9 +45,9 @@ impl Rows {
 }
 
 impl Desk for Rows {
-    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, String> {
+    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Opened, String> {
         let rows = self.0.lock().expect("no panic");
-        Ok(rows.range(from..).map(|(_, (row, _))| row.clone()).filter(|row| row.state.is_open()).take(limit).collect())
+        Ok(Opened::of(rows.range(from..).map(|(_, (row, _))| row.clone()).filter(|row| row.state.is_open()).take(limit).collect()))
     }
 
     fn held(&mut self) -> Result<bool, String> {

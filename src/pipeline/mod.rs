@@ -349,8 +349,14 @@ fn write_batches<S: Store>(pipeline: &mut Pipeline<S>, mut queue: mpsc::Receiver
         if looks {
             pipeline.look();
         }
+        if works.is_empty() {
+            if stops {
+                return;
+            }
+            continue;
+        }
         let began = Instant::now();
-        let result = if works.is_empty() { Ok(Vec::new()) } else { pipeline.run(&works) };
+        let result = pipeline.run(&works);
         batch_size.record(works.len() as f64);
         commit_seconds.record(began.elapsed().as_secs_f64());
         queue_depth.set(queue.len() as f64);

@@ -305,6 +305,14 @@ impl Reader for MemoryReader {
         self.read(|rows| rows.replies.range(reply_id(event, 0)..reply_id(event, REPLIES_PER_EVENT_MAX)).map(|(_, reply)| reply.clone()).collect())
     }
 
+    fn reply(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError> {
+        self.read(|rows| rows.replies.get(&id).cloned())
+    }
+
+    fn open_reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
+        self.read(|rows| rows.replies.range(from..).filter(|(_, reply)| reply.state.is_open()).map(|(id, _)| *id).take(limit).collect())
+    }
+
     fn replies_before(&self, before: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError> {
         self.read(|rows| rows.replies.range(..before).rev().map(|(_, reply)| reply.clone()).take(limit).collect())
     }

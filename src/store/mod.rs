@@ -399,7 +399,11 @@ pub trait Reader: Send {
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError>;
     /// The replies of one event; those whose contents were erased are left out, here and wherever replies are read.
     fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError>;
-    /// Up to `limit` replies before `before`, in whatever state, newest first.
+    /// One reply, in whatever state.
+    fn reply(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError>;
+    /// Up to `limit` ids of replies from `from` on that are still open, ascending: where one of them cannot be read, the others can.
+    fn open_reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError>;
+    /// Up to `limit` replies before `before`, in whatever state, newest first; those that cannot be read are left out.
     fn replies_before(&self, before: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError>;
     /// Whether the outbox is held until an operator releases it (after a restore).
     fn outbox_held(&self) -> Result<bool, StoreError>;

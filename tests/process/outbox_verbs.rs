@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jifen::store::{Batch, Reader, Store};
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use tokio::time::{interval, timeout};
 
@@ -140,6 +141,31 @@ async fn all_that_waits_too_long_is_dropped_at_once_and_all_that_was_refused_sen
     let again = house.jifen(&["outbox", "retry", "--all-refused"]);
     assert_eq!((again.code, again.out.trim()), (DONE, "已重新排队 1 条"), "what was dropped stays dropped: {again:?}");
     until("the second sending", || states(&house) == ["sent", "suppressed", "suppressed", "suppressed"]).await;
+    assert_eq!(daemon.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_nobody_can_read_any_more_is_refused_and_keeps_no_other_one_back() {
+    let double = Double::new();
+    let house = House::with_api("outbox-poison", RULES, &double.open().await);
+    hold(&house);
+    let daemon = house.open().await;
+    for (id, text) in [(1, "签到"), (2, "积分")] {
+        assert_eq!(post(&client(), &daemon, &app_text(id, "aming", now_secs(), text)).await, 200);
+    }
+    assert_eq!(daemon.stop().await, Some(0));
+    Connection::open(house.path("jifen.db")).unwrap().execute_batch("UPDATE outbox SET sealed = x'00' WHERE id = (SELECT min(id) FROM outbox)").unwrap();
+
+    let daemon = house.open().await;
+    assert_eq!(house.jifen(&["outbox", "release"]).code, DONE);
+    double.said("现有 2 积分").await;
+    let refused = || {
+        let db = Connection::open_with_flags(house.path("jifen.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        db.query_row("SELECT reason FROM outbox ORDER BY id LIMIT 1", [], |row| row.get::<_, Option<String>>(0)).unwrap()
+    };
+    until("the refusal", || refused().is_some_and(|reason| reason.contains("读不出来"))).await;
+    until("the other's end", || states(&house) == ["sent"]).await;
+    assert_eq!(double.sent().len(), 1);
     assert_eq!(daemon.stop().await, Some(0));
 }
 

@@ -181,8 +181,12 @@ fn postings_of(db: &Connection, names: &mut Names, event: EventSeq, first: Optio
 
 impl SqliteReader {
     fn replies(&self, sql: &str, from: i64, bound: i64) -> Result<Vec<ReplyRow>, StoreError> {
-        let found = all(&self.db, sql, [from, bound], |row| reply(&self.db, &mut self.names.borrow_mut(), &mut self.day_keys.borrow_mut(), &self.vault, row))?;
+        let found = all(&self.db, sql, [from, bound], |row| self.reply_row(row))?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    fn reply_row(&self, row: &Row<'_>) -> Result<Option<ReplyRow>, StoreError> {
+        reply(&self.db, &mut self.names.borrow_mut(), &mut self.day_keys.borrow_mut(), &self.vault, row)
     }
 
     fn event_row(&self, row: &Row<'_>) -> Result<EventRow, StoreError> {
@@ -339,9 +343,23 @@ impl Reader for SqliteReader {
         self.replies(SQL, reply_id(event, 0).0, reply_id(event, REPLIES_PER_EVENT_MAX).0)
     }
 
+    fn reply(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError> {
+        const SQL: &str = concat!("SELECT ", reply_columns!(), " FROM outbox WHERE id = ?1");
+        Ok(one(&self.db, SQL, [id.0], |row| self.reply_row(row))?.flatten())
+    }
+
+    fn open_reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
+        const SQL: &str = "SELECT id FROM outbox INDEXED BY outbox_open WHERE state < 2 AND id >= ?1 ORDER BY id LIMIT ?2";
+        all(&self.db, SQL, [from.0, limit as i64], |row| Ok(ReplyId(row.get(0)?)))
+    }
+
     fn replies_before(&self, before: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError> {
         const SQL: &str = concat!("SELECT ", reply_columns!(), " FROM outbox WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
-        self.replies(SQL, before.0, limit as i64)
+        let found = all(&self.db, SQL, [before.0, limit as i64], |row| match self.reply_row(row) {
+            Err(StoreError::Corrupt(_)) => Ok(None),
+            read => read,
+        })?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     fn outbox_held(&self) -> Result<bool, StoreError> {
