@@ -256,6 +256,15 @@ mod tests {
     }
 
     #[test]
+    fn an_unpaid_message_is_told_what_it_nearly_was() {
+        let mut town = Town::default();
+        town.says("aming", 1, "11-22 09:00", "签到了吗", 0);
+        town.says("aming", 1, "11-22 09:01", "签到", 2);
+        assert_eq!(explained(&town, "m-1", None).expect("a known message").event.note, "「每日签到」要整句是「签到」");
+        assert_eq!(explained(&town, "m-2", None).expect("a known message").event.note, "");
+    }
+
+    #[test]
     fn its_json_has_the_agreed_shape() {
         let mut town = Town::default();
         town.says("aming", 1, "11-22 09:00", "签到", 2);

@@ -5,6 +5,9 @@ mod common;
 use common::Bot;
 use jifen::demo::scene::Chat;
 use jifen::demo::wecom::Fault;
+use jifen::model::day::Millis;
+use jifen::model::event::{Channel, Event, GroupKind, Identity, Kind, Place, Said, Via};
+use jifen::model::ids::{EventKey, KeyBytes};
 
 const RULES: &str = r#"
 [check_in.daily]
@@ -75,6 +78,35 @@ async fn why_tells_what_would_have_earned_something() {
         let why = bot.says("阿明", "为什么").await;
         assert_eq!(why.lines().nth(1), Some(told), "{why}");
     }
+    bot.stop().await;
+}
+
+/// 阿明 checks in, heard through the archive; the group's name is told with it or not.
+fn archived(id: &str, at: Millis, title: Option<&str>) -> Event {
+    Event {
+        key: EventKey { source: "demo/archive/ww1".into(), key: KeyBytes::of(id) },
+        corp: "demo".into(),
+        at,
+        received_at: at,
+        clamped: false,
+        place: Place::Group { chat: "wrNameless".into(), kind: GroupKind::Internal, title: title.map(Into::into) },
+        who: Some(Identity::from_wecom("阿明")),
+        name: None,
+        via: Via { channel: Channel::Archive, ..Via::default() },
+        kind: Kind::Said(Said { text: "签到".into(), ..Said::default() }),
+    }
+}
+
+#[tokio::test]
+async fn parked_check_ins_are_paid_by_themselves_once_their_groups_name_is_told() {
+    let bot = Bot::start(&format!("[campaign.ride]\ngroups = [\"骑行一群\"]\n{RULES}")).await;
+    let day = |day: i64| bot.demo.stage.clock.now().plus_secs((day - 3) * 86_400);
+    for (id, at, title) in [("1", day(1), None), ("2", day(2), None)] {
+        (bot.demo.stage.hear)(archived(id, at, title)).await.expect("it is kept");
+    }
+    assert_eq!(bot.balance("阿明"), 0, "nobody knows yet which rules hold there");
+    (bot.demo.stage.hear)(archived("3", day(3), Some("骑行一群"))).await.expect("it is booked");
+    bot.until("all three days and the bonus of the third", |bot| bot.balance("阿明") == 16).await;
     bot.stop().await;
 }
 

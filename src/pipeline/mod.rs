@@ -153,20 +153,29 @@ impl<S: Store> Pipeline<S> {
         }
     }
 
+    /// Each in a transaction of its own. What cannot be written at all (to claim a reply that was dropped) keeps nothing else back.
     fn one_by_one(&mut self, works: &[Work], reason: String) -> Result<Vec<Done>, StoreError> {
-        if let [Work::Unpark(unpark)] = works {
-            tracing::error!(reason, event.seq = unpark.of.0, "a waiting event could not be decided again and waits on");
-            return Ok(vec![Done { seq: EventSeq(0), known: false }]);
+        match works {
+            [Work::Unpark(unpark)] => {
+                tracing::error!(reason, event.seq = unpark.of.0, "a waiting event could not be decided again and waits on");
+                return Ok(vec![Done { seq: EventSeq(0), known: false }]);
+            }
+            [work @ Work::Hear(_)] => {
+                tracing::error!(reason, "an event could not be decided and is kept as failed");
+                return self.attempt(std::slice::from_ref(work), Some(reason));
+            }
+            [Work::Settle(_) | Work::Probe | Work::EraseTexts(_)] => return Err(StoreError::Corrupt(reason)),
+            _ => {}
         }
-        if let [work] = works {
-            tracing::error!(reason, "an event could not be decided and is kept as failed");
-            return self.attempt(std::slice::from_ref(work), Some(reason));
-        }
-        let mut done = Vec::with_capacity(works.len());
+        let (mut done, mut refused) = (Vec::with_capacity(works.len()), None);
         for work in works {
-            done.extend(self.run(std::slice::from_ref(work))?);
+            match self.run(std::slice::from_ref(work)) {
+                Ok(one) => done.extend(one),
+                Err(error @ StoreError::Corrupt(_)) => refused = Some(error),
+                Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => return Err(error),
+            }
         }
-        Ok(done)
+        refused.map_or(Ok(done), Err)
     }
 
     /// One transaction; a panic is an error like any other, with the transaction rolled back.

@@ -67,6 +67,17 @@ impl Bot {
         received
     }
 
+    /// Waits until something is so that nobody tells of.
+    pub async fn until(&self, what: &str, is_so: impl Fn(&Bot) -> bool) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        let waiting = async {
+            while !is_so(self) {
+                ticks.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("it never came: {what}"));
+    }
+
     /// The balance of a person by outside id.
     pub fn balance(&self, who: &str) -> i64 {
         let balances = self.demo.stage.books.balances().expect("readable");
