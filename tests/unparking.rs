@@ -1,4 +1,4 @@
-//! Whole lives of parked messages: decided again once their group is known, recalled, erased, explained.
+//! Whole lives of parked messages: decided again once their group is known, recalled, erased, explained; and what keeps nobody back.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -10,14 +10,14 @@ use jifen::explain::explain;
 use jifen::model::day::Millis;
 use jifen::model::decision::{Outcome, Parking};
 use jifen::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Said, Via};
-use jifen::model::ids::{EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq};
+use jifen::model::ids::{EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq, ReplyId};
 use jifen::model::journal::AccountRef;
 use jifen::pipeline::unpark::{Lost, Unpark, Unparked, recollect, resolved};
 use jifen::pipeline::{Done, Pipeline, Silent, Work};
 use jifen::rules::file;
 use jifen::rules::versions::Versions;
-use jifen::store::Reader;
 use jifen::store::memory::{MemoryReader, MemoryStore};
+use jifen::store::{Reader, ReplyOutcome, ReplyState};
 use jifen::verify::verify;
 
 const RULES: &str = "[campaign.vip]\ngroups = [\"骑行一群\"]\n[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\nstreak = { 3 = 10 }\n";
@@ -185,4 +185,17 @@ fn a_message_decided_late_is_explained_by_its_own_id_with_what_it_earned() {
     assert_eq!((told.event.seq, told.event.outcome, told.event.points, &*told.verdicts[0].rule), (1, "decided", 2, "check_in.daily"));
     assert!(told.event.note.contains("补判"), "{}", told.event.note);
     assert!(explain(&chat.reader, &mut Versions::default(), "1", None).is_err(), "no message is called as the key of the second event");
+}
+
+#[test]
+fn a_claim_of_a_reply_that_was_dropped_is_refused_and_keeps_no_message_back() {
+    let mut chat = Chat::new();
+    let rules = chat.pipeline.rules();
+    let claim = ReplyOutcome { id: ReplyId(7), state: ReplyState::Sending, tries: 0, reason: None };
+    let hear = |chat: &Chat, id| Work::Hear(Box::new(chat.pipeline.prepare(&rules, Chat::check_in(id, 16, Some("骑行一群")))));
+    let works = [hear(&chat, "1"), Work::Settle(vec![claim]), hear(&chat, "2")];
+    assert!(chat.pipeline.run(&works).is_err(), "the claim is refused");
+    assert_eq!(chat.reader.head().unwrap().event, EventSeq(2), "both messages are kept, and known when they are sent once more");
+    assert!(chat.hear(Chat::check_in("2", 16, Some("骑行一群"))).known);
+    assert_eq!(chat.earned(), BTreeMap::from([(1, 2)]));
 }

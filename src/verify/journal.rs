@@ -7,6 +7,7 @@ use crate::model::ids::{EventSeq, PostingSeq, RulesHash};
 use crate::model::journal::{Chain, EventRow, Posting};
 use crate::model::points::POINTS_MAX;
 use crate::store::codec::encode_record;
+use crate::store::waiting::is_waiting;
 use crate::store::{Head, Reader, StoreError};
 
 /// What has been seen so far.
@@ -18,11 +19,13 @@ pub(super) struct Check<'a> {
     /// After the first break nothing behind it can be proved link by link.
     broken: bool,
     rules: HashSet<RulesHash>,
+    /// Events that could not be decided and were not decided again so far.
+    waiting: HashSet<EventSeq>,
 }
 
 impl<'a> Check<'a> {
     pub(super) fn new(reader: &'a dyn Reader) -> Self {
-        Check { reader, event: EventSeq(0), posting: PostingSeq(0), chain: Chain::default(), broken: false, rules: HashSet::new() }
+        Check { reader, event: EventSeq(0), posting: PostingSeq(0), chain: Chain::default(), broken: false, rules: HashSet::new(), waiting: HashSet::new() }
     }
 
     pub(super) fn take(&mut self, report: &mut Report, event: &EventRow, postings: &[Posting]) -> Result<(), StoreError> {
@@ -38,6 +41,7 @@ impl<'a> Check<'a> {
         for (ord, posting) in postings.iter().enumerate() {
             self.posting(report, event, ord, posting);
         }
+        self.waiting(report, event);
         verdicts(report, event, postings);
         repairs(report, event, postings);
         self.link(report, event, postings);
@@ -54,6 +58,18 @@ impl<'a> Check<'a> {
         }
         if !self.broken && self.chain != head.chain {
             report.find("INV-chain", Some(self.event.0), format!("到事件 {} 为止算出的链和账本头不同", self.event));
+        }
+    }
+
+    /// What is decided again waited, and is decided again once.
+    fn waiting(&mut self, report: &mut Report, event: &EventRow) {
+        if is_waiting(&event.record.outcome) {
+            self.waiting.insert(event.seq);
+        }
+        let message = event.record.message(event.seq);
+        if message != event.seq && !self.waiting.remove(&message) {
+            let text = format!("事件 {} 说它补判了事件 {message},而那一个没有等着,或者已经补判过", event.seq);
+            report.find("INV-unparked", Some(event.seq.0), text);
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use jifen::model::decision::{Outcome, Record};
+use jifen::model::ids::EventSeq;
 use jifen::store::Reader;
+use jifen::store::codec::encode_record;
 use jifen::store::memory::MemoryStore;
 use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::Vault;
@@ -144,6 +147,15 @@ fn each_damage_is_called_by_its_name() {
         let found = found_after(&path, damage);
         assert!(found.contains(&name), "{damage}: {found:?}");
     }
+}
+
+#[test]
+fn a_message_that_never_waited_cannot_have_been_decided_again() {
+    let path = sqlite("unparked");
+    let record = Record { outcome: Outcome::Unparked { of: EventSeq(1), alone: false }, ..Record::default() };
+    let hex: String = encode_record(&record).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = found_after(&path, &format!("UPDATE event SET record = x'{hex}' WHERE seq = 5"));
+    assert!(found.contains(&"INV-unparked"), "{found:?}");
 }
 
 #[test]
