@@ -13,7 +13,7 @@ use crate::model::journal::{EventRow, GroupRow};
 use crate::rules::campaign::Balance;
 use crate::rules::decide::{Coverage, covers, decide, hear};
 use crate::rules::versions::Versions;
-use crate::rules::{Facts, Prepared};
+use crate::rules::{Facts, Prepared, answer};
 use crate::store::codec::encode_record;
 use crate::store::waiting::{UNPARKED, unparked_key};
 use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, Store, StoreError, Wants};
@@ -269,12 +269,18 @@ impl<'a> Working<'a> {
         let at = match heard.coverage {
             Coverage::Campaign(at) => Some(at),
             Coverage::None => None,
-            Coverage::Unresolved => return outcome(Outcome::Parked(Parking::GroupUnknown)),
+            Coverage::Unresolved => return self.park(heard),
         };
         let person = heard.person.as_ref().and_then(|person| self.people.get(person));
         let others = self.others(heard, person.and_then(|person| person.member));
         let facts = Facts { name: self.name(heard, person), account: key.and_then(|key| self.accounts.get(&key)), others: &others };
         decide(self.context.rules, at, &heard.prepared, &facts)
+    }
+
+    fn park(&self, heard: &Heard<'_>) -> Decision {
+        let person = heard.person.as_ref().and_then(|person| self.people.get(person));
+        let replies = answer::unresolved(&heard.prepared, self.name(heard, person)).into_iter().collect();
+        Decision { replies, ..outcome(Outcome::Parked(Parking::GroupUnknown)) }
     }
 
     pub(super) fn others(&self, heard: &Heard<'_>, member: Option<MemberId>) -> Vec<(usize, &AccountCell)> {

@@ -55,6 +55,13 @@ pub fn uncovered(rules: &Rules, prepared: &Prepared, heard: &Traits, facts: &Fac
     }
 }
 
+/// The reply where nobody can tell yet which campaign covers the chat: the message waits, who asked does not.
+pub fn unresolved(prepared: &Prepared, name: &str) -> Option<Reply> {
+    prepared.traits.as_ref().filter(|heard| heard.asked)?;
+    let args = Args::default().text("昵称", display_name(name)).text("标题", "积分").text("原因", "还不认得这个群,先记着,认得以后补记");
+    Some(asked(Occasion::Refused, args))
+}
+
 fn assistant_text(occasion: Occasion) -> Template {
     Template { occasion, rule: None }
 }

@@ -182,6 +182,7 @@ async fn a_message_of_a_group_without_a_name_waits_and_is_paid_when_the_rules_no
     for id in ["r-1", "r-2"] {
         assert_eq!(post(&client(), &daemon, &robot_text(id, "aming", "阿明", "@小助手 签到")).await, 200);
     }
+    until("both answers", || states(&house) == ["sent", "sent"]).await;
     let told = |house: &House, id: &str| house.jifen(&["explain", id]).out;
     assert!(told(&house, "r-1").contains("\"outcome\": \"parked\""), "{}", told(&house, "r-1"));
     let early = house.jifen(&["retry", "r-1"]);
@@ -200,7 +201,8 @@ async fn a_message_of_a_group_without_a_name_waits_and_is_paid_when_the_rules_no
     assert!(late.code == DONE && late.out.contains("补判了 0 条"), "{late:?}");
     assert!(house.jifen(&["retry", "r-1"]).out.contains("以前已经补判过了"));
     assert_eq!(daemon.stop().await, Some(0));
-    assert!(double.sent().is_empty(), "what is decided late is not answered: {:?}", double.sent());
+    let said: Vec<String> = double.sent().into_iter().map(|sent| sent.text).collect();
+    assert!(said.len() == 2 && said.iter().all(|text| text.contains("还不认得这个群")), "who asks is answered at once, and not a second time later: {said:?}");
     house.must_verify();
 }
 
