@@ -20,7 +20,9 @@ use crate::outbox::{Inbox, Ledger, Outbox, Voice};
 use crate::pipeline::{self, Handle, Listener, Pipeline};
 use crate::rules::campaign::Rules;
 use crate::settings::Settings;
+use crate::store::sqlite::guard::Guard;
 use crate::store::sqlite::lock::Lock;
+use crate::store::sqlite::serving::Loss;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::vault::{Vault, random_key};
 use crate::store::{Batch, ReplyOutcome, Store};
@@ -39,6 +41,8 @@ pub struct Parts {
     pub rules: Arc<Rules>,
     /// What time it is.
     pub clock: Clock,
+    /// What to do when the database lacks some of its history.
+    pub loss: Loss,
 }
 
 /// Days that texts are kept where nothing usable is written: the default of jifen.toml.
@@ -52,7 +56,7 @@ const ERASE_EVERY: Duration = Duration::from_secs(6 * 3600);
 pub enum Ended {
     /// It was asked to.
     Asked,
-    /// The disk failed in a commit. Everything answered 200 is kept; start again.
+    /// The disk failed, or the database was damaged or taken away. Everything answered 200 is kept; start again.
     DiskFailed,
 }
 
@@ -65,6 +69,7 @@ pub struct App {
     handle: Handle,
     clock: Clock,
     texts_days: u32,
+    guard: Guard,
     writer: thread::JoinHandle<()>,
     // Held until the end: a second daemon on this file is refused.
     _lock: Lock,
@@ -74,7 +79,8 @@ impl App {
     /// Opens the database, starts the writer and binds the address.
     ///
     /// # Errors
-    /// The database is in use, cannot be opened or belongs to another key; a callback key is bad; the address is taken.
+    /// The database is in use, cannot be opened, is damaged, lacks some of its history or belongs to another key; a callback key is bad;
+    /// the address is taken.
     pub async fn open(settings: &Settings, parts: Parts) -> Result<App> {
         // The first random bytes of a process take some 90 ms (aws-lc collects jitter); the first callback must not wait for them.
         thread::spawn(random_key);
@@ -84,7 +90,7 @@ impl App {
         let channels = Channels::from_settings(settings)?;
         let server = Server::bind(settings.listen.as_str()).await?;
         let lock = Lock::take(&parts.database)?;
-        let mut store = SqliteStore::open(&parts.database, &parts.vault)?;
+        let (mut store, guard) = SqliteStore::open_to_serve(&parts.database, &parts.vault, parts.loss)?;
         let newest = store.begin().map(|head| head.event)?;
         store.abort();
         let rules = Arc::new(ArcSwap::new(parts.rules));
@@ -97,7 +103,7 @@ impl App {
         let _ = inbox.set(outbox.inbox());
         let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(health::routes(probe(&handle), metrics));
         let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
-        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, writer, _lock: lock })
+        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, writer, _lock: lock })
     }
 
     /// The bound address.
@@ -141,6 +147,7 @@ impl App {
         let ended = tokio::select! {
             () = shutdown => Ended::Asked,
             () = self.handle.died() => Ended::DiskFailed,
+            _ = self.guard.broken() => Ended::DiskFailed,
         };
         tracing::info!(?ended, "stopping");
         forgetting.abort();

@@ -1,11 +1,14 @@
 //! The command line: one verb a file. Exit codes: 0 done, 1 a finding, 2 wrong usage or settings, 75 stopped by the disk.
 
 mod workspace;
+mod progress;
+mod backup;
 mod check;
 mod demo;
 mod explain;
 mod export;
 mod replay;
+mod restore;
 mod serve;
 mod verify;
 
@@ -54,6 +57,10 @@ enum Verb {
     Export(export::Options),
     /// 从流水重新算一遍,核对余额、名次、哈希链;有错就指出第一处
     Verify(verify::Options),
+    /// 备份数据库:在 serve 运行时执行,查过、核对过才算数
+    Backup(backup::Options),
+    /// 用备份恢复数据库:先查清楚再替换,原来的留在旁边
+    Restore(restore::Options),
 }
 
 /// Where the data is: shared by the verbs that open the database.
@@ -78,6 +85,8 @@ pub fn main() -> ExitCode {
         Verb::Explain(options) => explain::run(options),
         Verb::Export(options) => export::run(options),
         Verb::Verify(options) => verify::run(options),
+        Verb::Backup(options) => backup::run(options),
+        Verb::Restore(options) => restore::run(options),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -12,6 +12,7 @@ use super::workspace::Workspace;
 use super::{DISK, DONE, Where};
 use crate::app::{App, Ended, Parts};
 use crate::clock::Clock;
+use crate::store::sqlite::serving::Loss;
 
 #[derive(Debug, Args)]
 #[command(after_help = "例子:
@@ -29,6 +30,9 @@ pub struct Options {
     /// 监听地址,覆盖配置里的 listen
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// 数据库比它旁边的记号旧(丢了一段)时,仍从这里继续:开始新的纪元,并扣住发件箱,直到 jifen outbox release
+    #[arg(long)]
+    accept_loss: bool,
     /// 日志格式
     #[arg(long, value_enum, default_value_t = Log::Human)]
     log: Log,
@@ -53,7 +57,8 @@ pub fn run(options: Options) -> Result<u8> {
         bail!("正式运行要在 jifen.toml 写明密钥:[keys] master = \"file:master.key\"。生成一个:openssl rand -hex 32 > master.key && chmod 600 master.key");
     }
     let rules = workspace.rules(options.rules.as_deref())?;
-    let parts = Parts { database: workspace.database.clone(), vault: workspace.vault.clone(), rules, clock: Clock::default() };
+    let loss = if options.accept_loss { Loss::Accept } else { Loss::Refuse };
+    let parts = Parts { database: workspace.database.clone(), vault: workspace.vault.clone(), rules, clock: Clock::default(), loss };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         outlive_file_size_limit()?;

@@ -1,15 +1,14 @@
 //! `jifen verify`: recompute everything from the postings.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 
 use super::workspace::Workspace;
-use super::{DONE, FINDING, Where};
+use super::{DONE, FINDING, Where, progress};
+use crate::verify::Report;
 use crate::verify::file::verify_file;
-use crate::verify::{Progress, Report, verify};
 
 #[derive(Debug, Args)]
 #[command(after_help = "例子:
@@ -29,20 +28,7 @@ pub struct Options {
 pub fn run(options: Options) -> Result<u8> {
     let report = match &options.file {
         Some(path) => verify_file(path).map_err(anyhow::Error::msg)?,
-        None => {
-            let workspace = Workspace::open(&options.place)?;
-            let is_terminal = std::io::stderr().is_terminal();
-            let mut progress = |progress: Progress| {
-                if is_terminal {
-                    eprint!("\r第 {} / {} 遍,{} / {} ", progress.pass, progress.passes, progress.event, progress.last);
-                }
-            };
-            let report = verify(&workspace.reader()?, &mut progress)?;
-            if is_terminal {
-                eprintln!();
-            }
-            report
-        }
+        None => progress::verify(&Workspace::open(&options.place)?.reader()?)?,
     };
     Ok(tell(&report))
 }
@@ -53,8 +39,6 @@ fn tell(report: &Report) -> u8 {
         println!("全部正确");
         return DONE;
     }
-    for finding in &report.findings {
-        println!("{finding}");
-    }
+    progress::print_findings(report);
     FINDING
 }

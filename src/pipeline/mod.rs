@@ -127,11 +127,11 @@ impl<S: Store> Pipeline<S> {
     /// that it stops nobody else.
     ///
     /// # Errors
-    /// Nothing was written ([`StoreError::Aborted`]), or nobody knows ([`StoreError::Unknown`]: stop).
+    /// Nothing was written ([`StoreError::Aborted`], [`StoreError::Damaged`]), or nobody knows ([`StoreError::Unknown`]: stop).
     pub fn run(&mut self, works: &[Work]) -> Result<Vec<Done>, StoreError> {
         match self.attempt(works, None) {
             Ok(done) => Ok(done),
-            Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => Err(error),
+            Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_) | StoreError::Damaged(_))) => Err(error),
             Err(StoreError::Corrupt(reason)) => self.one_by_one(works, reason),
         }
     }

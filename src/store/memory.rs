@@ -48,6 +48,7 @@ struct Rows {
     accounts: BTreeMap<AccountId, AccountCell>,
     account_ids: BTreeMap<AccountKey, AccountId>,
     replies: BTreeMap<ReplyId, ReplyRow>,
+    outbox_held: bool,
 }
 
 impl Store for MemoryStore {
@@ -125,6 +126,7 @@ impl Rows {
 
     fn write(&mut self, batch: &Batch) {
         self.head = batch.head.clone();
+        self.outbox_held = batch.outbox_held.unwrap_or(self.outbox_held);
         for (hash, text) in &batch.rules {
             self.rules.entry(*hash).or_insert_with(|| text.clone());
         }
@@ -277,6 +279,10 @@ impl Reader for MemoryReader {
 
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
         self.read(|rows| rows.replies.range(from..).map(|(id, _)| *id).take(limit).collect())
+    }
+
+    fn outbox_held(&self) -> Result<bool, StoreError> {
+        self.read(|rows| rows.outbox_held)
     }
 
     fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError> {

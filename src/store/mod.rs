@@ -129,6 +129,8 @@ pub struct Batch {
     pub erase_texts_before: Option<Millis>,
     /// Write what a callback takes beside all this, to prove that there is room for one.
     pub probe: bool,
+    /// Hold the outbox, or let it go; `None` leaves it as it is.
+    pub outbox_held: Option<bool>,
 }
 
 /// An event to write.
@@ -289,6 +291,9 @@ pub enum StoreError {
     /// The data is not what it must be (a constraint, a row that cannot be read).
     #[error("{0}")]
     Corrupt(String),
+    /// The file is not what it must be: its pages do not hang together, or the disk does not give them back. Nothing was written.
+    #[error("{0}")]
+    Damaged(String),
 }
 
 /// The writer's side. One writer per database file; every call but `begin` is inside the batch that `begin` opened.
@@ -357,6 +362,8 @@ pub trait Reader: Send {
     fn open_replies(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError>;
     /// Up to `limit` ids of replies from `from` on, in whatever state, ascending.
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError>;
+    /// Whether nothing may be said until an operator lets the outbox go: some history is gone, and what was said in it is not known.
+    fn outbox_held(&self) -> Result<bool, StoreError>;
     /// The replies of one event; those whose contents were erased are left out, here and in [`Reader::open_replies`].
     fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError>;
 }

@@ -51,7 +51,7 @@ impl Report {
     fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(StoreError::Corrupt(text)) => {
+            Err(StoreError::Corrupt(text) | StoreError::Damaged(text)) => {
                 self.find("INV-readable", None, text);
                 Ok(None)
             }

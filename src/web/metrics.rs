@@ -18,6 +18,10 @@ pub const QUEUE_DEPTH: &str = "jifen_queue_depth";
 pub const OUTBOX: &str = "jifen_outbox_total";
 /// Access tokens fetched, by `outcome`.
 pub const TOKEN_REFRESHES: &str = "jifen_token_refreshes_total";
+/// Bytes of the WAL beside the database.
+pub const WAL_BYTES: &str = "jifen_wal_bytes";
+/// How long ago `jifen backup` last finished, in seconds; absent before the first.
+pub const BACKUP_AGE_SECONDS: &str = "jifen_backup_age_seconds";
 
 const BATCH_BUCKETS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 const COMMIT_BUCKETS: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0];
@@ -48,6 +52,8 @@ fn describe() {
     metrics::describe_histogram!(COMMIT_SECONDS, metrics::Unit::Seconds, "Time of one commit.");
     metrics::describe_gauge!(QUEUE_DEPTH, "Events that wait for the writer.");
     metrics::describe_counter!(OUTBOX, "Replies by outcome and way.");
+    metrics::describe_gauge!(WAL_BYTES, metrics::Unit::Bytes, "Size of the WAL beside the database.");
+    metrics::describe_gauge!(BACKUP_AGE_SECONDS, metrics::Unit::Seconds, "Time since the last backup.");
     metrics::describe_counter!(TOKEN_REFRESHES, "Access tokens fetched.");
 }
 

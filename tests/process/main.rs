@@ -13,4 +13,6 @@ mod limits;
 mod oddities;
 mod answers;
 mod disk;
+mod damage;
+mod backup;
 mod verbs;

@@ -13,7 +13,7 @@ const DONE: Option<i32> = Some(0);
 const FINDING: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
 
-const VERBS: [&str; 7] = ["demo", "serve", "check", "replay", "explain", "export", "verify"];
+const VERBS: [&str; 9] = ["demo", "serve", "check", "replay", "explain", "export", "verify", "backup", "restore"];
 
 /// Three days of two people, with all that a line may have.
 const HISTORY: &str = r#"

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Error, ErrorCode};
+use rusqlite::{Error, ErrorCode, ffi};
 
 use crate::store::StoreError;
 
@@ -11,6 +11,9 @@ impl From<Error> for StoreError {
         let Some(code) = error.sqlite_error_code() else {
             return StoreError::Corrupt(format!("数据库里有一行读不出来({error})。请运行 jifen verify"));
         };
+        if is_unreadable(&error) {
+            return StoreError::Damaged(format!("从磁盘读不出数据库的内容({error})。请检查磁盘;读不出来就用 jifen restore 恢复备份"));
+        }
         match code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
                 StoreError::Aborted("数据库正被别的程序写着,等了 2 秒没等到。稍后会再试;一直这样就看看是哪个程序开着它".into())
@@ -21,12 +24,23 @@ impl From<Error> for StoreError {
             }
             ErrorCode::CannotOpen => StoreError::Aborted(format!("数据库打不开({error})。请检查路径和目录的权限")),
             ErrorCode::SystemIoFailure => StoreError::Aborted(format!("读写磁盘出错({error}),这一批没有写。请检查磁盘")),
-            ErrorCode::NotADatabase => StoreError::Corrupt("这个文件不是 SQLite 数据库。请检查 jifen.toml 里的 database 是否写对了文件".into()),
-            ErrorCode::DatabaseCorrupt => StoreError::Corrupt(format!("数据库文件坏了({error})。请停下,用备份恢复")),
+            ErrorCode::NotADatabase => StoreError::Damaged("这个文件不是 SQLite 数据库。请检查 jifen.toml 里的 database 是否写对了文件".into()),
+            ErrorCode::DatabaseCorrupt => damaged(&error.to_string()),
             ErrorCode::ConstraintViolation => StoreError::Corrupt(format!("数据库不接受这一批({error})")),
             _ => StoreError::Aborted(format!("数据库出错({error})")),
         }
     }
+}
+
+/// A file whose pages do not hang together.
+pub(super) fn damaged(what: &str) -> StoreError {
+    StoreError::Damaged(format!("数据库文件坏了({what})。请停掉 jifen,用最近的备份恢复:jifen restore 备份文件;坏的文件会留在旁边"))
+}
+
+/// Whether the disk would not give what was written to it.
+fn is_unreadable(error: &Error) -> bool {
+    let Error::SqliteFailure(failure, _) = error else { return false };
+    matches!(failure.extended_code, ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_CORRUPTFS)
 }
 
 /// Whether the disk failed.
@@ -41,5 +55,6 @@ pub(super) fn at(path: &Path, error: StoreError) -> StoreError {
         StoreError::Aborted(text) => StoreError::Aborted(told(text)),
         StoreError::Unknown(text) => StoreError::Unknown(told(text)),
         StoreError::Corrupt(text) => StoreError::Corrupt(told(text)),
+        StoreError::Damaged(text) => StoreError::Damaged(told(text)),
     }
 }

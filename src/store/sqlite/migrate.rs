@@ -1,11 +1,12 @@
 //! The schema's versions: forward only, each in a transaction, a copy of the file before the first that touches data.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use rusqlite::backup::Backup;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::copy::copy_open;
+use super::files::{Part, beside};
+use super::read;
 use crate::store::StoreError;
 
 /// «jifn», so that nobody else's database is taken for ours (<https://sqlite.org/pragma.html#pragma_application_id>).
@@ -13,9 +14,6 @@ const APPLICATION_ID: i64 = 0x6a69_666e;
 
 /// The steps of the schema; the n-th (from 1) makes version n. Steps are only ever added.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
-
-/// Pages of one step of the copy.
-const COPY_PAGES: i32 = 4096;
 
 /// Refuses what is not ours and what a newer program wrote. A new file is fine.
 pub(super) fn require_readable(db: &Connection) -> Result<(), StoreError> {
@@ -38,8 +36,15 @@ pub(super) fn migrate(db: &mut Connection, path: &Path, migrations: &[&str]) -> 
         return Ok(());
     }
     if version > 0 {
-        copy(db, &beside(path, &format!(".before-{}", migrations.len())))?;
+        keep_copy(db, path, &beside(path, &format!(".before-{}", migrations.len())))?;
     }
+    upgrade(db, migrations)
+}
+
+/// Brings the schema up to date without a copy, for a file that is one. Each step is a transaction: what was interrupted
+/// goes on where it stopped.
+pub(super) fn upgrade(db: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
+    let version = require_at_most(db, migrations.len())?;
     for (at, sql) in migrations.iter().enumerate().skip(version) {
         step(db, at + 1, sql)?;
     }
@@ -66,7 +71,7 @@ fn require_at_most(db: &Connection, newest: usize) -> Result<usize, StoreError> 
     )))
 }
 
-fn schema_version(db: &Connection) -> Result<usize, StoreError> {
+pub(super) fn schema_version(db: &Connection) -> Result<usize, StoreError> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
     let (application, version, tables) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?, number("SELECT count(*) FROM sqlite_schema")?);
     if (application, version, tables) == (0, 0, 0) {
@@ -78,23 +83,29 @@ fn schema_version(db: &Connection) -> Result<usize, StoreError> {
     usize::try_from(version).map_err(|_| StoreError::Corrupt(format!("数据库的结构版本是 {version},不可能")))
 }
 
-/// Copies the file while it is whole; the copy takes its name only when it is finished.
-fn copy(db: &Connection, to: &Path) -> Result<(), StoreError> {
-    let unfinished = beside(to, ".part");
-    let mut target = Connection::open(&unfinished)?;
-    Backup::new(db, &mut target)?.run_to_completion(COPY_PAGES, Duration::ZERO, None)?;
-    target.close().map_err(|(_, error)| error)?;
-    std::fs::rename(&unfinished, to).map_err(|error| StoreError::Aborted(format!("升级前的副本 {} 存不下来({error})。数据库没有动", to.display())))
+/// Keeps a copy of the file as it was before the first step. One of the same history that is there already is from an attempt
+/// that was interrupted: it is the older one, and stays.
+fn keep_copy(db: &Connection, path: &Path, to: &Path) -> Result<(), StoreError> {
+    if Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_ONLY).is_ok_and(|copy| is_earlier(&copy, db)) {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| StoreError::Aborted(format!("升级前的副本 {} 存不下来({error})。数据库没有动", to.display()));
+    let part = Part::begin(beside(to, ".part")).map_err(failed)?;
+    copy_open(db, &part, &mut |_, _| {})?;
+    part.resemble(path).and_then(|()| part.put_in_place(to)).map_err(failed)
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+/// Whether a copy holds the history that is in the file now, under an earlier schema.
+fn is_earlier(copy: &Connection, db: &Connection) -> bool {
+    let head = |db: &Connection| read::head(db).ok();
+    let version = |db: &Connection| schema_version(db).ok();
+    head(copy).is_some() && head(copy) == head(db) && version(copy) < version(db)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::store::sqlite::rows::tests::scratch;
 

@@ -7,10 +7,20 @@ mod error;
 mod migrate;
 mod names;
 mod day_keys;
+pub mod day_key_file;
 mod rows;
 mod read;
 mod write;
 mod checkpoint;
+mod meta;
+mod integrity;
+mod mark;
+pub mod guard;
+mod keeper;
+pub mod serving;
+pub mod files;
+pub mod copy;
+pub mod restore;
 pub mod lock;
 
 use std::cell::RefCell;
@@ -23,6 +33,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use self::checkpoint::Checkpointer;
 use self::day_keys::DayKeys;
+use self::keeper::Keeper;
 use self::names::Names;
 use super::vault::Vault;
 use super::{Batch, Directory, Head, Loaded, Past, Store, StoreError, Wants};
@@ -43,6 +54,8 @@ const STATEMENTS_MAX: usize = 64;
 
 /// The writer's side of an SQLite file.
 pub struct SqliteStore {
+    // Leaves its last mark before anything closes. Only a file that is served has one.
+    keeper: Option<Keeper>,
     // Stops before the connection closes, so that the last connection to close leaves no WAL behind.
     checkpointer: Checkpointer,
     db: Connection,
@@ -57,11 +70,25 @@ impl SqliteStore {
     /// Refuses (with a sentence that says what to do) a file that is no database or not ours, is read-only, was written by a newer
     /// program, or is sealed under another master key.
     pub fn open(path: &Path, vault: &Vault) -> Result<Self, StoreError> {
-        open_writer(path, vault).map_err(|error| error::at(path, error))
+        open_writer(path, vault).and_then(|db| SqliteStore::over(path, vault, db, None)).map_err(|error| error::at(path, error))
+    }
+
+    fn over(path: &Path, vault: &Vault, db: Connection, keeper: Option<Keeper>) -> Result<Self, StoreError> {
+        let guard = keeper.as_ref().map(|keeper| keeper.guard().clone());
+        let checkpointer = Checkpointer::start(path, connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?, guard)?;
+        Ok(SqliteStore { keeper, checkpointer, db, vault: vault.clone(), names: Names::default(), day_keys: DayKeys::default() })
+    }
+
+    /// Has the whole file checked when a read met damage.
+    fn heed<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let (Err(StoreError::Damaged(_)), Some(keeper)) = (&result, &self.keeper) {
+            keeper.guard().suspect();
+        }
+        result
     }
 }
 
-fn open_writer(path: &Path, vault: &Vault) -> Result<SqliteStore, StoreError> {
+fn open_writer(path: &Path, vault: &Vault) -> Result<Connection, StoreError> {
     let mut db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     if db.is_readonly(MAIN_DB)? {
         return Err(StoreError::Aborted("文件是只读的,记不了账。请让运行 jifen 的用户可以写它和它所在的目录".into()));
@@ -69,51 +96,59 @@ fn open_writer(path: &Path, vault: &Vault) -> Result<SqliteStore, StoreError> {
     migrate::require_readable(&db)?;
     use_wal(&db)?;
     db.execute_batch(&format!("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0; PRAGMA cache_size = -{WRITER_CACHE_KIB};"))?;
+    // A day key that is destroyed is overwritten, at no further write.
+    db.execute_batch("PRAGMA secure_delete = FAST")?;
     migrate::migrate(&mut db, path, migrate::MIGRATIONS)?;
     check_vault(&mut db, vault)?;
-    let checkpointer = Checkpointer::start(path, connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)?;
-    Ok(SqliteStore { checkpointer, db, vault: vault.clone(), names: Names::default(), day_keys: DayKeys::default() })
+    Ok(db)
 }
 
 impl Store for SqliteStore {
     fn begin(&mut self) -> Result<Head, StoreError> {
+        self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.guard().require_sound())?;
         self.checkpointer.enter();
         let begun = begin(&self.db).and_then(|()| read::head(&self.db));
         if begun.is_err() {
             self.abort();
         }
-        begun
+        self.heed(begun)
     }
 
     fn directory(&mut self) -> Result<Directory, StoreError> {
-        read::directory(&self.db, &mut self.names)
+        let read = read::directory(&self.db, &mut self.names);
+        self.heed(read)
     }
 
     fn admit(&mut self, keys: &[EventKey]) -> Result<Vec<Option<EventSeq>>, StoreError> {
-        read::admit(&self.db, &mut self.names, keys)
+        let read = read::admit(&self.db, &mut self.names, keys);
+        self.heed(read)
     }
 
     fn load(&mut self, wants: &Wants) -> Result<Loaded, StoreError> {
-        read::load(&self.db, &mut self.names, &self.vault, wants)
+        let read = read::load(&self.db, &mut self.names, &self.vault, wants);
+        self.heed(read)
     }
 
     fn account(&mut self, id: AccountId) -> Result<Option<AccountCell>, StoreError> {
-        read::account(&self.db, id)
+        let read = read::account(&self.db, id);
+        self.heed(read)
     }
 
     fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError> {
-        read::past(&self.db, &mut self.names, seq)
+        let read = read::past(&self.db, &mut self.names, seq);
+        self.heed(read)
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
-        read::rules_text(&self.db, hash)
+        let read = read::rules_text(&self.db, hash);
+        self.heed(read)
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let written = write::batch(&self.db, &mut self.names, &mut self.day_keys, &self.vault, batch).and_then(|()| commit(&self.db));
         if let Err(error) = written {
             self.abort();
-            return Err(error);
+            return self.heed(Err(error));
         }
         self.names.keep();
         self.day_keys.keep();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::SqliteReader;
 use super::day_keys::DayKeys;
 use super::names::Names;
 use super::rows::{self, account_columns, all, event_columns, identity_columns, one, posting_columns, reply_columns};
+use super::{SqliteReader, meta};
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
 use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
@@ -305,6 +305,10 @@ impl Reader for SqliteReader {
 
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
         all(&self.db, "SELECT id FROM outbox WHERE id >= ?1 ORDER BY id LIMIT ?2", [from.0, limit as i64], |row| Ok(ReplyId(row.get(0)?)))
+    }
+
+    fn outbox_held(&self) -> Result<bool, StoreError> {
+        meta::outbox_held(&self.db)
     }
 
     fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError> {

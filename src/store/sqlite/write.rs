@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::day_keys::DayKeys;
 use super::names::Names;
-use super::rows;
+use super::{meta, rows};
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
 use crate::model::ids::{CampaignId, CorpName, RulesHash};
@@ -34,6 +34,7 @@ pub(super) fn batch(db: &Connection, names: &mut Names, keys: &mut DayKeys, vaul
     outcomes(db, &batch.outcomes)?;
     erasure(db, keys, batch.erase_texts_before)?;
     probe(db, batch.probe)?;
+    batch.outbox_held.map_or(Ok(()), |held| meta::hold_outbox(db, held))?;
     head(db, &batch.head)
 }
 

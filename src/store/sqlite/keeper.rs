@@ -1,0 +1,190 @@
+//! The keeper of a served file: a thread that looks once a second whether the database is still what and where it was, writes the
+//! high-water mark and the file of day keys, and checks the pages when somebody has reason to doubt them.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use rusqlite::{Connection, InterruptHandle};
+
+use super::files::beside;
+use super::guard::Guard;
+use super::mark::Mark;
+use super::{copy, day_key_file, integrity};
+use crate::store::StoreError;
+
+/// Between two looks: as much history as may be lost unnoticed, and no more than a stat and one small file.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A WAL that stays above this cannot begin again: somebody has been reading for long. Above the size at which it is cut.
+const WAL_BYTES_LARGE: u64 = 128 * 1024 * 1024;
+
+/// The thread; it ends, with a last mark, when this is dropped.
+pub(super) struct Keeper {
+    guard: Guard,
+    shared: Arc<Shared>,
+    interrupt: InterruptHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: Mutex<bool>,
+    stopped: Condvar,
+    /// A check of all pages is under way; it must not keep a daemon from stopping.
+    checking: AtomicBool,
+}
+
+impl Keeper {
+    /// Starts the thread; `db` is its own connection to the file at `path`.
+    pub(super) fn start(path: &Path, db: Connection, guard: Guard) -> Result<Keeper, StoreError> {
+        let (shared, interrupt) = (Arc::new(Shared::default()), db.get_interrupt_handle());
+        let round = Round { path: path.to_owned(), db, guard: guard.clone(), mark: None, day_keys: None, is_large: false, mark_fails: false, is_closed: false };
+        let thread = std::thread::Builder::new().name("keeper".into()).spawn({
+            let shared = shared.clone();
+            move || run(&shared, round)
+        });
+        let thread = thread.map_err(|error| StoreError::Aborted(format!("系统不让再开线程({error})")))?;
+        Ok(Keeper { guard, shared, interrupt, thread: Some(thread) })
+    }
+
+    /// The guard it keeps.
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        *self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.stopped.notify_one();
+        if self.shared.checking.load(Ordering::SeqCst) {
+            self.interrupt.interrupt();
+        }
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the keeper thread panicked");
+        }
+    }
+}
+
+fn run(shared: &Shared, mut round: Round) {
+    loop {
+        round.go(shared);
+        let stop = shared.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = shared.stopped.wait_timeout_while(stop, EVERY, |stop| !*stop);
+        if *waited.unwrap_or_else(PoisonError::into_inner).0 {
+            return round.close();
+        }
+    }
+}
+
+/// What a look needs, and what the looks before it said already.
+struct Round {
+    path: PathBuf,
+    db: Connection,
+    guard: Guard,
+    mark: Option<Mark>,
+    day_keys: Option<(i64, i64)>,
+    is_large: bool,
+    mark_fails: bool,
+    is_closed: bool,
+}
+
+impl Round {
+    fn go(&mut self, shared: &Shared) {
+        if self.is_closed {
+            return;
+        }
+        self.guard.look();
+        if self.guard.is_broken() {
+            return self.close();
+        }
+        if self.guard.take_suspicion() {
+            self.check_pages(shared);
+        }
+        self.write_mark();
+        self.write_day_keys();
+        self.measure();
+    }
+
+    /// Leaves what the next start needs: whether the file that is there then is the one that was served.
+    fn close(&mut self) {
+        self.is_closed = true;
+        self.write_mark();
+        self.write_day_keys();
+        if self.guard.is_broken() {
+            self.leave_no_wal();
+        }
+    }
+
+    /// The WAL of a file that lost its name must not be taken for the WAL of the file that has it now.
+    fn leave_no_wal(&self) {
+        let cut = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        if !matches!(cut, Ok(false)) {
+            tracing::error!(?cut, "the last commits could not be moved out of the -wal");
+        }
+    }
+
+    fn check_pages(&self, shared: &Shared) {
+        let began = Instant::now();
+        shared.checking.store(true, Ordering::SeqCst);
+        let checked = integrity::require_sound(&self.db);
+        shared.checking.store(false, Ordering::SeqCst);
+        let duration_ms = began.elapsed().as_millis() as u64;
+        match checked {
+            Ok(()) => tracing::info!(duration_ms, "the database file is whole"),
+            Err(StoreError::Damaged(why)) => self.guard.break_off(why),
+            Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_) | StoreError::Corrupt(_))) => {
+                tracing::warn!(%error, duration_ms, "the check of the database file did not come to its end");
+            }
+        }
+    }
+
+    /// A mark of what is committed now, unless the last one says so already.
+    fn write_mark(&mut self) {
+        let mark = match Mark::of(&self.db) {
+            Ok(mark) if self.mark.as_ref() == Some(&mark) => return,
+            Ok(mark) => mark,
+            Err(error) => {
+                tracing::warn!(%error, "the head of the database cannot be read");
+                return;
+            }
+        };
+        match mark.put_beside(&self.path) {
+            Ok(()) => (self.mark, self.mark_fails) = (Some(mark), false),
+            Err(error) if !self.mark_fails => {
+                tracing::warn!(%error, "the mark beside the database cannot be written");
+                self.mark_fails = true;
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// The file of day keys follows the table: a day that is destroyed goes from it within a second.
+    fn write_day_keys(&mut self) {
+        let Ok(version) = day_key_file::version(&self.db) else { return };
+        if self.day_keys == Some(version) {
+            return;
+        }
+        match day_key_file::put_beside(&self.db, &self.path) {
+            Ok(()) => self.day_keys = Some(version),
+            Err(error) if !self.mark_fails => tracing::warn!(%error, "the day keys beside the database cannot be written"),
+            Err(_) => {}
+        }
+    }
+
+    fn measure(&mut self) {
+        let wal_bytes = std::fs::metadata(beside(&self.path, "-wal")).map_or(0, |wal| wal.len());
+        metrics::gauge!("jifen_wal_bytes").set(wal_bytes as f64);
+        if wal_bytes > WAL_BYTES_LARGE && !self.is_large {
+            tracing::warn!(wal_bytes, "-wal 收不回去:有程序一直开着数据库在读(备份、verify、导出或 sqlite3)。不影响记账,读完就好");
+        }
+        self.is_large = wal_bytes > WAL_BYTES_LARGE;
+        let backed_up = std::fs::metadata(copy::note_of(&self.path)).and_then(|note| note.modified()).ok();
+        if let Some(age) = backed_up.and_then(|at| SystemTime::now().duration_since(at).ok()) {
+            metrics::gauge!("jifen_backup_age_seconds").set(age.as_secs_f64());
+        }
+    }
+}
