@@ -204,7 +204,7 @@ async fn a_database_that_may_not_be_written_is_refused_with_its_path() {
     };
     let (code, said) = house.refused(serve()).await;
     assert_eq!(code, USAGE, "{said}");
-    assert!(said.contains(&program.join("jifen.db").display().to_string()) && said.contains("能不能写它和它所在的目录"), "{said}");
+    assert!(said.contains(&program.join("jifen.db").display().to_string()) && said.contains("能不能写它和它所在的目录") && said.contains("uid "), "{said}");
     let mut elsewhere = serve();
     elsewhere.arg("--database").arg(format!("sqlite:{}", program.join("new.db").display()));
     let (code, said) = house.refused(elsewhere).await;

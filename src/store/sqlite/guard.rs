@@ -17,8 +17,8 @@ pub struct Guard(Arc<Inner>);
 struct Inner {
     broken: watch::Sender<Option<Arc<str>>>,
     suspected: AtomicBool,
-    /// The database and its WAL, as they were when they were opened.
-    files: [(PathBuf, (u64, u64)); 2],
+    /// The database, its WAL and its locks, as they were when they were opened.
+    files: [(PathBuf, (u64, u64)); 3],
 }
 
 impl Guard {
@@ -28,7 +28,7 @@ impl Guard {
             Ok(inode) => Ok((path, inode)),
             Err(error) => Err(StoreError::Aborted(format!("{} 看不到({error})", path.display()))),
         };
-        let files = [known(database.to_owned())?, known(beside(database, "-wal"))?];
+        let files = [known(database.to_owned())?, known(beside(database, "-wal"))?, known(beside(database, "-shm"))?];
         Ok(Guard(Arc::new(Inner { broken: watch::Sender::new(None), suspected: AtomicBool::new(false), files })))
     }
 
@@ -64,7 +64,7 @@ impl Guard {
         why.map_or(Ok(()), |why| Err(StoreError::Unknown(why.to_string())))
     }
 
-    /// Breaks off when another file, or none, has the name of the database or of its WAL.
+    /// Breaks off when another file, or none, has the name of the database or of what SQLite keeps beside it.
     pub(super) fn look(&self) {
         for (path, known) in &self.0.files {
             match inode(path) {

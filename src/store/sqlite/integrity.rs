@@ -8,8 +8,9 @@ use rusqlite::Connection;
 use super::error;
 use crate::store::StoreError;
 
-/// A file up to here is checked before anything is served from it; a larger one beside the serving.
-const AT_START_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// A file up to here is checked before anything is served from it; a larger one beside the serving. Measured on 440 MB of our rows: 6 s
+/// a GB, so a start is at most 0.4 s longer.
+const AT_START_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Complaints told: the first damaged page is what helps.
 const COMPLAINTS_MAX: usize = 3;
@@ -23,7 +24,7 @@ pub(super) enum Checked {
     Later,
 }
 
-/// Checks a file of at most so many bytes before it is opened for writing. It is not changed.
+/// Checks a file, unless it is large, before it is opened for writing. It is not changed.
 pub(super) fn at_start(path: &Path, db: &Connection) -> Result<Checked, StoreError> {
     let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
     if bytes > AT_START_BYTES_MAX {

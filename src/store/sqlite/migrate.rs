@@ -145,6 +145,72 @@ mod tests {
         assert!(db.prepare("SELECT joined_at FROM member").is_err());
     }
 
+    /// Three steps more, each of which needs room.
+    fn steps() -> Vec<String> {
+        let step = |at: usize| format!("CREATE TABLE step_{at} (b BLOB); INSERT INTO step_{at} VALUES (zeroblob(100000));");
+        std::iter::once(MIGRATIONS[0].to_owned()).chain((2..=4).map(step)).collect()
+    }
+
+    fn pages(db: &Connection, pragma: &str) -> i64 {
+        db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).unwrap()
+    }
+
+    /// After whatever happened: all steps are done, the member is there, and the copy is the file from before the first of them.
+    fn must_go_on(path: &Path, steps: &[&str]) {
+        let mut db = Connection::open(path).unwrap();
+        migrate(&mut db, path, steps).unwrap();
+        let copy = Connection::open(beside(path, ".before-4")).unwrap();
+        assert_eq!((schema_version(&db).unwrap(), schema_version(&copy).unwrap()), (4, 1));
+        for db in [&db, &copy] {
+            assert_eq!(db.query_row("SELECT count(*) FROM member", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        }
+        assert!(!beside(path, ".before-4.part").exists());
+    }
+
+    #[test]
+    fn a_full_disk_at_any_step_leaves_the_step_before_and_room_lets_it_go_on() {
+        let steps = steps();
+        let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+        for failing in 2..=steps.len() {
+            let (path, mut db) = first(&format!("migrate-full-{failing}"));
+            keep_copy(&db, &path, &beside(&path, ".before-4")).unwrap();
+            upgrade(&mut db, &steps[..failing - 1]).unwrap();
+            db.execute_batch(&format!("PRAGMA max_page_count = {}", pages(&db, "page_count") + 2)).unwrap();
+            assert!(migrate(&mut db, &path, &steps).is_err_and(|error| error.to_string().contains("磁盘满了")), "step {failing}");
+            assert_eq!(schema_version(&db).unwrap(), failing - 1);
+            drop(db);
+            must_go_on(&path, &steps);
+        }
+    }
+
+    #[test]
+    fn an_end_in_the_middle_of_any_step_leaves_the_step_before_and_the_next_start_goes_on() {
+        let steps = steps();
+        let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+        for dying in 2..=steps.len() {
+            let (path, mut db) = first(&format!("migrate-dying-{dying}"));
+            // The copy was begun, too, and did not get far.
+            std::fs::write(beside(&path, ".before-4.part"), "half").unwrap();
+            keep_copy(&db, &path, &beside(&path, ".before-4")).unwrap();
+            upgrade(&mut db, &steps[..dying - 1]).unwrap();
+            // What a process that dies leaves: everything written, nothing committed.
+            db.execute_batch(&format!("BEGIN IMMEDIATE; {} PRAGMA user_version = {dying};", steps[dying - 1])).unwrap();
+            drop(db);
+            assert_eq!(schema_version(&Connection::open(&path).unwrap()).unwrap(), dying - 1);
+            must_go_on(&path, &steps);
+        }
+    }
+
+    #[test]
+    fn a_copy_of_another_history_makes_room_for_the_present_one() {
+        let (path, mut db) = first("migrate-stale");
+        keep_copy(&db, &path, &beside(&path, ".before-2")).unwrap();
+        db.execute_batch("UPDATE shard SET event = 7").unwrap();
+        migrate(&mut db, &path, &[MIGRATIONS[0], SECOND]).unwrap();
+        let copy = Connection::open(beside(&path, ".before-2")).unwrap();
+        assert_eq!(read::head(&copy).unwrap().event.0, 7);
+    }
+
     #[test]
     fn a_newer_schema_is_refused_with_the_way_back() {
         let (path, mut db) = first("migrate-newer");
