@@ -1,4 +1,4 @@
-//! The command line: one verb a file. Exit codes: 0 done, 1 a finding, 2 wrong usage or settings, 75 stopped by the disk.
+//! The command line: one verb a file. Exit codes: 0 done, 1 a finding, 2 wrong usage, settings or database, 75 stopped by the disk.
 
 mod workspace;
 mod progress;
@@ -24,7 +24,8 @@ pub const DONE: u8 = 0;
 pub const FINDING: u8 = 1;
 /// Wrong usage or settings.
 pub const USAGE: u8 = 2;
-/// The disk failed in the middle of a commit; start again, nothing is lost (`EX_TEMPFAIL` of sysexits.h).
+/// The disk failed, or the database was damaged or taken away under the daemon; start again: nothing answered is lost, or the start
+/// says what is (`EX_TEMPFAIL` of sysexits.h).
 pub const DISK: u8 = 75;
 
 #[derive(Debug, Parser)]
@@ -39,7 +40,7 @@ const MAIN_EXAMPLES: &str = "例子:
   jifen check rules.toml           检查规则文件,跑里面的 [[test]]
   jifen serve --config jifen.toml  正式运行
 
-退出码:0 正常 · 1 有发现(文件有错、账不平、查无此消息)· 2 用法或配置不对 · 75 磁盘出错,重启即可恢复";
+退出码:0 正常 · 1 有发现(文件有错、账不平、查无此消息)· 2 用法或配置不对 · 75 磁盘出错或数据库被动过,请再启动";
 
 #[derive(Debug, Subcommand)]
 enum Verb {

@@ -173,3 +173,29 @@ async fn reads_that_fail_lose_nothing_that_was_answered() {
     house.must_verify();
     assert!(!house.log().contains("panicked"), "{}", house.log());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_never_ends_is_measured_and_stops_nobody() {
+    let house = House::new("reader", RULES);
+    let daemon = house.open().await;
+    let reader = Connection::open(house.path("jifen.db")).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM shard").unwrap();
+    hear(&daemon).await;
+    assert_eq!(house.jifen(&["backup", "backup.db"]).code, DONE);
+    let metrics = async || client().get(daemon.url("/metrics")).send().await.expect("an answer").text().await.expect("a text");
+    let value = |metrics: &str, name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+    let measured = async {
+        loop {
+            let metrics = metrics().await;
+            if let (Some(wal), Some(age)) = (value(&metrics, "jifen_wal_bytes"), value(&metrics, "jifen_backup_age_seconds"))
+                && wal > 0.0
+            {
+                return age;
+            }
+        }
+    };
+    let age = tokio::time::timeout(PATIENCE, measured).await.expect("measured in time");
+    assert!((0.0..60.0).contains(&age), "{age}");
+    assert_eq!(daemon.stop().await, DONE);
+    house.must_verify();
+}

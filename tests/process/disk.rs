@@ -126,23 +126,49 @@ async fn a_full_disk_means_503_and_room_mends_it_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_size_limit_kills_nobody_and_a_restart_has_everything() {
+async fn a_file_size_limit_means_503_and_room_mends_it_without_a_restart() {
     let house = House::new("fsize", RULES);
-    let mut daemon = house.open().await;
+    let daemon = house.open().await;
     let http = client();
     assert_eq!(post(&http, &daemon, &app_text(1, "aming", now_secs(), "签到")).await, 200);
-    prlimit(Some(daemon.pid), Resource::Fsize, Rlimit { current: Some(1 << 20), maximum: Some(1 << 20) }).unwrap();
+    let limit = |bytes: Option<u64>| prlimit(Some(daemon.pid), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+    limit(Some(1 << 20));
     let many = Post::new(long_texts(100));
     many.send(&daemon, 4).await;
     assert!(many.answers() < 400, "the limit does not bind");
-    assert_eq!(daemon.end().await.code(), DISK, "{}", house.log());
+    assert_eq!(readyz(&daemon).await, 503, "{}", house.log());
 
-    let daemon = house.open().await;
+    limit(None);
     many.send(&daemon, 4).await;
     assert_eq!((many.answers(), many.acknowledged().len()), (400, 400));
     assert_eq!(daemon.stop().await, Some(0));
     house.must_verify();
     assert_eq!(house.export("accounts")[0]["balance"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_turns_read_only_means_503_and_no_restart() {
+    let house = House::new("turned", RULES);
+    assert_eq!(house.open().await.stop().await, Some(0));
+    let serve = house.serve();
+    let mut command = Command::new("strace");
+    command.args(["--daemonize", "--follow-forks", "--trace=pwrite64", "--output=/dev/null", "--inject=pwrite64:error=EROFS:when=60+"]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    let daemon = Daemon::start(command, house.path("stderr.log")).await.expect("it starts");
+    let many = Post::new(long_texts(100));
+    many.send(&daemon, 4).await;
+    assert!(many.answers() < 400, "nothing failed");
+    assert_eq!((readyz(&daemon).await, readyz(&daemon).await), (503, 503));
+    assert_eq!(daemon.stop().await, Some(0), "{}", house.log());
+
+    let reader = house.reader();
+    for id in many.acknowledged() {
+        assert_eq!(reader.find_events(KeyBytes::of(&id)).unwrap().len(), 1, "{id} was answered 200");
+    }
+    let daemon = house.open().await;
+    many.send(&daemon, 4).await;
+    assert_eq!((many.answers(), daemon.stop().await), (400, Some(0)));
+    house.must_verify();
 }
 
 /// `jifen serve` under strace, which does this to the n-th sync of each of its threads: the call that makes commits durable.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::error::is_io;
+use super::error::is_unsure;
 use super::files::beside;
 use super::guard::Guard;
 use crate::store::StoreError;
@@ -169,12 +169,13 @@ fn run(signal: &Signal, db: &Connection, wal: &Path, gate: &Gate, guard: Option<
 fn tell(guard: &Guard, error: rusqlite::Error) {
     // A file that was taken away fails too, and is called by its name.
     guard.look();
-    if is_io(&error) {
-        // After a sync that failed nobody knows what is on the disk, and a second one would say that all is well
-        // (<https://lwn.net/Articles/752063/>).
-        guard.break_off(format!("把 -wal 并入数据库时磁盘出错({error})。请检查磁盘,再启动"));
-    } else if matches!(StoreError::from(error), StoreError::Damaged(_)) {
-        guard.suspect();
+    let unsure = is_unsure(&error).then(|| format!("把 -wal 并入数据库时磁盘出错({error})。请检查磁盘,再启动"));
+    match (StoreError::from(error), unsure) {
+        (StoreError::Damaged(_), _) => guard.suspect(),
+        // A second sync would say that all is well (<https://lwn.net/Articles/752063/>).
+        (_, Some(why)) => guard.break_off(why),
+        // The WAL has it still: the next checkpoint tries again.
+        (_, None) => {}
     }
 }
 

@@ -43,9 +43,12 @@ fn is_unreadable(error: &Error) -> bool {
     matches!(failure.extended_code, ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ | ffi::SQLITE_IOERR_CORRUPTFS)
 }
 
-/// Whether the disk failed.
-pub(super) fn is_io(error: &Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+/// Whether the disk failed so that nobody knows what it holds: after a sync that failed, it may hold anything. A write that failed is
+/// known: the commit it was part of has no end, so it is not there, and the next one goes over it
+/// (<https://sqlite.org/fileformat2.html#walformat>).
+pub(super) fn is_unsure(error: &Error) -> bool {
+    let Error::SqliteFailure(failure, _) = error else { return false };
+    failure.code == ErrorCode::SystemIoFailure && failure.extended_code != ffi::SQLITE_IOERR_WRITE
 }
 
 /// The error with the file it happened to.

@@ -1,5 +1,6 @@
 //! The keeper of a served file: a thread that looks once a second whether the database is still what and where it was, writes the
-//! high-water mark and the file of day keys, and checks the pages when somebody has reason to doubt them.
+//! high-water mark and the file of day keys, and checks the pages once a day and when somebody
+//! has reason to doubt them.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,9 @@ use crate::store::StoreError;
 
 /// Between two looks: as much history as may be lost unnoticed, and no more than a stat and one small file.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// Between two checks of all pages that nobody asked for: pages that nobody reads rot unnoticed.
+const CHECK_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// A WAL that stays above this cannot begin again: somebody has been reading for long. Above the size at which it is cut.
 const WAL_BYTES_LARGE: u64 = 128 * 1024 * 1024;
@@ -41,7 +45,17 @@ impl Keeper {
     /// Starts the thread; `db` is its own connection to the file at `path`.
     pub(super) fn start(path: &Path, db: Connection, guard: Guard) -> Result<Keeper, StoreError> {
         let (shared, interrupt) = (Arc::new(Shared::default()), db.get_interrupt_handle());
-        let round = Round { path: path.to_owned(), db, guard: guard.clone(), mark: None, day_keys: None, is_large: false, mark_fails: false, is_closed: false };
+        let round = Round {
+            path: path.to_owned(),
+            db,
+            guard: guard.clone(),
+            checked: Instant::now(),
+            mark: None,
+            day_keys: None,
+            is_large: false,
+            mark_fails: false,
+            is_closed: false,
+        };
         let thread = std::thread::Builder::new().name("keeper".into()).spawn({
             let shared = shared.clone();
             move || run(&shared, round)
@@ -85,6 +99,7 @@ struct Round {
     path: PathBuf,
     db: Connection,
     guard: Guard,
+    checked: Instant,
     mark: Option<Mark>,
     day_keys: Option<(i64, i64)>,
     is_large: bool,
@@ -101,7 +116,7 @@ impl Round {
         if self.guard.is_broken() {
             return self.close();
         }
-        if self.guard.take_suspicion() {
+        if self.guard.take_suspicion() || self.checked.elapsed() > CHECK_EVERY {
             self.check_pages(shared);
         }
         self.write_mark();
@@ -127,8 +142,9 @@ impl Round {
         }
     }
 
-    fn check_pages(&self, shared: &Shared) {
+    fn check_pages(&mut self, shared: &Shared) {
         let began = Instant::now();
+        self.checked = began;
         shared.checking.store(true, Ordering::SeqCst);
         let checked = integrity::require_sound(&self.db);
         shared.checking.store(false, Ordering::SeqCst);

@@ -181,11 +181,11 @@ fn begin(db: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// COMMIT. An IO error here leaves open whether the batch is on the disk; any other error means that it is not.
+/// COMMIT. A sync that fails here leaves open whether the batch is on the disk; any other error means that it is not.
 fn commit(db: &Connection) -> Result<(), StoreError> {
     match db.prepare_cached("COMMIT")?.execute([]) {
         Ok(_) => Ok(()),
-        Err(error) if error::is_io(&error) => {
+        Err(error) if error::is_unsure(&error) => {
             Err(StoreError::Unknown(format!("提交时磁盘出错({error}),不知道这一批有没有写进去。请停下检查磁盘,再启动;没有回 200 的消息企业微信会再送一次")))
         }
         Err(error) => Err(error.into()),
