@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::workspace::{Workspace, require_key};
 use super::{DONE, FINDING, Where, progress};
+use crate::store::Reader;
 use crate::store::sqlite::SqliteReader;
 use crate::store::sqlite::lock::Lock;
 use crate::store::sqlite::restore::Prepared;
@@ -38,7 +39,8 @@ pub fn run(options: Options) -> Result<u8> {
     require_key(&options.place)?;
     let workspace = Workspace::open(&options.place)?;
     // Held until the end: a daemon that serves this file refuses us, and one that starts meanwhile is refused.
-    let _lock = if options.dry_run { None } else { Some(Lock::take(&workspace.database)?) };
+    let is_replaced = workspace.database.exists() && !options.dry_run;
+    let _lock = is_replaced.then(|| Lock::take(&workspace.database)).transpose()?;
     let prepared = Prepared::begin(file, &workspace.database, &workspace.vault, &mut progress::pages("已拷"))?;
     let report = progress::verify(&SqliteReader::open(prepared.path(), &workspace.vault)?)?;
     if !report.is_sound() {
@@ -46,7 +48,7 @@ pub fn run(options: Options) -> Result<u8> {
         eprintln!("没有恢复:{} 里的账不对,见上。数据库没有动", file.display());
         return Ok(FINDING);
     }
-    tell(file, &workspace.database, &prepared, &report);
+    tell(file, &prepared, &report);
     if options.dry_run {
         println!("只检查,没有替换任何文件");
         return Ok(DONE);
@@ -56,13 +58,13 @@ pub fn run(options: Options) -> Result<u8> {
     if let Some(kept) = kept {
         println!("原来的数据库留在 {}", kept.display());
     }
-    if SqliteReader::open(&workspace.database, &workspace.vault).is_ok_and(|reader| crate::store::Reader::outbox_held(&reader).unwrap_or(true)) {
+    if SqliteReader::open(&workspace.database, &workspace.vault)?.outbox_held()? {
         println!("发件箱已扣住:启动后只记账、不说话。看过 jifen outbox list 之后,用 jifen outbox release 放行");
     }
     Ok(DONE)
 }
 
-fn tell(file: &Path, database: &Path, prepared: &Prepared, report: &Report) {
+fn tell(file: &Path, prepared: &Prepared, report: &Report) {
     println!("{} 没有问题:{} 个事件、{} 笔记账、{} 个账户,已逐笔核对", file.display(), report.events, report.postings, report.accounts);
     let keys = prepared.day_keys();
     if keys.found < keys.wanted {
@@ -71,8 +73,7 @@ fn tell(file: &Path, database: &Path, prepared: &Prepared, report: &Report) {
     if let Some(why) = prepared.unreadable() {
         println!("现在的数据库读不出来({why})");
     }
-    match prepared.events_lost() {
-        0 => {}
-        lost => println!("注意:现在的 {} 比它多 {lost} 个事件,恢复后这些就不在账里了", database.display()),
+    if let Some((seen, lost)) = prepared.events_lost() {
+        println!("注意:账已记到第 {seen} 个事件,比备份多 {lost} 个事件;恢复后这 {lost} 个就不在账里了");
     }
 }

@@ -255,6 +255,36 @@ async fn a_damaged_database_is_refused_at_start_and_replaced_by_its_backup() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wal_that_outlived_its_database_is_not_taken_for_the_restored_ones() {
+    let house = heard("restore-orphan", 3).await;
+    backed_up(&house);
+    let daemon = house.open().await;
+    for id in 4..=6 {
+        assert_eq!(post(&client(), &daemon, &app_text(id, "aming", now_secs(), "签到")).await, 200);
+    }
+    daemon.kill().await;
+    fs::remove_file(house.path("jifen.db")).unwrap();
+    assert!(house.path("jifen.db-wal").exists());
+    let restored = house.jifen(&["restore", BACKUP]);
+    assert_eq!(restored.code, DONE, "{restored:?}");
+    assert_eq!(events(&house), 3);
+    assert!(house.path("jifen.db.before-restore-nothing-wal").exists());
+    house.must_verify();
+    assert_eq!(house.open().await.stop().await, DONE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_of_what_is_there_already_holds_nothing() {
+    let house = heard("restore-same", 3).await;
+    backed_up(&house);
+    let restored = house.jifen(&["restore", BACKUP]);
+    assert_eq!(restored.code, DONE, "{restored:?}");
+    assert!(!restored.out.contains("比备份多") && !restored.out.contains("outbox release"), "{restored:?}");
+    assert!(!house.reader().outbox_held().unwrap());
+    house.must_verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_killed_at_any_step_leaves_the_one_or_the_other_whole() {
     let house = heard("restore-killed", 3).await;
     backed_up(&house);

@@ -26,6 +26,7 @@ fn story(store: &mut impl Store, reader: &dyn Reader) {
     the_database_itself_refuses_a_second_copy(store, reader);
     what_is_aborted_never_was(store, reader);
     a_reply_lives_its_life(store, reader);
+    the_outbox_is_held_until_it_is_let_go(store, reader);
     a_frozen_reader_stands_still(store, reader);
 }
 
@@ -118,6 +119,15 @@ fn a_reply_lives_its_life(store: &mut impl Store, reader: &dyn Reader) {
 fn settle(store: &mut impl Store, outcome: ReplyOutcome) -> Result<(), StoreError> {
     let head = store.begin()?;
     store.commit(&Batch { head, outcomes: vec![outcome], ..Batch::default() })
+}
+
+fn the_outbox_is_held_until_it_is_let_go(store: &mut impl Store, reader: &dyn Reader) {
+    let mut held_after = |outbox_held| {
+        let head = store.begin().unwrap();
+        store.commit(&Batch { head, outbox_held, ..Batch::default() }).unwrap();
+        reader.outbox_held().unwrap()
+    };
+    assert_eq!([None, Some(true), None, Some(false), None].map(&mut held_after), [false, true, true, false, false]);
 }
 
 fn a_frozen_reader_stands_still(store: &mut impl Store, reader: &dyn Reader) {

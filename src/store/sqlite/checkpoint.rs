@@ -168,7 +168,9 @@ fn run(signal: &Signal, db: &Connection, wal: &Path, gate: &Gate, guard: Option<
 /// What a checkpoint that failed says of the file.
 fn tell(guard: &Guard, error: rusqlite::Error) {
     // A file that was taken away fails too, and is called by its name.
-    guard.look();
+    if !guard.look() {
+        return;
+    }
     let unsure = is_unsure(&error).then(|| format!("把 -wal 并入数据库时磁盘出错({error})。请检查磁盘,再启动"));
     match (StoreError::from(error), unsure) {
         (StoreError::Damaged(_), _) => guard.suspect(),

@@ -50,8 +50,7 @@ pub(super) fn version(db: &Connection) -> Result<(i64, i64), StoreError> {
 
 /// Writes the file beside a database.
 pub(super) fn put_beside(db: &Connection, database: &Path) -> Result<(), StoreError> {
-    let text = serde_json::to_vec(&keys(db)?).map_err(|error| StoreError::Aborted(error.to_string()))?;
-    files::write(&path(database), &text).map_err(|error| StoreError::Aborted(format!("{} 写不了({error})", path(database).display())))
+    files::write_json(&path(database), &keys(db)?)
 }
 
 /// Takes the keys out of a copy, leaving their digests.

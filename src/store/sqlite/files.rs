@@ -4,6 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
+use crate::store::StoreError;
+
 /// What SQLite keeps beside a file while it is open or after a crash. Under a name they belong to the file of that name and to no
 /// other (<https://sqlite.org/howtocorrupt.html>, section 1.4).
 pub const SIDES: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -78,6 +82,12 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let part = Part::begin(beside(path, ".part"))?;
     fs::write(part.path(), bytes)?;
     part.put_in_place(path)
+}
+
+/// Writes a value as a small file of JSON, whole or not at all.
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
+    let written = serde_json::to_vec(value).map_err(io::Error::from).and_then(|text| write(path, &text));
+    written.map_err(|error| StoreError::Aborted(format!("{} 写不了({error})", path.display())))
 }
 
 /// Makes names given or taken in a file's directory durable.

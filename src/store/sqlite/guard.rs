@@ -64,20 +64,18 @@ impl Guard {
         why.map_or(Ok(()), |why| Err(StoreError::Unknown(why.to_string())))
     }
 
-    /// Breaks off when another file, or none, has the name of the database or of what SQLite keeps beside it.
-    pub(super) fn look(&self) {
-        for (path, known) in &self.0.files {
-            match inode(path) {
-                Ok(found) if found == *known => {}
-                Ok(_) => self.break_off(format!("{} 被换成了另一个文件。请先停掉 jifen 再换文件;要换回备份,用 jifen restore", path.display())),
-                Err(error) => {
-                    self.break_off(format!(
-                        "{} 不见了({error}),可能被改名或删除。请把它连同 -wal 一起放回原处再启动;找不回来就用 jifen restore",
-                        path.display()
-                    ));
-                }
-            }
+    /// Whether the database and what SQLite keeps beside it still have their names; breaks off when they do not.
+    pub(super) fn look(&self) -> bool {
+        let missing = self.0.files.iter().find_map(|(path, known)| match inode(path) {
+            Ok(found) if found == *known => None,
+            Ok(_) => Some(format!("{} 被换成了另一个文件。请先停掉 jifen 再换文件;要换回备份,用 jifen restore", path.display())),
+            Err(error) => Some(format!("{} 不见了({error}),可能被改名或删除。请把它放回原处再启动;找不回来就用 jifen restore", path.display())),
+        });
+        let is_in_place = missing.is_none();
+        if let Some(why) = missing {
+            self.break_off(why);
         }
+        is_in_place
     }
 
     /// A read met damage: the keeper is to look at the whole file.

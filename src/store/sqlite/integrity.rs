@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 /// A file up to here is checked before anything is served from it; a larger one beside the serving. Measured on 440 MB of our rows: 6 s
 /// a GB, so a start is at most 0.4 s longer.
-const AT_START_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub(super) const AT_START_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Complaints told: the first damaged page is what helps.
 const COMPLAINTS_MAX: usize = 3;

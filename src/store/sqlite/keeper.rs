@@ -53,7 +53,7 @@ impl Keeper {
             mark: None,
             day_keys: None,
             is_large: false,
-            mark_fails: false,
+            is_mute: false,
             is_closed: false,
         };
         let thread = std::thread::Builder::new().name("keeper".into()).spawn({
@@ -103,7 +103,7 @@ struct Round {
     mark: Option<Mark>,
     day_keys: Option<(i64, i64)>,
     is_large: bool,
-    mark_fails: bool,
+    is_mute: bool,
     is_closed: bool,
 }
 
@@ -112,24 +112,21 @@ impl Round {
         if self.is_closed {
             return;
         }
-        self.guard.look();
-        if self.guard.is_broken() {
+        if !self.guard.look() || self.guard.is_broken() {
             return self.close();
         }
         if self.guard.take_suspicion() || self.checked.elapsed() > CHECK_EVERY {
             self.check_pages(shared);
         }
-        self.write_mark();
-        self.write_day_keys();
+        self.note();
         self.measure();
     }
 
-    /// Leaves what the next start needs: whether the file that is there then is the one that was served.
+    /// Leaves what the next start needs to know whether the file that is there then is the one that was served.
     fn close(&mut self) {
         self.is_closed = true;
-        self.write_mark();
-        self.write_day_keys();
-        if self.guard.is_broken() {
+        self.note();
+        if !self.guard.look() {
             self.leave_no_wal();
         }
     }
@@ -158,37 +155,30 @@ impl Round {
         }
     }
 
-    /// A mark of what is committed now, unless the last one says so already.
-    fn write_mark(&mut self) {
-        let mark = match Mark::of(&self.db) {
-            Ok(mark) if self.mark.as_ref() == Some(&mark) => return,
-            Ok(mark) => mark,
-            Err(error) => {
-                tracing::warn!(%error, "the head of the database cannot be read");
-                return;
-            }
-        };
-        match mark.put_beside(&self.path) {
-            Ok(()) => (self.mark, self.mark_fails) = (Some(mark), false),
-            Err(error) if !self.mark_fails => {
-                tracing::warn!(%error, "the mark beside the database cannot be written");
-                self.mark_fails = true;
-            }
-            Err(_) => {}
+    fn note(&mut self) {
+        let noted = self.write_notes();
+        if let Err(StoreError::Damaged(_)) = noted {
+            self.guard.suspect();
         }
+        if let (Err(error), false) = (&noted, self.is_mute) {
+            tracing::warn!(%error, "what stands beside the database cannot be brought up to date");
+        }
+        self.is_mute = noted.is_err();
     }
 
-    /// The file of day keys follows the table: a day that is destroyed goes from it within a second.
-    fn write_day_keys(&mut self) {
-        let Ok(version) = day_key_file::version(&self.db) else { return };
-        if self.day_keys == Some(version) {
-            return;
+    /// The mark and the day keys, where they are not up to date: a day that is destroyed goes from the file within a second.
+    fn write_notes(&mut self) -> Result<(), StoreError> {
+        let mark = Mark::of(&self.db)?;
+        if self.mark.as_ref() != Some(&mark) {
+            mark.put_beside(&self.path)?;
+            self.mark = Some(mark);
         }
-        match day_key_file::put_beside(&self.db, &self.path) {
-            Ok(()) => self.day_keys = Some(version),
-            Err(error) if !self.mark_fails => tracing::warn!(%error, "the day keys beside the database cannot be written"),
-            Err(_) => {}
+        let version = day_key_file::version(&self.db)?;
+        if self.day_keys != Some(version) {
+            day_key_file::put_beside(&self.db, &self.path)?;
+            self.day_keys = Some(version);
         }
+        Ok(())
     }
 
     fn measure(&mut self) {

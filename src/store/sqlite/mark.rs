@@ -69,9 +69,8 @@ impl Mark {
     }
 
     /// Writes the mark beside a database, over the one before.
-    pub(super) fn put_beside(&self, database: &Path) -> std::io::Result<()> {
-        let kept = Kept { at: Timestamp::now(), mark: self.clone() };
-        files::write(&beside(database, SUFFIX), &serde_json::to_vec(&kept)?)
+    pub(super) fn put_beside(&self, database: &Path) -> Result<(), StoreError> {
+        files::write_json(&beside(database, SUFFIX), &Kept { at: Timestamp::now(), mark: self.clone() })
     }
 
     /// What a database lacks of the history this mark saw, in words; `None` when it has all of it.

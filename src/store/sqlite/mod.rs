@@ -75,7 +75,7 @@ impl SqliteStore {
 
     fn over(path: &Path, vault: &Vault, db: Connection, keeper: Option<Keeper>) -> Result<Self, StoreError> {
         let guard = keeper.as_ref().map(|keeper| keeper.guard().clone());
-        let checkpointer = Checkpointer::start(path, connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?, guard)?;
+        let checkpointer = Checkpointer::start(path, connect_beside(path)?, guard)?;
         Ok(SqliteStore { keeper, checkpointer, db, vault: vault.clone(), names: Names::default(), day_keys: DayKeys::default() })
     }
 
@@ -148,6 +148,9 @@ impl Store for SqliteStore {
         let written = write::batch(&self.db, &mut self.names, &mut self.day_keys, &self.vault, batch).and_then(|()| commit(&self.db));
         if let Err(error) = written {
             self.abort();
+            if let StoreError::Unknown(_) = &error {
+                self.leave_wal();
+            }
             return self.heed(Err(error));
         }
         self.names.keep();
@@ -165,7 +168,23 @@ impl Store for SqliteStore {
     }
 }
 
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if self.keeper.as_ref().is_some_and(|keeper| keeper.guard().is_broken()) {
+            self.leave_wal();
+        }
+    }
+}
+
 impl SqliteStore {
+    /// After a disk or a file failed, the WAL is what is sound: it is not moved into the file and removed, as who closes last does. The
+    /// next start finds it.
+    fn leave_wal(&self) {
+        if let Err(error) = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::error!(%error, "the -wal cannot be kept");
+        }
+    }
+
     /// SQLite rolls back by itself after some errors; what fails here is rolled back when the file is next opened.
     fn db_rollback(&self) {
         if !self.db.is_autocommit()
@@ -230,6 +249,13 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // Otherwise STAT4 plans a cached statement anew whenever its parameters change (<https://sqlite.org/queryplanner-ng.html#qpstab>).
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(db)
+}
+
+/// A connection of a thread beside the writer, who closes last.
+fn connect_beside(path: &Path) -> Result<Connection, StoreError> {
+    let db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(db)
 }
 

@@ -11,6 +11,7 @@ use super::day_key_file::{self, Found};
 use super::files::{self, Part, SIDES, beside};
 use super::mark::Mark;
 use super::{connect, error, integrity, meta, migrate, require_vault};
+use crate::model::ids::EventSeq;
 use crate::store::StoreError;
 use crate::store::vault::Vault;
 
@@ -21,6 +22,7 @@ pub struct Prepared {
     database: PathBuf,
     restored: Mark,
     present: Present,
+    seen: Option<EventSeq>,
     day_keys: Found,
 }
 
@@ -54,7 +56,8 @@ impl Prepared {
         let mut db = require_backup(&part, vault).map_err(|error| error::at(file, error))?;
         let day_keys = day_key_file::put_back(&mut db, database)?;
         let restored = begin_epoch(&mut db, &present, last_mark.as_ref())?;
-        Ok(Prepared { part, database: database.to_owned(), restored, present, day_keys })
+        let seen = [present.mark(), last_mark.as_ref()].into_iter().flatten().map(|mark| mark.event).max();
+        Ok(Prepared { part, database: database.to_owned(), restored, present, seen, day_keys })
     }
 
     /// The copy, to be looked at.
@@ -62,12 +65,9 @@ impl Prepared {
         self.part.path()
     }
 
-    /// Events that the present database has and the backup lacks.
-    pub fn events_lost(&self) -> i64 {
-        match &self.present {
-            Present::At(present) => (present.event.0 - self.restored.event.0).max(0),
-            Present::Nothing | Present::Unreadable(_) => 0,
-        }
+    /// The newest event that was ever seen in this place, and how many the backup lacks of those up to it; `None` if it lacks none.
+    pub fn events_lost(&self) -> Option<(EventSeq, i64)> {
+        self.seen.map(|seen| (seen, seen.0 - self.restored.event.0)).filter(|(_, lost)| *lost > 0)
     }
 
     /// Why the present database cannot be read, if there is one that cannot.
@@ -90,32 +90,38 @@ impl Prepared {
     /// # Errors
     /// Nothing was replaced.
     pub fn swap(self) -> Result<Option<PathBuf>, StoreError> {
-        let Prepared { part, database, restored, present, day_keys: _ } = self;
+        let Prepared { part, database, restored, present, seen: _, day_keys: _ } = self;
         let failed = |error: io::Error| unwritable(&database, &error);
         let kept = match present {
-            Present::Nothing => None,
-            Present::Unreadable(_) => Some(free_name(&database, "unreadable")),
+            Present::Nothing => free_name(&database, "nothing"),
+            Present::Unreadable(_) => free_name(&database, "unreadable"),
             Present::At(mark) => {
                 settle(&database);
-                Some(free_name(&database, &mark.event.to_string()))
+                free_name(&database, &mark.event.to_string())
             }
         };
-        if let Some(kept) = &kept {
+        if database.exists() {
             part.resemble(&database).map_err(failed)?;
-            keep(&database, kept).map_err(failed)?;
         }
+        let has_kept = keep(&database, &kept).map_err(failed)?;
         part.put_in_place(&database).map_err(failed)?;
         if let Err(error) = restored.put_beside(&database) {
             // The mark of an epoch before is no complaint.
             tracing::warn!(%error, "the mark beside the database cannot be written");
         }
-        Ok(kept)
+        Ok(has_kept.then_some(kept))
     }
 }
 
 impl Present {
+    fn mark(&self) -> Option<&Mark> {
+        match self {
+            Present::At(mark) => Some(mark),
+            Present::Nothing | Present::Unreadable(_) => None,
+        }
+    }
+
     fn look(database: &Path) -> Result<Present, StoreError> {
-        // The lock makes an empty file where there is none.
         if fs::metadata(database).map_or(0, |file| file.len()) == 0 {
             return Ok(Present::Nothing);
         }
@@ -146,11 +152,9 @@ fn require_backup(part: &Part, vault: &Vault) -> Result<Connection, StoreError> 
 /// Begins a new epoch in the backup unless it is as far as the present database; answers with how far it has come.
 fn begin_epoch(db: &mut Connection, present: &Present, last_mark: Option<&Mark>) -> Result<Mark, StoreError> {
     let backup = Mark::of(db)?;
-    let present = match present {
-        Present::At(mark) => Some(mark),
-        Present::Nothing | Present::Unreadable(_) => None,
-    };
-    if present == Some(&backup) {
+    let present = present.mark();
+    let has_all = last_mark.is_none_or(|mark| mark.event <= backup.event);
+    if has_all && present == Some(&backup) {
         return Ok(backup);
     }
     let epoch = [present, last_mark].into_iter().flatten().map(|mark| mark.epoch).fold(backup.epoch, u64::max) + 1;
@@ -169,17 +173,19 @@ fn settle(database: &Path) {
     }
 }
 
-/// Gives the present database a second name, and takes from its first what belongs to it.
-fn keep(database: &Path, kept: &Path) -> io::Result<()> {
-    // A file system without hard links leaves the name free for a moment.
-    fs::hard_link(database, kept).or_else(|_| fs::rename(database, kept))?;
-    for side in SIDES {
-        let from = beside(database, side);
-        if from.exists() {
-            fs::rename(from, beside(kept, side))?;
-        }
+/// Gives the present database a second name, and takes from its first what belongs to it. Answers with whether there was any.
+fn keep(database: &Path, kept: &Path) -> io::Result<bool> {
+    let is_there = database.exists();
+    if is_there {
+        // A file system without hard links leaves the name free for a moment.
+        fs::hard_link(database, kept).or_else(|_| fs::rename(database, kept))?;
     }
-    Ok(())
+    // Sides without a database too: they would be taken for those of the restored one.
+    let sides: Vec<&str> = SIDES.into_iter().filter(|side| beside(database, side).exists()).collect();
+    for side in &sides {
+        fs::rename(beside(database, side), beside(kept, side))?;
+    }
+    Ok(is_there || !sides.is_empty())
 }
 
 fn free_name(database: &Path, which: &str) -> PathBuf {

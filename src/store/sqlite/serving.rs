@@ -8,7 +8,7 @@ use super::guard::Guard;
 use super::integrity::{self, Checked};
 use super::keeper::Keeper;
 use super::mark::Mark;
-use super::{SqliteStore, connect, error, meta, migrate, open_writer};
+use super::{SqliteStore, connect, connect_beside, error, meta, migrate, open_writer};
 use crate::store::StoreError;
 use crate::store::vault::Vault;
 
@@ -50,7 +50,7 @@ fn open_to_serve(path: &Path, vault: &Vault, loss: Loss) -> Result<(SqliteStore,
     if looked.checked == Checked::Later {
         guard.suspect();
     }
-    let keeper = Keeper::start(path, connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?, guard.clone())?;
+    let keeper = Keeper::start(path, connect_beside(path)?, guard.clone())?;
     Ok((SqliteStore::over(path, vault, db, Some(keeper))?, guard))
 }
 
@@ -198,21 +198,42 @@ mod tests {
         assert!(matches!(store.begin(), Err(StoreError::Unknown(why)) if why.contains("换成了另一个文件")));
     }
 
+    /// Writes rubbish over everything but the first page, behind SQLite's back, as a failing disk would.
+    fn spoil(path: &Path) {
+        use std::os::unix::fs::FileExt;
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        let rubbish = vec![0x5a; file.metadata().unwrap().len() as usize - 4096];
+        file.write_all_at(&rubbish, 4096).unwrap();
+    }
+
     #[tokio::test]
     async fn damage_that_a_read_meets_has_the_whole_file_checked_and_stops_the_writer() {
-        let path = scratch("serve-damage").join("jifen.db");
-        drop(serve(&path, Loss::Refuse).unwrap());
+        let path = served("serve-damage", 5);
         let (mut store, guard) = SqliteStore::open_to_serve(&path, &vault(), Loss::Refuse).unwrap();
-        // Behind SQLite's back, as a failing disk would.
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes[4096..].fill(0x5a);
-        use std::os::unix::fs::FileExt;
-        std::fs::File::options().write(true).open(&path).unwrap().write_all_at(&bytes, 0).unwrap();
+        spoil(&path);
         let campaigns = vec![(CampaignId(1), "acme".into(), "main".into())];
         let told = store.begin().and_then(|head| store.commit(&Batch { head, campaigns, ..Batch::default() }));
         assert!(matches!(told, Err(StoreError::Damaged(_))), "{told:?}");
         let why = guard.broken().await;
         assert!(why.contains("数据库文件坏了"), "{why}");
         assert!(matches!(store.begin(), Err(StoreError::Unknown(_))));
+    }
+
+    #[tokio::test]
+    async fn a_file_too_large_to_wait_for_is_checked_beside_the_serving() {
+        let path = served("serve-large", 5);
+        let db = Connection::open(&path).unwrap();
+        db.execute("INSERT INTO meta VALUES ('large', zeroblob(?1))", [integrity::AT_START_BYTES_MAX as i64]).unwrap();
+        drop(db);
+        let whole = SqliteStore::open_to_serve(&path, &vault(), Loss::Refuse).unwrap();
+        drop(whole);
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        // The root of a table that nothing reads at a start.
+        let root: i64 = Connection::open(&path).unwrap().query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'grp'", [], |row| row.get(0)).unwrap();
+        use std::os::unix::fs::FileExt;
+        std::fs::File::options().write(true).open(&path).unwrap().write_all_at(&[0x5a; 4096], (root as u64 - 1) * 4096).unwrap();
+        assert!(bytes > integrity::AT_START_BYTES_MAX);
+        let (_store, guard) = SqliteStore::open_to_serve(&path, &vault(), Loss::Refuse).unwrap();
+        assert!(guard.broken().await.contains("数据库文件坏了"));
     }
 }
