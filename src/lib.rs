@@ -20,7 +20,8 @@
 //! * 签到 is decided in [`rules::check_in`], talk in [`rules::speaking`]; what they share (dates, windows, caps, replies) around them in
 //!   [`rules::decide`]. A new kind of rule is one file of `rules/`, its line in [`rules::KINDS`] and a scenario file.
 //! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`; no rule knows of them.
-//! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`].
+//! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`]; what notices that the file fell back, broke or was
+//!   taken away: [`store::sqlite::serving`]; backups: [`store::sqlite::copy`] and [`store::sqlite::restore`].
 //! * What the bot says: [`rules::template`]; when it keeps silent: [`outbox::queue`] and [`outbox::manners`].
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)

@@ -156,28 +156,22 @@ impl Signal {
 
 fn run(signal: &Signal, db: &Connection, wal: &Path, gate: &Gate, guard: Option<&Guard>) {
     while signal.wait() {
-        if let Err(error) = checkpoint(db, wal, gate) {
-            tracing::warn!(%error, "checkpoint failed, the next one tries again");
-            if let Some(guard) = guard {
-                tell(guard, error);
-            }
+        let Err(error) = checkpoint(db, wal, gate) else { continue };
+        let is_unsure = is_unsure(&error);
+        let error = StoreError::from(error);
+        tracing::warn!(%error, "checkpoint failed, the next one tries again");
+        if let Some(guard) = guard {
+            tell(guard, &error, is_unsure);
         }
     }
 }
 
-/// What a checkpoint that failed says of the file.
-fn tell(guard: &Guard, error: rusqlite::Error) {
+/// Breaks off after a sync that failed: a second one would say that all is well (<https://lwn.net/Articles/752063/>). After any other error
+/// the WAL still has everything.
+fn tell(guard: &Guard, error: &StoreError, is_unsure: bool) {
     // A file that was taken away fails too, and is called by its name.
-    if !guard.look() {
-        return;
-    }
-    let unsure = is_unsure(&error).then(|| format!("把 -wal 并入数据库时磁盘出错({error})。请检查磁盘,再启动"));
-    match (StoreError::from(error), unsure) {
-        (StoreError::Damaged(_), _) => guard.suspect(),
-        // A second sync would say that all is well (<https://lwn.net/Articles/752063/>).
-        (_, Some(why)) => guard.break_off(why),
-        // The WAL has it still: the next checkpoint tries again.
-        (_, None) => {}
+    if guard.look() && is_unsure {
+        guard.break_off(format!("把 -wal 并入数据库时出错:{error}"));
     }
 }
 

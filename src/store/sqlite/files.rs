@@ -77,11 +77,15 @@ impl Drop for Part {
     }
 }
 
-/// Writes a small file whole or not at all.
+/// Writes a small file whole or not at all. After a loss of power the one before may be back, so its name is not synced.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|present| present == bytes) {
+        return Ok(());
+    }
     let part = Part::begin(beside(path, ".part"))?;
     fs::write(part.path(), bytes)?;
-    part.put_in_place(path)
+    File::open(part.path())?.sync_all()?;
+    fs::rename(part.path(), path)
 }
 
 /// Writes a value as a small file of JSON, whole or not at all.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
@@ -16,7 +15,6 @@ pub struct Guard(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     broken: watch::Sender<Option<Arc<str>>>,
-    suspected: AtomicBool,
     /// The database, its WAL and its locks, as they were when they were opened.
     files: [(PathBuf, (u64, u64)); 3],
 }
@@ -29,7 +27,7 @@ impl Guard {
             Err(error) => Err(StoreError::Aborted(format!("{} 看不到({error})", path.display()))),
         };
         let files = [known(database.to_owned())?, known(beside(database, "-wal"))?, known(beside(database, "-shm"))?];
-        Ok(Guard(Arc::new(Inner { broken: watch::Sender::new(None), suspected: AtomicBool::new(false), files })))
+        Ok(Guard(Arc::new(Inner { broken: watch::Sender::new(None), files })))
     }
 
     /// Completes, with the reason, when the file must not be written any more. What was answered 200 is in the file; start again.
@@ -76,15 +74,5 @@ impl Guard {
             self.break_off(why);
         }
         is_in_place
-    }
-
-    /// A read met damage: the keeper is to look at the whole file.
-    pub(super) fn suspect(&self) {
-        self.0.suspected.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether somebody suspected damage since this was last asked.
-    pub(super) fn take_suspicion(&self) -> bool {
-        self.0.suspected.swap(false, Ordering::Relaxed)
     }
 }

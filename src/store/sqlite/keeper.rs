@@ -12,8 +12,9 @@ use rusqlite::{Connection, InterruptHandle};
 
 use super::files::beside;
 use super::guard::Guard;
+use super::integrity::{self, Checked};
 use super::mark::Mark;
-use super::{copy, day_key_file, integrity};
+use super::{copy, day_key_file, error};
 use crate::store::StoreError;
 
 /// Between two looks: as much history as may be lost unnoticed, and no more than a stat and one small file.
@@ -21,6 +22,9 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Between two checks of all pages that nobody asked for: pages that nobody reads rot unnoticed.
 const CHECK_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Between two interrupts of a check, when the daemon stops.
+const INTERRUPT_AGAIN: Duration = Duration::from_millis(5);
 
 /// A WAL that stays above this cannot begin again: somebody has been reading for long. Above the size at which it is cut.
 const WAL_BYTES_LARGE: u64 = 128 * 1024 * 1024;
@@ -33,6 +37,14 @@ pub(super) struct Keeper {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a start found out already.
+pub(super) struct Known {
+    /// Whether the pages were checked, or are the first thing to check.
+    pub(super) checked: Checked,
+    /// The mark that stands beside the database.
+    pub(super) mark: Option<Mark>,
+}
+
 #[derive(Default)]
 struct Shared {
     stop: Mutex<bool>,
@@ -43,14 +55,16 @@ struct Shared {
 
 impl Keeper {
     /// Starts the thread; `db` is its own connection to the file at `path`.
-    pub(super) fn start(path: &Path, db: Connection, guard: Guard) -> Result<Keeper, StoreError> {
+    pub(super) fn start(path: &Path, db: Connection, guard: Guard, known: Known) -> Result<Keeper, StoreError> {
         let (shared, interrupt) = (Arc::new(Shared::default()), db.get_interrupt_handle());
         let round = Round {
             path: path.to_owned(),
             db,
             guard: guard.clone(),
+            is_check_due: known.checked == Checked::Later,
+            damage_met: error::damage_met(),
             checked: Instant::now(),
-            mark: None,
+            mark: known.mark,
             day_keys: None,
             is_large: false,
             is_mute: false,
@@ -74,10 +88,13 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         *self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.shared.stopped.notify_one();
-        if self.shared.checking.load(Ordering::SeqCst) {
+        let Some(thread) = self.thread.take() else { return };
+        // An interrupt is heard by a check that runs, not by one that is about to.
+        while self.shared.checking.load(Ordering::SeqCst) && !thread.is_finished() {
             self.interrupt.interrupt();
+            std::thread::sleep(INTERRUPT_AGAIN);
         }
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        if thread.join().is_err() {
             tracing::error!("the keeper thread panicked");
         }
     }
@@ -99,6 +116,8 @@ struct Round {
     path: PathBuf,
     db: Connection,
     guard: Guard,
+    is_check_due: bool,
+    damage_met: u64,
     checked: Instant,
     mark: Option<Mark>,
     day_keys: Option<(i64, i64)>,
@@ -115,8 +134,10 @@ impl Round {
         if !self.guard.look() || self.guard.is_broken() {
             return self.close();
         }
-        if self.guard.take_suspicion() || self.checked.elapsed() > CHECK_EVERY {
-            self.check_pages(shared);
+        if error::damage_met() > self.damage_met {
+            self.check(shared, |db| integrity::require_sound(db).and_then(|()| integrity::require_sound_indexes(db)));
+        } else if self.is_check_due || self.checked.elapsed() > CHECK_EVERY {
+            self.check(shared, integrity::require_sound);
         }
         self.note();
         self.measure();
@@ -139,11 +160,12 @@ impl Round {
         }
     }
 
-    fn check_pages(&mut self, shared: &Shared) {
+    fn check(&mut self, shared: &Shared, require_sound: impl FnOnce(&Connection) -> Result<(), StoreError>) {
         let began = Instant::now();
         self.checked = began;
         shared.checking.store(true, Ordering::SeqCst);
-        let checked = integrity::require_sound(&self.db);
+        let checked = require_sound(&self.db);
+        (self.is_check_due, self.damage_met) = (false, error::damage_met());
         shared.checking.store(false, Ordering::SeqCst);
         let duration_ms = began.elapsed().as_millis() as u64;
         match checked {
@@ -157,9 +179,6 @@ impl Round {
 
     fn note(&mut self) {
         let noted = self.write_notes();
-        if let Err(StoreError::Damaged(_)) = noted {
-            self.guard.suspect();
-        }
         if let (Err(error), false) = (&noted, self.is_mute) {
             tracing::warn!(%error, "what stands beside the database cannot be brought up to date");
         }

@@ -2,6 +2,9 @@
 //!
 //! WAL with `synchronous=FULL`: a commit is on the disk before anybody is answered, one fsync for a whole batch. Checkpoints run
 //! on a thread of their own, because in the writer they are the p99 of every commit.
+//!
+//! A file that is served ([`serving`]) is checked before, has a mark beside it that tells how far it had come, and a keeper that looks
+//! after both; a [`guard::Guard`] breaks the writing off when the file is no longer what or where it was.
 
 mod error;
 mod migrate;
@@ -78,14 +81,6 @@ impl SqliteStore {
         let checkpointer = Checkpointer::start(path, connect_beside(path)?, guard)?;
         Ok(SqliteStore { keeper, checkpointer, db, vault: vault.clone(), names: Names::default(), day_keys: DayKeys::default() })
     }
-
-    /// Has the whole file checked when a read met damage.
-    fn heed<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let (Err(StoreError::Damaged(_)), Some(keeper)) = (&result, &self.keeper) {
-            keeper.guard().suspect();
-        }
-        result
-    }
 }
 
 fn open_writer(path: &Path, vault: &Vault) -> Result<Connection, StoreError> {
@@ -111,37 +106,31 @@ impl Store for SqliteStore {
         if begun.is_err() {
             self.abort();
         }
-        self.heed(begun)
+        begun
     }
 
     fn directory(&mut self) -> Result<Directory, StoreError> {
-        let read = read::directory(&self.db, &mut self.names);
-        self.heed(read)
+        read::directory(&self.db, &mut self.names)
     }
 
     fn admit(&mut self, keys: &[EventKey]) -> Result<Vec<Option<EventSeq>>, StoreError> {
-        let read = read::admit(&self.db, &mut self.names, keys);
-        self.heed(read)
+        read::admit(&self.db, &mut self.names, keys)
     }
 
     fn load(&mut self, wants: &Wants) -> Result<Loaded, StoreError> {
-        let read = read::load(&self.db, &mut self.names, &self.vault, wants);
-        self.heed(read)
+        read::load(&self.db, &mut self.names, &self.vault, wants)
     }
 
     fn account(&mut self, id: AccountId) -> Result<Option<AccountCell>, StoreError> {
-        let read = read::account(&self.db, id);
-        self.heed(read)
+        read::account(&self.db, id)
     }
 
     fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError> {
-        let read = read::past(&self.db, &mut self.names, seq);
-        self.heed(read)
+        read::past(&self.db, &mut self.names, seq)
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
-        let read = read::rules_text(&self.db, hash);
-        self.heed(read)
+        read::rules_text(&self.db, hash)
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -151,7 +140,7 @@ impl Store for SqliteStore {
             if let StoreError::Unknown(_) = &error {
                 self.leave_wal();
             }
-            return self.heed(Err(error));
+            return Err(error);
         }
         self.names.keep();
         self.day_keys.keep();

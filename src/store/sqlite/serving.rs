@@ -5,8 +5,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::guard::Guard;
-use super::integrity::{self, Checked};
-use super::keeper::Keeper;
+use super::integrity;
+use super::keeper::{Keeper, Known};
 use super::mark::Mark;
 use super::{SqliteStore, connect, connect_beside, error, meta, migrate, open_writer};
 use crate::store::StoreError;
@@ -47,16 +47,13 @@ fn open_to_serve(path: &Path, vault: &Vault, loss: Loss) -> Result<(SqliteStore,
         accept(&mut db, &lost)?;
     }
     let guard = Guard::over(path)?;
-    if looked.checked == Checked::Later {
-        guard.suspect();
-    }
-    let keeper = Keeper::start(path, connect_beside(path)?, guard.clone())?;
+    let keeper = Keeper::start(path, connect_beside(path)?, guard.clone(), looked.known)?;
     Ok((SqliteStore::over(path, vault, db, Some(keeper))?, guard))
 }
 
 /// What a look at a file finds before it is opened for writing.
 struct Looked {
-    checked: Checked,
+    known: Known,
     lost: Option<Lost>,
 }
 
@@ -71,9 +68,9 @@ fn look(path: &Path) -> Result<Looked, StoreError> {
     let db = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     migrate::require_readable(&db)?;
     let checked = integrity::at_start(path, &db)?;
-    let Some((at, mark)) = Mark::beside(path) else { return Ok(Looked { checked, lost: None }) };
+    let Some((at, mark)) = Mark::beside(path) else { return Ok(Looked { known: Known { checked, mark: None }, lost: None }) };
     let told = mark.complaint(&db, at)?;
-    Ok(Looked { checked, lost: told.map(|told| Lost { epoch: mark.epoch, told }) })
+    Ok(Looked { lost: told.map(|told| Lost { epoch: mark.epoch, told }), known: Known { checked, mark: Some(mark) } })
 }
 
 fn accept(db: &mut Connection, lost: &Lost) -> Result<(), StoreError> {
@@ -90,7 +87,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::model::ids::CampaignId;
+    use crate::model::ids::{CampaignId, EventSeq};
     use crate::store::sqlite::SqliteReader;
     use crate::store::sqlite::files::beside;
     use crate::store::sqlite::rows::tests::scratch;
@@ -217,6 +214,17 @@ mod tests {
         let why = guard.broken().await;
         assert!(why.contains("数据库文件坏了"), "{why}");
         assert!(matches!(store.begin(), Err(StoreError::Unknown(_))));
+    }
+
+    #[tokio::test]
+    async fn damage_that_only_a_reader_meets_stops_the_writer_too() {
+        let path = served("serve-reader", 5);
+        let (_store, guard) = SqliteStore::open_to_serve(&path, &vault(), Loss::Refuse).unwrap();
+        let reader = SqliteReader::open(&path, &vault()).unwrap();
+        spoil(&path);
+        let told = reader.events(EventSeq(1), 1);
+        assert!(matches!(told, Err(StoreError::Damaged(_))), "{told:?}");
+        assert!(guard.broken().await.contains("数据库文件坏了"));
     }
 
     #[tokio::test]
