@@ -80,12 +80,12 @@ impl Mark {
         if present.epoch > self.epoch {
             return Ok(None);
         }
-        let seen = format!("最后一次记号写于 {at},那时已记到第 {} 个事件", self.event);
+        let seen = format!("最后一次记号写于 {at:.0},那时已记到第 {} 个事件", self.event);
         if present.epoch < self.epoch {
             return Ok(Some(format!("这个文件是上一次恢复之前的(纪元 {},应为 {});{seen},它只到第 {} 个", present.epoch, self.epoch, present.event)));
         }
         if present.event < self.event {
-            let last = received_at(db, present.event)?.map_or_else(|| "它是空的".into(), |last| format!("最后一个收于 {last}"));
+            let last = received_at(db, present.event)?.map_or_else(|| "它是空的".into(), |last| format!("最后一个收于 {last:.0}"));
             let lost = self.event.0 - present.event.0;
             return Ok(Some(format!("{seen},而数据库只到第 {} 个({last}):少了 {lost} 个事件", present.event)));
         }
