@@ -13,11 +13,12 @@ use axum::Router;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::model::ids::{CorpName, EventSeq};
 use crate::outbox::desk::ReaderDesk;
 use crate::outbox::mouth::Mouth;
 use crate::outbox::{Inbox, Ledger, Outbox, Voice};
-use crate::pipeline::{self, Handle, Listener, Pipeline};
+use crate::pipeline::{self, Death, Handle, Listener, Pipeline};
 use crate::rules::campaign::Rules;
 use crate::settings::Settings;
 use crate::store::sqlite::lock::Lock;
@@ -54,6 +55,8 @@ pub enum Ended {
     Asked,
     /// The disk failed in a commit. Everything answered 200 is kept; start again.
     DiskFailed,
+    /// The writer met a bug of ours outside of deciding. Everything answered 200 is kept; start again.
+    WriterPanicked,
 }
 
 /// A daemon that is bound and ready to run.
@@ -140,9 +143,13 @@ impl App {
         let outbox = tokio::spawn(self.outbox.run(self.newest, async move { drop(outbox_stopped.await) }));
         let ended = tokio::select! {
             () = shutdown => Ended::Asked,
-            () = self.handle.died() => Ended::DiskFailed,
+            death = self.handle.died() => match death {
+                Death::Disk => Ended::DiskFailed,
+                Death::Panic => Ended::WriterPanicked,
+            },
         };
         tracing::info!(?ended, "stopping");
+        failpoint::hit("shutdown.drain");
         forgetting.abort();
         drop(stop_web);
         report(web.await, "web");

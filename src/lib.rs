@@ -25,7 +25,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model`
+//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -46,6 +46,7 @@
 //! * Events whose verdict depended on the account join its `prev` chain even when nothing was paid: a recall may make room for them.
 //! * Reply ids are `event × 16 + place`, an event row knows its first posting: neither needs an index.
 
+pub mod failpoint;
 pub mod model;
 pub mod clock;
 pub mod settings;

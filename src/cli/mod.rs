@@ -1,4 +1,4 @@
-//! The command line: one verb a file. Exit codes: 0 done, 1 a finding, 2 wrong usage or settings, 75 stopped by the disk.
+//! The command line: one verb a file. Exit codes: 0 done, 1 a finding, 2 wrong usage or settings, 70 a bug of ours, 75 stopped by the disk.
 
 mod workspace;
 mod check;
@@ -21,6 +21,8 @@ pub const DONE: u8 = 0;
 pub const FINDING: u8 = 1;
 /// Wrong usage or settings.
 pub const USAGE: u8 = 2;
+/// Our own mistake stopped the writer; nothing that was answered is lost (`EX_SOFTWARE` of sysexits.h).
+pub const BUG: u8 = 70;
 /// The disk failed in the middle of a commit; start again, nothing is lost (`EX_TEMPFAIL` of sysexits.h).
 pub const DISK: u8 = 75;
 
@@ -36,7 +38,7 @@ const MAIN_EXAMPLES: &str = "例子:
   jifen check rules.toml           检查规则文件,跑里面的 [[test]]
   jifen serve --config jifen.toml  正式运行
 
-退出码:0 正常 · 1 有发现(文件有错、账不平、查无此消息)· 2 用法或配置不对 · 75 磁盘出错,重启即可恢复";
+退出码:0 正常 · 1 有发现(文件有错、账不平、查无此消息)· 2 用法或配置不对 · 70 程序出错而停,重启即可恢复 · 75 磁盘出错,重启即可恢复";
 
 #[derive(Debug, Subcommand)]
 enum Verb {

@@ -9,9 +9,10 @@ use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::workspace::Workspace;
-use super::{DISK, DONE, Where};
+use super::{BUG, DISK, DONE, Where};
 use crate::app::{App, Ended, Parts};
 use crate::clock::Clock;
+use crate::failpoint;
 
 #[derive(Debug, Args)]
 #[command(after_help = "例子:
@@ -53,10 +54,12 @@ pub fn run(options: Options) -> Result<u8> {
         bail!("正式运行要在 jifen.toml 写明密钥:[keys] master = \"file:master.key\"。生成一个:openssl rand -hex 32 > master.key && chmod 600 master.key");
     }
     let rules = workspace.rules(options.rules.as_deref())?;
+    failpoint::hit("rules.parsed");
     let parts = Parts { database: workspace.database.clone(), vault: workspace.vault.clone(), rules, clock: Clock::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         outlive_file_size_limit()?;
+        outlive_terminal()?;
         let app = App::open(&workspace.settings, parts).await?;
         // Before anybody can know of us: a signal that comes early stops us in good order too.
         let stop = stop_signal()?;
@@ -65,6 +68,7 @@ pub fn run(options: Options) -> Result<u8> {
         Ok(match ended {
             Ended::Asked => DONE,
             Ended::DiskFailed => DISK,
+            Ended::WriterPanicked => BUG,
         })
     })
 }
@@ -85,6 +89,12 @@ pub fn start_logging(log: Log) {
 fn outlive_file_size_limit() -> Result<()> {
     // The handler stays when the listener is dropped.
     drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
+    Ok(())
+}
+
+/// SIGHUP says that a terminal is gone, or asks to read settings anew, which is done by starting again: it ends nothing.
+fn outlive_terminal() -> Result<()> {
+    drop(signal(SignalKind::hangup())?);
     Ok(())
 }
 

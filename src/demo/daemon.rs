@@ -41,6 +41,7 @@ pub async fn start(plan: Plan) -> Result<Running> {
         match running.await.context("守护进程出错")? {
             Ended::Asked => Ok(()),
             Ended::DiskFailed => bail!("磁盘出错,演示停了"),
+            Ended::WriterPanicked => bail!("程序出错,演示停了"),
         }
     });
     Ok(Running { addr, hear, reader: Box::new(reader), explain, stopped })

@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::model::ids::{CorpName, EventSeq, ReplyId};
 use crate::outbox::circuit::Contact;
 use crate::outbox::desk::{Composed, Desk};
@@ -240,6 +241,7 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
             tracing::warn!(error, reply.id = id.0, "没能登记要发的回复,先不发");
             return again(pick.tries);
         }
+        failpoint::hit("outbox.leased");
         let delivery = deliver(&self.sender, &row.corp, &ways, &texts).await;
         self.conclude(pick, delivery).await
     }
@@ -252,7 +254,9 @@ impl<S: Sender, L: Ledger, D: Desk> Outbox<S, L, D> {
         let (contact, way) = (delivery.attempt.contact(), delivery.way);
         let (outcome, finish) = judge(pick, delivery);
         let state = outcome.state;
+        failpoint::hit("outbox.before_mark");
         self.settle_surely(outcome).await;
+        failpoint::hit("outbox.after_mark");
         count(state, way);
         (finish, contact)
     }

@@ -11,7 +11,7 @@ mod late;
 mod repair;
 pub mod recall;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -19,6 +19,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::failpoint;
 use crate::model::day::Millis;
 use crate::model::event::Event;
 use crate::model::ids::{EventSeq, FingerprintKey};
@@ -148,7 +149,7 @@ impl<S: Store> Pipeline<S> {
         Ok(done)
     }
 
-    /// One transaction; a panic is an error like any other, with the transaction rolled back.
+    /// One transaction. A panic in it is a bug outside of deciding: nothing of it is written, and it goes on to whoever runs this.
     fn attempt(&mut self, works: &[Work], failed: Option<String>) -> Result<Vec<Done>, StoreError> {
         let rules = self.rules.load_full();
         let context = batch::Context { rules: &rules, fingerprints: &self.fingerprints, has_room: self.listener.has_room(), failed };
@@ -165,15 +166,24 @@ impl<S: Store> Pipeline<S> {
             Err(panic) => {
                 self.store.abort();
                 self.memory.forget();
-                Err(StoreError::Corrupt(panic_text(panic.as_ref())))
+                resume_unwind(panic)
             }
         }
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panic: {}", text.unwrap_or_default())
+}
+
+/// What the writer died of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// A commit whose outcome nobody knows.
+    Disk,
+    /// A bug of ours outside of deciding.
+    Panic,
 }
 
 /// What the queue carries.
@@ -190,7 +200,7 @@ pub struct Handle {
     queue: mpsc::Sender<Message>,
     rules: Arc<ArcSwap<Rules>>,
     fingerprints: FingerprintKey,
-    healthy: watch::Receiver<bool>,
+    death: watch::Receiver<Option<Death>>,
 }
 
 impl Handle {
@@ -227,12 +237,14 @@ impl Handle {
         self.submit(Work::EraseTexts(before)).await.map(|_| ())
     }
 
-    /// Completes when the writer has died of a commit whose outcome nobody knows.
-    pub async fn died(&self) {
-        let mut healthy = self.healthy.clone();
-        if healthy.wait_for(|healthy| !healthy).await.is_err() {
+    /// Completes when the writer has died, and says of what.
+    pub async fn died(&self) -> Death {
+        let mut death = self.death.clone();
+        let died = death.wait_for(Option::is_some).await.ok().and_then(|death| *death);
+        match died {
+            Some(death) => death,
             // The writer ended in good order: it did not die.
-            std::future::pending::<()>().await;
+            None => std::future::pending().await,
         }
     }
 
@@ -258,15 +270,19 @@ impl Handle {
 /// The thread could not be started.
 pub fn start<S: Store + 'static>(mut pipeline: Pipeline<S>) -> std::io::Result<(Handle, thread::JoinHandle<()>)> {
     let (queue, items) = mpsc::channel(QUEUE_MAX);
-    let (health, healthy) = watch::channel(true);
-    let handle = Handle { queue, rules: pipeline.rules.clone(), fingerprints: pipeline.fingerprints.clone(), healthy };
+    let (died, death) = watch::channel(None);
+    let handle = Handle { queue, rules: pipeline.rules.clone(), fingerprints: pipeline.fingerprints.clone(), death };
     let writer = thread::Builder::new().name("writer".into()).spawn(move || {
-        write_batches(&mut pipeline, items, &health);
+        let work = AssertUnwindSafe(|| write_batches(&mut pipeline, items));
+        let death = catch_unwind(work).unwrap_or(Some(Death::Panic));
+        // Nobody is left to hear it when all handles are gone.
+        let _ = died.send(death);
     })?;
     Ok((handle, writer))
 }
 
-fn write_batches<S: Store>(pipeline: &mut Pipeline<S>, mut queue: mpsc::Receiver<Message>, health: &watch::Sender<bool>) {
+/// Writes until it is asked to stop, or dies. Who waits for an answer then gets none, which is [`Rejected::Stopping`].
+fn write_batches<S: Store>(pipeline: &mut Pipeline<S>, mut queue: mpsc::Receiver<Message>) -> Option<Death> {
     let batch_size = metrics::histogram!("jifen_batch_size");
     let commit_seconds = metrics::histogram!("jifen_commit_seconds");
     let queue_depth = metrics::gauge!("jifen_queue_depth");
@@ -275,6 +291,8 @@ fn write_batches<S: Store>(pipeline: &mut Pipeline<S>, mut queue: mpsc::Receiver
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
+                // Whoever gave up waiting was told that nothing is written.
+                Message::Work(_, answer) if answer.is_closed() => {}
                 Message::Work(work, answer) => {
                     works.push(work);
                     answers.push(answer);
@@ -283,21 +301,23 @@ fn write_batches<S: Store>(pipeline: &mut Pipeline<S>, mut queue: mpsc::Receiver
             }
             next = if stops || works.len() == BATCH_MAX { None } else { queue.try_recv().ok() };
         }
+        failpoint::hit("inbox.before_commit");
         let began = Instant::now();
         let result = if works.is_empty() { Ok(Vec::new()) } else { pipeline.run(&works) };
         batch_size.record(works.len() as f64);
         commit_seconds.record(began.elapsed().as_secs_f64());
         queue_depth.set(queue.len() as f64);
-        stops |= matches!(result, Err(StoreError::Unknown(_)));
-        if stops && result.is_err() {
-            // Nobody is left to hear it when all handles are gone.
-            let _ = health.send(false);
-        }
+        failpoint::hit("inbox.after_commit");
+        let is_unknown = matches!(result, Err(StoreError::Unknown(_)));
         answer(answers, result);
+        if is_unknown {
+            return Some(Death::Disk);
+        }
         if stops {
-            return;
+            return None;
         }
     }
+    None
 }
 
 /// Tells every waiter. A caller that went away needs no answer.

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::failpoint;
 use crate::model::cells::{AccountCell, AccountKey, AccountState, Occurrence};
 use crate::model::day::{Calendar, Day};
 use crate::model::decision::{Decision, Outcome, Parking, Question, Record};
@@ -197,7 +199,8 @@ impl<'a> Working<'a> {
         let calendar = self.calendar(heard);
         let occurrence = Occurrence { seq, at: event.at, day: calendar.map_or(Day(0), |calendar| calendar.day(event.at)) };
         let identity = heard.person.as_ref().map(|person| self.identity(event, person));
-        let Decided { mut decision, key } = self.decide_in_time(store, heard, occurrence)?;
+        let decided = catch_unwind(AssertUnwindSafe(|| self.decide_in_time(store, heard, occurrence)));
+        let Decided { mut decision, key } = decided.unwrap_or_else(|panic| Err(StoreError::Corrupt(super::panic_text(panic.as_ref()))))?;
         decision.record.order = event.key.key.order();
         let stateful = decision.record.is_stateful();
         let key = if stateful && key.is_none() { self.open_account(heard) } else { key };
@@ -262,7 +265,9 @@ impl<'a> Working<'a> {
         let person = heard.person.as_ref().and_then(|person| self.people.get(person));
         let others = self.others(heard, person.and_then(|person| person.member));
         let facts = Facts { name: self.name(heard, person), account: key.and_then(|key| self.accounts.get(&key)), others: &others };
-        decide(self.context.rules, at, &heard.prepared, &facts)
+        let decision = decide(self.context.rules, at, &heard.prepared, &facts);
+        failpoint::hit_on("rules.matched", said(&heard.prepared.event.kind));
+        decision
     }
 
     pub(super) fn others(&self, heard: &Heard<'_>, member: Option<MemberId>) -> Vec<(usize, &AccountCell)> {
@@ -292,6 +297,14 @@ impl<'a> Working<'a> {
 /// A decision that is only an outcome.
 pub(super) fn outcome(outcome: Outcome) -> Decision {
     Decision { record: Record { outcome, ..Record::default() }, ..Decision::default() }
+}
+
+/// The text of a message; empty for everything else.
+fn said(kind: &Kind) -> &str {
+    match kind {
+        Kind::Said(said) => &said.text,
+        Kind::Unknown { .. } | Kind::OrderPaid { .. } | Kind::Happened { .. } | Kind::Joined | Kind::Left | Kind::Recalled { .. } => "",
+    }
 }
 
 /// What is kept, sealed, of an event's contents.

@@ -6,6 +6,8 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde_json::Value;
 
+use crate::failpoint;
+
 /// A whole call, from the first byte out to the last byte in.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Name look-up, connection and TLS together.
@@ -83,10 +85,15 @@ impl Answer {
 
 async fn ask(request: RequestBuilder) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(|error| failure(&error))?;
+    if failpoint::fails("wecom.request_sent") {
+        return Err(Failure::Lost("请求已发出,连接中断"));
+    }
     if response.status().is_server_error() {
         return Err(Failure::Lost("企业微信的服务器出错(HTTP 5xx)"));
     }
-    parse(&read(response).await?).ok_or(Failure::Lost("企业微信的答复看不懂"))
+    let bytes = read(response).await?;
+    failpoint::hit("wecom.response_read");
+    parse(&bytes).ok_or(Failure::Lost("企业微信的答复看不懂"))
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {

@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 
 use super::errcode::{self, Meaning};
 use super::http::{Answer, Failure, Http};
+use crate::failpoint;
 
 /// A token is renewed this long before it expires.
 const EARLY: Duration = Duration::from_secs(5 * 60);
@@ -67,7 +68,8 @@ impl Tokens {
         if let Some(known) = cache.look(Instant::now()) {
             return known;
         }
-        let fetched = read(self.http.get(self.url.clone()).await);
+        let answer = if failpoint::fails("token.refresh") { Err(Failure::Unreachable) } else { self.http.get(self.url.clone()).await };
+        let fetched = read(answer);
         metrics::counter!("jifen_token_refreshes_total", "outcome" => if fetched.is_ok() { "ok" } else { "failed" }).increment(1);
         match fetched {
             Ok((token, life)) => Ok(cache.keep(Instant::now(), token, life)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::failpoint;
 use crate::store::StoreError;
 
 /// «jifn», so that nobody else's database is taken for ours (<https://sqlite.org/pragma.html#pragma_application_id>).
@@ -51,6 +52,7 @@ fn step(db: &mut Connection, version: usize, sql: &str) -> Result<(), StoreError
     // Another process may have been faster; its work is as good as ours.
     if schema_version(&transaction)? < version {
         transaction.execute_batch(sql)?;
+        failpoint::hit("migrate.step");
         transaction.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version};"))?;
     }
     Ok(transaction.commit()?)

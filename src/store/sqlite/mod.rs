@@ -26,6 +26,7 @@ use self::day_keys::DayKeys;
 use self::names::Names;
 use super::vault::Vault;
 use super::{Batch, Directory, Head, Loaded, Past, Store, StoreError, Wants};
+use crate::failpoint;
 use crate::model::cells::AccountCell;
 use crate::model::ids::{AccountId, EventKey, EventSeq, RulesHash};
 
@@ -78,6 +79,10 @@ fn open_writer(path: &Path, vault: &Vault) -> Result<SqliteStore, StoreError> {
 impl Store for SqliteStore {
     fn begin(&mut self) -> Result<Head, StoreError> {
         self.checkpointer.enter();
+        if failpoint::fails("ledger.begin") {
+            self.abort();
+            return Err(StoreError::Aborted("failpoint ledger.begin".into()));
+        }
         let begun = begin(&self.db).and_then(|()| read::head(&self.db));
         if begun.is_err() {
             self.abort();
@@ -115,6 +120,7 @@ impl Store for SqliteStore {
             self.abort();
             return Err(error);
         }
+        failpoint::hit("ledger.after_commit");
         self.names.keep();
         self.day_keys.keep();
         self.checkpointer.leave();
@@ -148,6 +154,9 @@ fn begin(db: &Connection) -> Result<(), StoreError> {
 
 /// COMMIT. An IO error here leaves open whether the batch is on the disk; any other error means that it is not.
 fn commit(db: &Connection) -> Result<(), StoreError> {
+    if failpoint::fails("ledger.before_commit") {
+        return Err(StoreError::Aborted("failpoint ledger.before_commit".into()));
+    }
     match db.prepare_cached("COMMIT")?.execute([]) {
         Ok(_) => Ok(()),
         Err(error) if error::is_io(&error) => {
