@@ -35,7 +35,11 @@ struct Book {
 #[derive(Debug, Clone)]
 pub struct Sent {
     pub token: String,
+    /// Who it is for: `touser`, empty where there is none.
+    pub to: String,
     pub text: String,
+    /// Answered with success, or not at all: whoever sent it must reckon with its being read.
+    pub taken: bool,
 }
 
 /// The double. Clones are the same one.
@@ -99,9 +103,10 @@ impl Double {
 
     fn note(&self, sent: Sent) -> Answer {
         let mut book = self.book.lock().unwrap();
-        book.sent.push(sent);
+        let answer = book.answers.pop_front().unwrap_or(Answer::Code(0));
+        book.sent.push(Sent { taken: !matches!(answer, Answer::Code(1..) | Answer::Code(..=-1)), ..sent });
         self.count.send_replace(book.sent.len());
-        book.answers.pop_front().unwrap_or(Answer::Code(0))
+        answer
     }
 
     fn give_token(&self) -> Value {
@@ -127,7 +132,8 @@ async fn take(State(double): State<Double>, request: Request) -> Response {
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.expect("a body");
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let text = ["text", "markdown"].iter().find_map(|kind| body[kind]["content"].as_str()).unwrap_or_default().to_owned();
-    match double.note(Sent { token, text }) {
+    let to = body["touser"].as_str().unwrap_or_default().to_owned();
+    match double.note(Sent { token, to, text, taken: false }) {
         Answer::Code(code) => axum::Json(json!({ "errcode": code, "errmsg": "as told" })).into_response(),
         Answer::Garbage => "<html>502 Bad Gateway".into_response(),
         Answer::Silence => std::future::pending().await,

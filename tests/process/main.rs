@@ -5,8 +5,10 @@ mod house;
 mod wecom;
 mod senders;
 mod double;
+mod history;
 
 mod crash;
+mod points;
 mod lifecycle;
 mod envelopes;
 mod limits;
