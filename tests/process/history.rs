@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jifen::model::ids::{EventSeq, KeyBytes};
 use jifen::store::{Reader, ReplyState};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::double::Double;
-use crate::house::{Daemon, House};
+use crate::house::{Daemon, House, PATIENCE};
 use crate::senders::client;
 use crate::wecom::Callback;
 
@@ -29,6 +31,7 @@ struct Fate {
 /// The history of some clients. Every message of it has an id of its own.
 pub struct History {
     fates: Mutex<BTreeMap<String, Fate>>,
+    changed: Notify,
     /// Whether a 503 leaves open what became of the message: the disk failed in its commit, or took longer than a client waits.
     busy_is_unknown: bool,
 }
@@ -36,7 +39,7 @@ pub struct History {
 impl History {
     /// Of clients that believe every refusal.
     pub fn new() -> History {
-        History { fates: Mutex::default(), busy_is_unknown: false }
+        History { fates: Mutex::default(), changed: Notify::new(), busy_is_unknown: false }
     }
 
     /// Of clients of a daemon whose disk fails or dawdles.
@@ -80,6 +83,20 @@ impl History {
         self.fates.lock().unwrap().values().filter(|fate| fate.ok > 0).count()
     }
 
+    /// Returns once so many messages were answered 200.
+    pub async fn until_acknowledged(&self, count: usize) {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                if self.acknowledged() >= count {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        timeout(PATIENCE, waiting).await.expect("answers in time");
+    }
+
     /// Messages that were refused at least once.
     pub fn refused(&self) -> usize {
         self.fates.lock().unwrap().values().filter(|fate| fate.refused > 0).count()
@@ -97,6 +114,7 @@ impl History {
             Err(error) if error.is_connect() => fate.refused += 1,
             Err(_) => fate.unknown += 1,
         }
+        self.changed.notify_waiters();
     }
 
     /// Every ok is in the journal exactly once, every refusal absent, everything else there once at most, and nothing else at all.

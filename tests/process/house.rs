@@ -206,6 +206,13 @@ impl Daemon {
         self.end().await.code()
     }
 
+    /// SIGTERM if it still runs, and how it ended.
+    pub async fn stop_if_alive(mut self) -> Option<i32> {
+        // Who is gone already hears nothing.
+        let _ = kill_process(self.pid, Signal::TERM);
+        self.end().await.code()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).expect("it still runs");

@@ -9,6 +9,7 @@ mod history;
 
 mod crash;
 mod points;
+mod kills;
 mod lifecycle;
 mod envelopes;
 mod limits;
