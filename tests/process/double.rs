@@ -101,6 +101,13 @@ impl Double {
         timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("nobody said {text}: {:?}", self.sent()))
     }
 
+    /// Waits until so many messages came.
+    pub async fn heard(&self, count: usize) {
+        let mut came = self.count.subscribe();
+        let heard = timeout(PATIENCE, came.wait_for(|came| *came >= count)).await;
+        heard.expect("messages in time").expect("the double lives");
+    }
+
     fn note(&self, sent: Sent) -> Answer {
         let mut book = self.book.lock().unwrap();
         let answer = book.answers.pop_front().unwrap_or(Answer::Code(0));

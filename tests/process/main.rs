@@ -10,6 +10,7 @@ mod history;
 mod crash;
 mod points;
 mod kills;
+mod machine;
 mod lifecycle;
 mod envelopes;
 mod limits;
