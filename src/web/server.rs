@@ -36,7 +36,7 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 const HEADERS_MAX: usize = 64;
 /// Most bytes of request line and headers.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
-/// Connections held at once. Ten thousand idle ones must not keep WeCom out, and each costs about 4 KiB.
+/// Connections held at once. Ten thousand idle ones must not keep WeCom out, and each costs some 12 KiB.
 const CONNECTIONS_MAX: usize = 16_384;
 /// Open files kept for everything but connections: the database, WeCom's API, logs. Where files are scarce, half of them.
 const FILES_RESERVED: usize = 128;

@@ -11,6 +11,7 @@ mod crash;
 mod points;
 mod kills;
 mod machine;
+mod crowds;
 mod lifecycle;
 mod envelopes;
 mod limits;
