@@ -24,7 +24,7 @@ use crate::settings::Settings;
 use crate::store::sqlite::lock::Lock;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::vault::{Vault, random_key};
-use crate::store::{Batch, ReplyOutcome, Store};
+use crate::store::{Batch, Reader, ReplyOutcome, Store};
 use crate::web::callback::{self, Channels};
 use crate::web::health::{self, Probe};
 use crate::web::server::Server;
@@ -47,6 +47,9 @@ const TEXTS_DAYS: u32 = 90;
 
 /// How often old texts are looked for: a text lives a few hours longer than it must, at most.
 const ERASE_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// A clock so far behind the newest event is told to the operator; less is the work of a time server.
+const CLOCK_BEHIND_SECS: i64 = 2;
 
 /// How a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +95,7 @@ impl App {
         store.abort();
         let rules = Arc::new(ArcSwap::new(parts.rules));
         let reader = SqliteReader::open(&parts.database, &parts.vault)?;
+        warn_of_a_clock_behind(&reader, newest, &parts.clock)?;
         let inbox: Arc<OnceLock<Inbox>> = Arc::default();
         let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear(inbox.clone())));
         let (handle, writer) = pipeline::start(pipeline).context("写入线程起不来")?;
@@ -160,6 +164,16 @@ impl App {
         report(tokio::task::spawn_blocking(move || drop(writer.join())).await, "writer");
         ended
     }
+}
+
+/// A clock that stood still or was turned back while nobody looked gives messages without a time of their own to days that are over.
+fn warn_of_a_clock_behind(reader: &impl Reader, newest: EventSeq, clock: &Clock) -> Result<()> {
+    let Some(event) = reader.event(newest)? else { return Ok(()) };
+    let behind_secs = event.received_at.0.saturating_sub(clock.now().0) / 1000;
+    if behind_secs >= CLOCK_BEHIND_SECS {
+        tracing::error!(behind_secs, "系统时间比账上最新的消息还早;请校准时间(NTP),校准后重启 jifen");
+    }
+    Ok(())
 }
 
 /// The outbox's inbox, once there is one.

@@ -161,6 +161,7 @@ pub struct Daemon {
     pub addr: SocketAddr,
     pub pid: Pid,
     ended: Option<oneshot::Receiver<ExitStatus>>,
+    end: Option<ExitStatus>,
 }
 
 impl Daemon {
@@ -180,7 +181,7 @@ impl Daemon {
         });
         let line = timeout(PATIENCE, line).await.expect("a first line in time").expect("the thread lives").expect("readable");
         let daemon = match line.trim().strip_prefix("listening on http://") {
-            Some(addr) => Daemon { addr: addr.parse().expect("an address"), pid, ended: Some(end) },
+            Some(addr) => Daemon { addr: addr.parse().expect("an address"), pid, ended: Some(end), end: None },
             None => {
                 let status = timeout(PATIENCE, end).await.expect("it ends in time").expect("a status");
                 return Err((status.code(), fs::read_to_string(&log).expect("a log")));
@@ -220,10 +221,23 @@ impl Daemon {
 
     /// Waits for its end.
     pub async fn end(&mut self) -> ExitStatus {
+        if let Some(status) = self.has_ended() {
+            return status;
+        }
         let ended = self.ended.as_mut().expect("it ends once");
         let status = timeout(PATIENCE, ended).await.expect("it ends in time").expect("a status");
         self.ended = None;
+        self.end = Some(status);
         status
+    }
+
+    /// How it ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        if let Some(status) = self.ended.as_mut().and_then(|ended| ended.try_recv().ok()) {
+            self.ended = None;
+            self.end = Some(status);
+        }
+        self.end
     }
 
     /// A URL of it.

@@ -250,7 +250,11 @@ async fn a_clock_that_jumps_back_gives_no_second_bonus_of_the_day_and_is_told() 
     house.must_verify();
     let log = house.log();
     assert!(log.contains("系统时间被往回拨了") && log.contains("系统时间追上来了"), "{log}");
+    assert!(!log.contains("还早"), "{log}");
     assert!(!log.contains("panicked"), "{log}");
+    moved(0);
+    assert_eq!(Daemon::start(with_clock(&house), house.path("stderr.log")).await.unwrap().stop().await, Some(0));
+    assert!(house.log().contains("系统时间比账上最新的消息还早"), "a clock that was turned back meanwhile is told at the start");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@ mod points;
 mod kills;
 mod machine;
 mod crowds;
+mod soak;
 mod lifecycle;
 mod envelopes;
 mod limits;
