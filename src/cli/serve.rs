@@ -19,7 +19,7 @@ use crate::failpoint;
   jifen serve --config jifen.toml
   RUST_LOG=debug jifen serve --log json
 
-第一行打印实际监听的地址(端口写 0 就用空闲端口)。收到 SIGTERM 或 Ctrl-C 后先处理完手里的请求再退出。
+第一行打印实际监听的地址(端口写 0 就用空闲端口)。收到 SIGTERM 或 Ctrl-C 后先处理完手里的请求再退出;SIGHUP 不理会,改了规则请重启。
 日志里没有消息正文、姓名和密钥。")]
 pub struct Options {
     #[command(flatten)]

@@ -24,7 +24,7 @@ use crate::failpoint;
 use crate::model::event::Kind;
 use crate::model::ids::CorpName;
 use crate::settings::{CallbackKeys, Settings};
-use crate::web::metrics::CALLBACKS;
+use crate::web::metrics::{CALLBACKS, CLAMPED};
 use crate::web::{Hear, NotNow};
 use crate::wecom::body;
 use crate::wecom::callback::Inbox;
@@ -160,6 +160,9 @@ async fn receive(State(callbacks): State<Arc<Callbacks>>, Path((corp, channel)):
     };
     failpoint::hit("cb.decrypted");
     let event = door.inbox.read(text, callbacks.clock.now());
+    if event.clamped {
+        counter!(CLAMPED, "channel" => door.label.clone()).increment(1);
+    }
     let understood = !matches!(event.kind, Kind::Unknown { .. });
     match timeout(ANSWER_DEADLINE, (callbacks.hear)(event)).await.unwrap_or(Err(NotNow)) {
         Ok(heard) if heard.known => door.counts.repeated.increment(1),

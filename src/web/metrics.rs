@@ -8,6 +8,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Callbacks by `channel` and `verdict`.
 pub const CALLBACKS: &str = "jifen_callbacks_total";
+/// Requests whose handler met a bug of ours; each was answered 500.
+pub const PANICS: &str = "jifen_panics_total";
+/// Messages whose time could not be believed (0, or in the future), by `channel`: they count as sent when they came.
+pub const CLAMPED: &str = "jifen_clamped_times_total";
 /// Events in one transaction.
 pub const BATCH_SIZE: &str = "jifen_batch_size";
 /// How long a commit took, in seconds.
@@ -44,6 +48,8 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 
 fn describe() {
     metrics::describe_counter!(CALLBACKS, "Callbacks by channel and verdict.");
+    metrics::describe_counter!(PANICS, "Requests that met a bug and were answered 500.");
+    metrics::describe_counter!(CLAMPED, "Messages whose own time could not be believed.");
     metrics::describe_histogram!(BATCH_SIZE, "Events in one transaction.");
     metrics::describe_histogram!(COMMIT_SECONDS, metrics::Unit::Seconds, "Time of one commit.");
     metrics::describe_gauge!(QUEUE_DEPTH, "Events that wait for the writer.");

@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use metrics::counter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -25,6 +26,7 @@ use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::failpoint;
+use crate::web::metrics::PANICS;
 
 /// Largest body taken. A callback is below 40 KiB (20 000 characters, encrypted, base64); the rest is room.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -90,7 +92,10 @@ impl Server {
 
     /// Serves until `shutdown` is there, then lets the requests under way end.
     pub async fn run(self, router: Router, shutdown: impl Future<Output = ()>) {
-        let router = router.layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()));
+        let router = router.layer(CatchPanicLayer::custom(|_| {
+            counter!(PANICS).increment(1);
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }));
         let connections = Arc::new(Semaphore::new(connections_max()));
         let graceful = GracefulShutdown::new();
         tokio::pin!(shutdown);

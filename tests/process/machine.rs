@@ -257,6 +257,22 @@ async fn a_clock_that_jumps_back_gives_no_second_bonus_of_the_day_and_is_told() 
     assert!(house.log().contains("系统时间比账上最新的消息还早"), "a clock that was turned back meanwhile is told at the start");
 }
 
+#[test]
+fn the_zones_of_the_machine_do_not_matter() {
+    let line = |id: u64, at: &str| format!("{{\"id\":\"m-{id}\",\"at\":\"{at}\",\"corp\":\"acme\",\"member\":\"aming\",\"said\":{{\"text\":\"签到\"}}}}\n");
+    // In Shanghai these are three days, wherever the machine believes to be.
+    let history = [line(1, "2026-03-07T16:00:00Z"), line(2, "2026-03-08T15:59:59Z"), line(3, "2026-03-08T16:00:00Z"), line(4, "2026-03-09T16:00:00Z")].concat();
+    for zone in ["Asia/Shanghai", "America/New_York", "Pacific/Kiritimati", "no/such/zone"] {
+        let house = House::new(&format!("zone-{}", zone.replace('/', "-")), RULES);
+        house.write("history.jsonl", &history);
+        let mut command = Command::new(JIFEN);
+        command.args(["replay", "--config"]).arg(house.path("jifen.toml")).arg(house.path("history.jsonl"));
+        let ran = Ran::of(command.env("TZ", zone).env("TZDIR", "/nonexistent"));
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert_eq!(house.export("accounts")[0]["balance"], 6, "{zone}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replies_wait_by_a_clock_that_does_not_jump_back() {
     let double = Double::new();

@@ -4,6 +4,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use jifen::failpoint::POINTS;
+use jifen::model::ids::EventSeq;
+use jifen::store::Reader;
 use rustix::process::Signal;
 
 use crate::double::{Answer, Double};
@@ -43,13 +45,14 @@ struct Lives {
     history: History,
     said: Vec<Callback>,
     chance: Chance,
+    lives: usize,
 }
 
 impl Lives {
     async fn begin(name: &str) -> Lives {
         let (double, chance) = (Double::new(), Chance::seeded());
         let house = House::with_api(name, RULES, &double.open().await);
-        Lives { house, double, history: History::new(), said: Vec::new(), chance }
+        Lives { house, double, history: History::new(), said: Vec::new(), chance, lives: 1 }
     }
 
     /// New messages, what is still open, and a few that were answered already, in no order.
@@ -67,6 +70,7 @@ impl Lives {
 
     /// One life, which ends in an abort at the n-th passing of this place.
     async fn dies_at(&mut self, point: &str, nth: u64) {
+        self.lives += 1;
         let command = faulty(&self.house, &format!("{point}=abort@{nth}"));
         let mut daemon = match Daemon::start(command, self.house.path("stderr.log")).await {
             Ok(daemon) => daemon,
@@ -92,6 +96,12 @@ impl Lives {
         self.history.must_agree(&self.house);
         replies_must_agree(&self.house, &self.double);
         self.house.must_verify();
+        let reader = self.house.reader();
+        for seq in 1..=self.said.len() as i64 {
+            assert_eq!(reader.replies_of(EventSeq(seq)).unwrap().len(), 1, "replies promised for event {seq}");
+        }
+        // One for each life, and one more where WeCom declared one bad.
+        assert!(self.double.tokens() <= self.lives + 1, "{} tokens in {} lives", self.double.tokens(), self.lives);
         let accounts = self.house.export("accounts");
         assert_eq!(accounts.len(), self.said.len());
         assert!(accounts.iter().all(|account| account["balance"] == 2), "{accounts:?}");
@@ -143,6 +153,8 @@ async fn a_panic_in_a_handler_is_a_500_to_that_client_alone() {
         }
         assert_eq!(statuses.iter().filter(|status| **status == 500).count(), 1, "{point}: {statuses:?}");
         assert_eq!((statuses[1], history.acknowledged()), (500, 19), "{point}: {statuses:?}");
+        let metrics = http.get(daemon.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        assert!(metrics.contains("jifen_panics_total 1"), "{metrics}");
         history.settle(&daemon, &said, 1).await;
         assert_eq!(daemon.stop().await, Some(0));
         history.must_agree(&house);
@@ -155,7 +167,9 @@ async fn a_commit_that_fails_is_503_and_leaves_nothing_behind() {
     for point in ["ledger.begin", "ledger.before_commit"] {
         let house = House::new(&format!("commit-{point}"), RULES);
         let daemon = Daemon::start(faulty(&house, &format!("{point}=error@4")), house.path("stderr.log")).await.unwrap();
-        let (history, said) = (History::new(), check_ins(1, 60));
+        // Talk is not answered, so that no batch is of replies alone.
+        let talk = |n| app_text(n, "aming", now_secs(), &format!("今天骑了{n}公里"));
+        let (history, said) = (History::new(), (1..=60).map(talk).collect::<Vec<_>>());
         history.send(&daemon, &said, SENDERS).await;
         assert!(history.refused() > 0 && history.acknowledged() > 0, "{point}: {} refused, {} taken", history.refused(), history.acknowledged());
         history.must_agree(&house);
