@@ -257,6 +257,21 @@ async fn a_clock_that_jumps_back_gives_no_second_bonus_of_the_day_and_is_told() 
     assert!(house.log().contains("系统时间比账上最新的消息还早"), "a clock that was turned back meanwhile is told at the start");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_comes_again_three_days_later_has_no_effect() {
+    let house = House::new("captured", RULES);
+    house.write("clock", "+0\n");
+    let daemon = Daemon::start(with_clock(&house), house.path("stderr.log")).await.unwrap();
+    let (history, captured) = (History::new(), [app_text(1, "aming", now_secs(), "签到")]);
+    history.send(&daemon, &captured, 1).await;
+    house.write("clock", &format!("+{}\n", 3 * 86_400));
+    history.send(&daemon, &captured, 1).await;
+    assert_eq!((history.refused(), daemon.stop().await), (0, Some(0)));
+    history.must_agree(&house);
+    house.must_verify();
+    assert_eq!(house.export("accounts")[0]["balance"], 2);
+}
+
 #[test]
 fn the_zones_of_the_machine_do_not_matter() {
     let line = |id: u64, at: &str| format!("{{\"id\":\"m-{id}\",\"at\":\"{at}\",\"corp\":\"acme\",\"member\":\"aming\",\"said\":{{\"text\":\"签到\"}}}}\n");
