@@ -10,20 +10,24 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use axum::Router;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::model::ids::{CorpName, EventSeq};
 use crate::outbox::desk::ReaderDesk;
 use crate::outbox::mouth::Mouth;
 use crate::outbox::{Inbox, Ledger, Outbox, Voice};
-use crate::pipeline::{self, Handle, Listener, Pipeline};
+use crate::pipeline::{self, Death, Handle, Listener, Pipeline, unparker};
 use crate::rules::campaign::Rules;
 use crate::settings::Settings;
+use crate::store::sqlite::guard::Guard;
 use crate::store::sqlite::lock::Lock;
+use crate::store::sqlite::serving::Loss;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::vault::{Vault, random_key};
-use crate::store::{Batch, ReplyOutcome, Store};
+use crate::store::{Batch, Reader, ReplyOutcome, Store};
 use crate::web::callback::{self, Channels};
 use crate::web::health::{self, Probe};
 use crate::web::server::Server;
@@ -39,6 +43,8 @@ pub struct Parts {
     pub rules: Arc<Rules>,
     /// What time it is.
     pub clock: Clock,
+    /// What to do when the database lacks some of its history.
+    pub loss: Loss,
 }
 
 /// Days that texts are kept where nothing usable is written: the default of jifen.toml.
@@ -47,13 +53,20 @@ const TEXTS_DAYS: u32 = 90;
 /// How often old texts are looked for: a text lives a few hours longer than it must, at most.
 const ERASE_EVERY: Duration = Duration::from_secs(6 * 3600);
 
+/// How often it is looked whether a verb of the command line wrote beside the daemon: soon enough for who waits at a terminal.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A clock so far behind the newest event is told to the operator; less is the work of a time server.
+const CLOCK_BEHIND_SECS: i64 = 2;
+
 /// How a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// It was asked to.
     Asked,
-    /// The disk failed in a commit. Everything answered 200 is kept; start again.
+    /// The disk failed, or the database was damaged or taken away. Everything answered 200 is kept; start again.
     DiskFailed,
+    /// The writer met a bug of ours outside of deciding. Everything answered 200 is kept; start again.
+    WriterPanicked,
 }
 
 /// A daemon that is bound and ready to run.
@@ -65,6 +78,9 @@ pub struct App {
     handle: Handle,
     clock: Clock,
     texts_days: u32,
+    guard: Guard,
+    // For the loop that decides parked events again: what it reads with, and what wakes it.
+    unparking: (SqliteReader, Arc<Notify>),
     writer: thread::JoinHandle<()>,
     // Held until the end: a second daemon on this file is refused.
     _lock: Lock,
@@ -74,7 +90,8 @@ impl App {
     /// Opens the database, starts the writer and binds the address.
     ///
     /// # Errors
-    /// The database is in use, cannot be opened or belongs to another key; a callback key is bad; the address is taken.
+    /// The database is in use, cannot be opened, is damaged, lacks some of its history or belongs to another key; a callback key is bad;
+    /// the address is taken.
     pub async fn open(settings: &Settings, parts: Parts) -> Result<App> {
         // The first random bytes of a process take some 90 ms (aws-lc collects jitter); the first callback must not wait for them.
         thread::spawn(random_key);
@@ -84,20 +101,22 @@ impl App {
         let channels = Channels::from_settings(settings)?;
         let server = Server::bind(settings.listen.as_str()).await?;
         let lock = Lock::take(&parts.database)?;
-        let mut store = SqliteStore::open(&parts.database, &parts.vault)?;
+        let (mut store, guard) = SqliteStore::open_to_serve(&parts.database, &parts.vault, parts.loss)?;
         let newest = store.begin().map(|head| head.event)?;
         store.abort();
         let rules = Arc::new(ArcSwap::new(parts.rules));
         let reader = SqliteReader::open(&parts.database, &parts.vault)?;
+        let unparking = (SqliteReader::open(&parts.database, &parts.vault)?, Arc::<Notify>::default());
+        warn_of_a_clock_behind(&reader, newest, &parts.clock)?;
         let inbox: Arc<OnceLock<Inbox>> = Arc::default();
-        let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear(inbox.clone())));
+        let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear { inbox: inbox.clone(), names_told: unparking.1.clone() }));
         let (handle, writer) = pipeline::start(pipeline).context("写入线程起不来")?;
         let outbox = Outbox::new(Mouth::new(settings)?, handle.clone(), ReaderDesk::new(Box::new(reader)), voices(settings), parts.clock.clone());
         // The hook was made before the outbox that it feeds.
         let _ = inbox.set(outbox.inbox());
         let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(health::routes(probe(&handle), metrics));
         let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
-        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, writer, _lock: lock })
+        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, writer, _lock: lock })
     }
 
     /// The bound address.
@@ -116,23 +135,11 @@ impl App {
         self
     }
 
-    /// Destroys the keys of texts that are older than the operator keeps them: now, and every few hours.
-    fn forget_old_texts(&self, days: u32) -> tokio::task::JoinHandle<()> {
-        let (handle, clock) = (self.handle.clone(), self.clock.clone());
-        tokio::spawn(async move {
-            loop {
-                let before = clock.now().plus_secs(-86_400 * i64::from(days));
-                if let Err(error) = handle.erase_texts(before).await {
-                    tracing::warn!(%error, "old texts could not be erased, the next round tries again");
-                }
-                tokio::time::sleep(ERASE_EVERY).await;
-            }
-        })
-    }
-
     /// Runs until `shutdown` completes or the disk fails, then drains: requests first, then replies under way, then the last batch.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
-        let forgetting = self.forget_old_texts(self.texts_days);
+        let (reader, names_told) = self.unparking;
+        let unparking = unparker::run(self.handle.clone(), reader, self.clock.clone(), names_told);
+        let chores = [forget_old_texts(self.handle.clone(), self.clock.clone(), self.texts_days), tokio::spawn(unparking), look_around(self.handle.clone())];
         let (stop_web, web_stopped) = oneshot::channel::<()>();
         let (stop_outbox, outbox_stopped) = oneshot::channel::<()>();
         // A dropped sender stops them as well.
@@ -140,10 +147,15 @@ impl App {
         let outbox = tokio::spawn(self.outbox.run(self.newest, async move { drop(outbox_stopped.await) }));
         let ended = tokio::select! {
             () = shutdown => Ended::Asked,
-            () = self.handle.died() => Ended::DiskFailed,
+            death = self.handle.died() => match death {
+                Death::Disk => Ended::DiskFailed,
+                Death::Panic => Ended::WriterPanicked,
+            },
+            _ = self.guard.broken() => Ended::DiskFailed,
         };
         tracing::info!(?ended, "stopping");
-        forgetting.abort();
+        failpoint::hit("shutdown.drain");
+        chores.iter().for_each(JoinHandle::abort);
         drop(stop_web);
         report(web.await, "web");
         drop(stop_outbox);
@@ -155,18 +167,65 @@ impl App {
     }
 }
 
+/// Destroys the keys of texts that are older than the operator keeps them: now, and every few hours.
+fn forget_old_texts(handle: Handle, clock: Clock, days: u32) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            let before = clock.now().plus_secs(-86_400 * i64::from(days));
+            if let Err(error) = handle.erase_texts(before).await {
+                tracing::warn!(%error, "old texts could not be erased, the next round tries again");
+            }
+            tokio::time::sleep(ERASE_EVERY).await;
+        }
+    })
+}
+
+/// Notices what other processes write.
+fn look_around(handle: Handle) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            handle.look();
+        }
+    })
+}
+
+/// A clock that stood still or was turned back while nobody looked gives messages without a time of their own to days that are over.
+fn warn_of_a_clock_behind(reader: &impl Reader, newest: EventSeq, clock: &Clock) -> Result<()> {
+    let Some(event) = reader.event(newest)? else { return Ok(()) };
+    let behind_secs = event.received_at.0.saturating_sub(clock.now().0) / 1000;
+    if behind_secs >= CLOCK_BEHIND_SECS {
+        tracing::error!(behind_secs, "系统时间比账上最新的消息还早;请校准时间(NTP),校准后重启 jifen");
+    }
+    Ok(())
+}
+
 /// The outbox's inbox, once there is one.
-struct Ear(Arc<OnceLock<Inbox>>);
+struct Ear {
+    inbox: Arc<OnceLock<Inbox>>,
+    /// Wakes the loop that decides parked events again.
+    names_told: Arc<Notify>,
+}
 
 impl Listener for Ear {
     fn has_room(&self) -> bool {
-        self.0.get().is_none_or(|inbox| !inbox.is_full())
+        self.inbox.get().is_none_or(|inbox| !inbox.is_full())
     }
 
     fn committed(&self, batch: &Batch) {
-        if let Some(inbox) = self.0.get() {
+        if let Some(inbox) = self.inbox.get() {
             inbox.push(&batch.replies);
         }
+        if batch.groups.iter().any(|(_, group)| group.title.is_some()) {
+            self.names_told.notify_one();
+        }
+    }
+
+    fn disturbed(&self) {
+        if let Some(inbox) = self.inbox.get() {
+            inbox.disturb();
+        }
+        self.names_told.notify_one();
     }
 }
 

@@ -6,13 +6,17 @@ use serde::Serialize;
 
 use crate::model::day::{Calendar, Millis};
 use crate::model::decision::{Outcome, Refusal, Ruling, Verdict};
+use crate::model::event::Said;
 use crate::model::ids::{EventSeq, GroupId, KeyBytes};
 use crate::model::journal::EventRow;
+use crate::rules::assistant_table::occasion_key;
 use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::explain::explain as in_words;
+use crate::rules::hint::{Unpaid, hint};
 use crate::rules::versions::Versions;
 use crate::store::aftermath::{Aftermath, aftermath};
-use crate::store::{Reader, StoreError};
+use crate::store::waiting::is_unparked_source;
+use crate::store::{Reader, ReplyRow, StoreError};
 
 /// A message and every verdict on it, as `jifen explain --format json` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,14 +46,16 @@ pub struct ExplainedEvent {
     pub member: Option<Arc<str>>,
     /// The campaign, by its id in rules.toml.
     pub campaign: Option<Arc<str>>,
-    /// `decided`, `parked` or `failed`.
+    /// `decided`, `repair_limited` (too late to decide later days again), `recalled_before`, `twin_of`, `parked` or `failed`.
     pub outcome: &'static str,
     /// Points it moved.
     pub points: i64,
     /// The version of rules.toml it was decided under.
     pub rules: String,
-    /// What to know when no rule looked, in words; empty otherwise.
+    /// What to know beside the verdicts, in words: that it waits, what it nearly was, what later messages changed; else empty.
     pub note: String,
+    /// What was to be said because of it, and what became of that.
+    pub replies: Vec<ExplainedReply>,
 }
 
 /// What one rule said.
@@ -63,6 +69,25 @@ pub struct ExplainedVerdict {
     pub points: i64,
     /// In words, with what would have made it pay.
     pub why: String,
+}
+
+/// A reply; never its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ExplainedReply {
+    /// Its number, as `jifen outbox` knows it.
+    pub id: i64,
+    /// What it is about: `paid`, `balance` …
+    pub occasion: &'static str,
+    /// `waiting`, `sending`, `sent`, `refused`, `unknown`, `expired` or `suppressed`.
+    pub state: &'static str,
+    /// The way it went, or why it did not.
+    pub reason: Option<Arc<str>>,
+}
+
+impl ExplainedReply {
+    fn of(row: ReplyRow) -> Self {
+        ExplainedReply { id: row.id.0, occasion: occasion_key(row.reply.template.occasion), state: row.state.as_str(), reason: row.reason }
+    }
 }
 
 /// Why a message cannot be explained.
@@ -84,26 +109,36 @@ pub enum ExplainError {
     Store(#[from] StoreError),
 }
 
-/// Explains the message with this platform id. `source` is needed only where several channels use the id: all of
-/// `acme/app/1000002`, or its end (`app/1000002`), or the channel's kind (`app`).
+/// Explains the message with this platform id; see [`find`] for `source`.
+///
+/// # Errors
+/// See [`ExplainError`].
 pub fn explain(reader: &dyn Reader, versions: &mut Versions, id: &str, source: Option<&str>) -> Result<Explained, ExplainError> {
+    let (source, seq) = find(reader, id, source)?;
+    let event = reader.event(seq)?.ok_or_else(|| StoreError::Corrupt(format!("消息 {id} 有编号,却没有第 {seq} 号事件;请运行 jifen verify")))?;
+    let aftermath = aftermath(reader, &event)?;
+    let version = aftermath.decided(&event).rules;
+    let rules = versions.get(version, || reader.rules_text(version))?;
+    Ok(told(reader, rules.as_deref(), (id, source), &event, &aftermath)?)
+}
+
+/// Finds the message with this platform id, and its source. `source` is needed only where several channels use the id: all of
+/// `acme/app/1000002`, or its end (`app/1000002`), or the channel's kind (`app`).
+pub fn find(reader: &dyn Reader, id: &str, source: Option<&str>) -> Result<(Arc<str>, EventSeq), ExplainError> {
     let found = reader.find_events(KeyBytes::of(id))?;
-    // A recall bears the id of what it takes back; it is meant only where it is named.
+    // A recall bears the id of what it takes back; it is meant only where it is named. What was decided later is told of the message itself.
     let is_meant = |known: &str| source.map_or(!known.starts_with("recall/"), |source| is_source(known, source));
-    let mut meant: Vec<(Arc<str>, EventSeq)> = found.into_iter().filter(|(known, _)| is_meant(known)).collect();
-    let (source, seq) = match (meant.pop(), meant.is_empty()) {
-        (Some(only), true) => only,
+    let mut meant: Vec<(Arc<str>, EventSeq)> = found.into_iter().filter(|(known, _)| is_meant(known) && !is_unparked_source(known)).collect();
+    match (meant.pop(), meant.is_empty()) {
+        (Some(only), true) => Ok(only),
         (Some(last), false) => {
             meant.push(last);
             let mut candidates: Vec<String> = meant.iter().map(|(source, _)| source.to_string()).collect();
             candidates.sort();
-            return Err(ExplainError::Ambiguous { id: id.into(), candidates });
+            Err(ExplainError::Ambiguous { id: id.into(), candidates })
         }
-        (None, _) => return Err(ExplainError::NotFound(id.into())),
-    };
-    let event = reader.event(seq)?.ok_or_else(|| StoreError::Corrupt(format!("消息 {id} 有编号,却没有第 {seq} 号事件;请运行 jifen verify")))?;
-    let rules = versions.get(event.rules, || reader.rules_text(event.rules))?;
-    Ok(told(reader, rules.as_deref(), id, source, &event)?)
+        (None, _) => Err(ExplainError::NotFound(id.into())),
+    }
 }
 
 fn is_source(known: &str, asked: &str) -> bool {
@@ -111,16 +146,22 @@ fn is_source(known: &str, asked: &str) -> bool {
     ends || known.split('/').nth(1) == Some(asked)
 }
 
-fn told(reader: &dyn Reader, rules: Option<&Rules>, id: &str, source: Arc<str>, event: &EventRow) -> Result<Explained, StoreError> {
+fn told(reader: &dyn Reader, rules: Option<&Rules>, (id, source): (&str, Arc<str>), event: &EventRow, aftermath: &Aftermath) -> Result<Explained, StoreError> {
     let directory = reader.directory()?;
     let group = directory.groups.values().find(|group| event.group != GroupId::NONE && group.id == event.group).map(|group| group.chat.clone());
-    let campaign = directory.campaigns.iter().find(|(_, number)| Some(**number) == event.campaign).map(|((_, name), _)| name.clone());
+    let decided = aftermath.decided(event);
+    let campaign = directory.campaigns.iter().find(|(_, number)| Some(**number) == decided.campaign).map(|((_, name), _)| name.clone());
     let member = event.identity.map(|identity| reader.identity(identity)).transpose()?.flatten().map(|row| row.identity.value);
     let rules_campaign = rules.and_then(|rules| rules.campaigns.iter().find(|other| Some(&other.id) == campaign.as_ref()));
     let calendar = calendar(rules_campaign);
-    let aftermath = aftermath(reader, event)?;
-    let told = |verdict| told_verdict(rules, &calendar, event.at, verdict, &aftermath);
-    let verdicts: Vec<ExplainedVerdict> = event.record.verdicts.iter().map(told).collect();
+    let told = |verdict| told_verdict(rules, &calendar, event.at, verdict, aftermath);
+    let verdicts: Vec<ExplainedVerdict> = decided.record.verdicts.iter().map(told).collect();
+    let hint = match (rules, rules_campaign) {
+        (Some(rules), Some(campaign)) => hinted(reader, rules, campaign, (event, decided))?,
+        (None, _) | (Some(_), None) => String::new(),
+    };
+    let notes = [note(decided), hint, aftermath.in_words()];
+    let replies = reader.replies_of(event.seq)?.into_iter().map(ExplainedReply::of).collect();
     let event = ExplainedEvent {
         id: id.into(),
         source,
@@ -130,10 +171,11 @@ fn told(reader: &dyn Reader, rules: Option<&Rules>, id: &str, source: Arc<str>, 
         group,
         member,
         campaign,
-        outcome: outcome(&event.record.outcome),
+        outcome: outcome(&decided.record.outcome),
         points: verdicts.iter().map(|verdict| verdict.points).sum(),
-        rules: event.rules.to_string(),
-        note: [note(event), aftermath.in_words()].concat(),
+        rules: decided.rules.to_string(),
+        note: notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join(";"),
+        replies,
     };
     Ok(Explained { event, verdicts })
 }
@@ -147,6 +189,17 @@ fn told_verdict(rules: Option<&Rules>, calendar: &Calendar, at: Millis, verdict:
     }
 }
 
+/// What an unpaid message nearly was, or why no rule cared.
+fn hinted(reader: &dyn Reader, rules: &Rules, campaign: &Campaign, (event, decided): (&EventRow, &EventRow)) -> Result<String, StoreError> {
+    let record = &decided.record;
+    if record.outcome == Outcome::RecalledBefore || record.verdicts.iter().any(|verdict| verdict.ruling.booked() > 0) {
+        return Ok(String::new());
+    }
+    let said = reader.contents(event.seq)?.and_then(|json| serde_json::from_slice::<Said>(&json).ok());
+    let place = reader.directory()?.place(event.group);
+    Ok(hint(&Unpaid { campaign, names: &rules.assistant.names, record, said: said.as_ref(), place: place.as_ref(), at: event.at }))
+}
+
 /// The campaign's own calendar; China's when its rules are gone.
 fn calendar(campaign: Option<&Campaign>) -> Calendar {
     campaign.map_or_else(|| Calendar::new(jiff::tz::TimeZone::fixed(jiff::tz::offset(8)), 0), |campaign| campaign.calendar.clone())
@@ -154,23 +207,29 @@ fn calendar(campaign: Option<&Campaign>) -> Calendar {
 
 fn note(event: &EventRow) -> String {
     match &event.record.outcome {
-        Outcome::Parked(_) => "rules.toml 用群名指明了群,而这个群的名字还不知道,所以没有判定;请改写群编号".into(),
-        Outcome::Failed(reason) => format!("判定时出错,没有记账:{reason}"),
+        Outcome::Parked(_) => {
+            "先放着没有判定:rules.toml 用群名指明了群,而这个群叫什么还不知道。知道以后会自动补判;也可以在 groups 里改写群编号,重启后补判".into()
+        }
+        Outcome::Failed(reason) => format!("判定时出错,没有记账:{reason}。修好后用 jifen retry 补判"),
         Outcome::RecalledBefore => "这条消息到达之前就已经撤回,不计分".into(),
-        Outcome::DecidedAlone => "这条消息来得太晚(超过 35 天或 2000 条),只按当时的情况单独判定,没有重算后面的日子".into(),
+        Outcome::TwinOf(first) => format!("这条消息先从另一个通道听到过(第 {first} 号事件),只算那一条"),
+        Outcome::DecidedAlone | Outcome::Unparked { alone: true, .. } => {
+            "这条消息来得太晚(超过 35 天或 2000 条),只按当时的情况单独判定,没有重算后面的日子".into()
+        }
+        Outcome::Unparked { alone: false, .. } => "当时没能判定,后来补判".into(),
         Outcome::Decided if event.campaign.is_none() => "没有活动包括这个群".into(),
-        Outcome::Decided if event.record.verdicts.is_empty() => "没有规则理会这条消息".into(),
         Outcome::Decided => String::new(),
     }
 }
 
 fn outcome(outcome: &Outcome) -> &'static str {
     match outcome {
-        Outcome::Decided => "decided",
-        Outcome::DecidedAlone => "repair_limited",
+        Outcome::Decided | Outcome::Unparked { alone: false, .. } => "decided",
+        Outcome::DecidedAlone | Outcome::Unparked { alone: true, .. } => "repair_limited",
         Outcome::RecalledBefore => "recalled_before",
         Outcome::Parked(_) => "parked",
         Outcome::Failed(_) => "failed",
+        Outcome::TwinOf(_) => "twin_of",
     }
 }
 
@@ -195,6 +254,8 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::Copy { .. } => "copy",
         Refusal::Staff => "staff",
         Refusal::TooMany => "too_many",
+        Refusal::Twin => "twin",
+        Refusal::TakenBack => "taken_back",
     }
 }
 
@@ -220,6 +281,15 @@ mod tests {
         );
         let refused = explained(&town, "m-2", Some("app")).expect("a known message");
         assert_eq!((refused.verdicts[0].outcome, refused.verdicts[0].points), ("too_short", 0));
+    }
+
+    #[test]
+    fn an_unpaid_message_is_told_what_it_nearly_was() {
+        let mut town = Town::default();
+        town.says("aming", 1, "11-22 09:00", "签到了吗", 0);
+        town.says("aming", 1, "11-22 09:01", "签到", 2);
+        assert_eq!(explained(&town, "m-1", None).expect("a known message").event.note, "「每日签到」要整句是「签到」");
+        assert_eq!(explained(&town, "m-2", None).expect("a known message").event.note, "");
     }
 
     #[test]

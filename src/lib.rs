@@ -19,13 +19,16 @@
 //!
 //! * 签到 is decided in [`rules::check_in`], talk in [`rules::speaking`]; what they share (dates, windows, caps, replies) around them in
 //!   [`rules::decide`]. A new kind of rule is one file of `rules/`, its line in [`rules::KINDS`] and a scenario file.
-//! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`; no rule knows of them.
-//! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`].
-//! * What the bot says: [`rules::template`]; when it keeps silent: [`outbox::queue`] and [`outbox::manners`].
+//! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`, those that two channels bring: `pipeline/twin.rs`; what could
+//!   not be decided and is decided later: `pipeline/unpark.rs`. No rule knows of them.
+//! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`]; what notices that the file fell back, broke or was
+//!   taken away: [`store::sqlite::serving`]; backups: [`store::sqlite::copy`] and [`store::sqlite::restore`].
+//! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
+//! * Who cannot send now, and how much a destination bears: [`outbox::open_ways`]; what an error code means: `wecom/errcode.rs`.
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model`
+//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -43,9 +46,15 @@
 //!   proves itself without the journal.
 //! * A reply's arguments and destination are sealed in the outbox and not part of the journal, so a person can be forgotten and the
 //!   chain still holds.
-//! * Events whose verdict depended on the account join its `prev` chain even when nothing was paid: a recall may make room for them.
+//! * Events whose verdict depended on the account join its `prev` chain even when nothing was paid: a recall may make room for them, and
+//!   a copy of them from another channel must find them.
+//! * Gathering is the outbox's work and nothing of it is stored: rows that wait for a digest are open rows, and what was said once or how many
+//!   digests a group had today is read from the rows of the last day at a start ([`outbox::remember`]).
+//! * A claimed reply names the way it began with: a private message whose answer was lost is sent once more, since WeCom drops the same
+//!   JSON by itself; nothing else ever is.
 //! * Reply ids are `event × 16 + place`, an event row knows its first posting: neither needs an index.
 
+pub mod failpoint;
 pub mod model;
 pub mod clock;
 pub mod settings;

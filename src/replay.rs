@@ -6,7 +6,8 @@
 //!
 //! Without `group` it is a single chat. Instead of `said`: `"joined":{}`, `"left":{}`, `"recalled":{"of":"m-1"}`,
 //! `"order_paid":{"shop":"taobao","number":"…","fen":26800}`, `"happened":{"event":"verified"}`. `source` names the channel
-//! that would have brought it (`app/1000002`), so that history already received is known; it defaults to `replay`.
+//! that would have brought it (`app/1000002`), so that history already received is known; it defaults to `replay`. What two sources tell of
+//! one message pays once.
 
 use std::io::BufRead;
 

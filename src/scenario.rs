@@ -22,6 +22,9 @@ use crate::store::{Reader, StoreError};
 /// The corp of a scenario; nothing depends on it.
 const CORP: &str = "test";
 
+/// The channel of lines that name none.
+const CHANNEL: &str = "scenario";
+
 /// The group of lines that name none, where the rules cover every group.
 const ANY_GROUP: &str = "测试群";
 
@@ -65,7 +68,8 @@ pub struct Stage {
     rules: Arc<Rules>,
     pipeline: Pipeline<MemoryStore>,
     reader: Box<dyn Reader>,
-    said: Vec<(String, KeyBytes)>,
+    /// Who said what that can be taken back, by channel.
+    said: Vec<(String, EventKey)>,
     lines: u64,
 }
 
@@ -101,22 +105,26 @@ impl Stage {
         let place =
             if group == SINGLE_CHAT { Place::Single } else { Place::Group { chat: group.into(), kind: GroupKind::Internal, title: Some(group.into()) } };
         let at = self.instant(line, &place);
-        let key = KeyBytes::of(&self.lines.to_string());
+        let source = format!("{CORP}/{}", line.channel.as_deref().unwrap_or(CHANNEL));
+        let mut key = EventKey { source: source.into(), key: KeyBytes::of(&self.lines.to_string()) };
         let kind = match &line.said {
             Said::Message { text, images } => {
-                self.said.push((line.member.clone(), key));
+                self.said.push((line.member.clone(), key.clone()));
                 let at_assistant =
                     text.trim_start().strip_prefix(['@', '@']).is_some_and(|rest| self.rules.assistant.names.iter().any(|name| rest.starts_with(&**name)));
                 Kind::Said(crate::model::event::Said { text: text.clone(), images: *images, at_assistant, ..Default::default() })
             }
-            Said::Recalled => Kind::Recalled {
-                of: self.said.iter().rposition(|(member, _)| *member == line.member).map_or(KeyBytes::digest(b""), |at| self.said.remove(at).1),
-            },
+            Said::Recalled => {
+                let is_meant = |(member, said): &(String, EventKey)| *member == line.member && (line.channel.is_none() || said.source == key.source);
+                let recalled = self.said.iter().rposition(is_meant).map(|at| self.said.remove(at).1);
+                key.source = recalled.as_ref().map_or_else(|| key.source.clone(), |said| said.source.clone());
+                Kind::Recalled { of: recalled.map_or(KeyBytes::digest(b""), |said| said.key) }
+            }
             Said::Joined => Kind::Joined,
             Said::Left => Kind::Left,
         };
         Event {
-            key: EventKey { source: format!("{CORP}/scenario").into(), key },
+            key,
             corp: CORP.into(),
             at,
             received_at: at,

@@ -2,9 +2,14 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::Bot;
 use jifen::demo::scene::Chat;
 use jifen::demo::wecom::Fault;
+use jifen::model::day::Millis;
+use jifen::model::event::{Channel, Event, GroupKind, Identity, Kind, Place, Said, Via};
+use jifen::model::ids::{EventKey, KeyBytes};
 
 const RULES: &str = r#"
 [check_in.daily]
@@ -57,6 +62,53 @@ async fn who_asks_gets_an_answer_about_their_own_points() {
     assert!(!other.contains("+2"), "{other}");
     let help = bot.says("小红", "帮助").await;
     assert!(help.contains("签到"), "{help}");
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn why_tells_what_would_have_earned_something() {
+    let mut bot = Bot::start(RULES).await;
+    for (hour, text, told) in [
+        (8, "签到了吗", "8:00「签到了吗」 0,「每日签到」要整句是「签到」"),
+        (9, "今天骑了二十公里", "9:00「今天骑了二十…」 0,单聊里只认口令,发「签到」才计分"),
+        (10, "👍👍", "10:00「👍👍」 0,没有文字,图片和表情不计分"),
+        (11, "签到", "11:00「签到」 +2 每日签到"),
+        (12, "qd", "12:00「qd」 0 每日签到,今天 11:00 已记过,每天 1 次,明天 0:00 后再来"),
+    ] {
+        bot.at(&format!("2026-11-22T{hour:02}:00:00+08:00"));
+        bot.says("阿明", text).await;
+        let why = bot.says("阿明", "为什么").await;
+        assert_eq!(why.lines().nth(1), Some(told), "{why}");
+    }
+    bot.stop().await;
+}
+
+/// 阿明 checks in, heard through the archive; the group's name is told with it or not.
+fn archived(id: &str, at: Millis, title: Option<&str>) -> Event {
+    Event {
+        key: EventKey { source: "demo/archive/ww1".into(), key: KeyBytes::of(id) },
+        corp: "demo".into(),
+        at,
+        received_at: at,
+        clamped: false,
+        place: Place::Group { chat: "wrNameless".into(), kind: GroupKind::Internal, title: title.map(Into::into) },
+        who: Some(Identity::from_wecom("阿明")),
+        name: None,
+        via: Via { channel: Channel::Archive, ..Via::default() },
+        kind: Kind::Said(Said { text: "签到".into(), ..Said::default() }),
+    }
+}
+
+#[tokio::test]
+async fn parked_check_ins_are_paid_by_themselves_once_their_groups_name_is_told() {
+    let bot = Bot::start(&format!("[campaign.ride]\ngroups = [\"骑行一群\"]\n{RULES}")).await;
+    let day = |day: i64| bot.demo.stage.clock.now().plus_secs((day - 3) * 86_400);
+    for (id, at, title) in [("1", day(1), None), ("2", day(2), None)] {
+        (bot.demo.stage.hear)(archived(id, at, title)).await.expect("it is kept");
+    }
+    assert_eq!(bot.balance("阿明"), 0, "nobody knows yet which rules hold there");
+    (bot.demo.stage.hear)(archived("3", day(3), Some("骑行一群"))).await.expect("it is booked");
+    until("all three days and the bonus of the third", || bot.balance("阿明") == 16).await;
     bot.stop().await;
 }
 
@@ -127,4 +179,47 @@ async fn rules_are_kept_with_the_first_event_whatever_was_committed_before_it() 
     assert!(ready.status().is_success());
     assert!(bot.says("阿明", "签到").await.contains("+2"));
     bot.stop().await;
+}
+
+#[tokio::test]
+async fn the_thirty_first_answer_of_a_minute_waits_and_nobody_else_does() {
+    let mut bot = Bot::start(RULES).await;
+    for _ in 0..30 {
+        bot.says("阿明", "积分").await;
+    }
+    bot.says_in(Chat::Single, "阿明", "积分").await;
+    bot.says_in(Chat::Single, "小红", "积分").await;
+    let to = |received: &jifen::demo::wecom::Received| received.shown.iter().flat_map(|shown| shown.to.clone()).collect::<String>();
+    let next = bot.next(|received| received.shown.is_some()).await;
+    assert_eq!(to(&next), "小红", "{next:?}");
+    bot.at("2026-11-22T12:02:00+08:00");
+    let last = bot.next(|received| received.shown.is_some()).await;
+    assert_eq!(to(&last), "阿明", "{last:?}");
+    bot.stop().await;
+}
+
+#[tokio::test]
+async fn a_used_up_address_and_a_robot_that_was_taken_out_leave_the_answer_to_the_app() {
+    let mut bot = Bot::start(RULES).await;
+    let double = bot.demo.stage.double.clone();
+    for (code, call) in [(None, "webhook/send"), (Some(93_000), "message/send"), (None, "message/send")] {
+        double.fail(Fault::Code(40_058), 1);
+        code.into_iter().for_each(|code| double.fail(Fault::Code(code), 1));
+        bot.says_in(Chat::Inner, "小红", "@积分助手 积分").await;
+        assert_eq!(bot.next(|received| received.shown.is_some()).await.call, call);
+    }
+    let to_the_robot = double.received_after(0).iter().filter(|received| received.call == "webhook/send").count();
+    assert_eq!(to_the_robot, 2, "once it was well, once it said that it is out, and then it is not asked");
+    bot.stop().await;
+}
+
+/// Waits until something is so that nobody tells of.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let waiting = async {
+        while !is_so() {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(common::PATIENCE, waiting).await.unwrap_or_else(|_| panic!("it never came: {what}"));
 }

@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["pipeline", "outbox"],
     &["rules", "store", "wecom", "settings", "clock"],
     &["model"],
+    &["failpoint"],
 ];
 
 /// What `rules/` and `model/` must not name: they decide, and deciding is a function.

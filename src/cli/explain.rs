@@ -53,11 +53,15 @@ pub fn run(options: Options) -> Result<u8> {
 
 fn tell(explained: &Explained) {
     let event = &explained.event;
-    println!("{} {} {} {:+}", event.at, event.member.as_deref().unwrap_or("-"), event.group.as_deref().unwrap_or("单聊"), event.points);
+    println!("{} {} {} {:+} 分", event.at, event.member.as_deref().unwrap_or("-"), event.group.as_deref().unwrap_or("单聊"), event.points);
     for verdict in &explained.verdicts {
         println!("  {} {:+} {}", verdict.rule, verdict.points, verdict.why);
     }
     if !event.note.is_empty() {
         println!("  {}", event.note);
     }
+    for reply in &event.replies {
+        println!("  回复 {} {} {} {}", reply.id, reply.occasion, reply.state, reply.reason.as_deref().unwrap_or_default());
+    }
+    println!("  规则版本 {}", event.rules);
 }

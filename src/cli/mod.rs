@@ -1,11 +1,16 @@
-//! The command line: one verb a file. Exit codes: 0 done, 1 a finding, 2 wrong usage or settings, 75 stopped by the disk.
+//! The command line: one verb a file. Exit codes: 0 done, 1 a finding, 2 wrong usage, settings or database, 70 a bug of ours, 75 stopped by the disk.
 
 mod workspace;
+mod progress;
+mod backup;
 mod check;
 mod demo;
 mod explain;
 mod export;
+mod outbox;
 mod replay;
+mod restore;
+mod retry;
 mod serve;
 mod verify;
 
@@ -21,7 +26,10 @@ pub const DONE: u8 = 0;
 pub const FINDING: u8 = 1;
 /// Wrong usage or settings.
 pub const USAGE: u8 = 2;
-/// The disk failed in the middle of a commit; start again, nothing is lost (`EX_TEMPFAIL` of sysexits.h).
+/// Our own mistake stopped the writer; nothing that was answered is lost (`EX_SOFTWARE` of sysexits.h).
+pub const BUG: u8 = 70;
+/// The disk failed, or the database was damaged or taken away under the daemon; start again: nothing answered is lost, or the start
+/// says what is (`EX_TEMPFAIL` of sysexits.h).
 pub const DISK: u8 = 75;
 
 #[derive(Debug, Parser)]
@@ -36,7 +44,7 @@ const MAIN_EXAMPLES: &str = "例子:
   jifen check rules.toml           检查规则文件,跑里面的 [[test]]
   jifen serve --config jifen.toml  正式运行
 
-退出码:0 正常 · 1 有发现(文件有错、账不平、查无此消息)· 2 用法或配置不对 · 75 磁盘出错,重启即可恢复";
+退出码:0 正常 · 1 有发现(文件有错、账不平、查无此消息)· 2 用法或配置不对 · 70 程序出错而停,请再启动 · 75 磁盘出错或数据库被动过,请再启动";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -50,10 +58,18 @@ enum Verb {
     Replay(replay::Options),
     /// 说明某一条消息为什么得分、为什么没得分
     Explain(explain::Options),
+    /// 补判:把没能判定的消息再判一次,按它自己的时间记分
+    Retry(retry::Options),
+    /// 发件箱:看回复发没发出去、为什么,再发,丢弃,放开
+    Outbox(outbox::Options),
     /// 导出积分账户或流水
     Export(export::Options),
     /// 从流水重新算一遍,核对余额、名次、哈希链;有错就指出第一处
     Verify(verify::Options),
+    /// 备份数据库:在 serve 运行时执行,查过、核对过才算数
+    Backup(backup::Options),
+    /// 用备份恢复数据库:先查清楚再替换,原来的留在旁边
+    Restore(restore::Options),
 }
 
 /// Where the data is: shared by the verbs that open the database.
@@ -76,8 +92,12 @@ pub fn main() -> ExitCode {
         Verb::Check(options) => check::run(options),
         Verb::Replay(options) => replay::run(options),
         Verb::Explain(options) => explain::run(options),
+        Verb::Retry(options) => retry::run(options),
+        Verb::Outbox(options) => outbox::run(options),
         Verb::Export(options) => export::run(options),
         Verb::Verify(options) => verify::run(options),
+        Verb::Backup(options) => backup::run(options),
+        Verb::Restore(options) => restore::run(options),
     };
     match result {
         Ok(code) => ExitCode::from(code),

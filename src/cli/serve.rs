@@ -9,16 +9,18 @@ use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::workspace::Workspace;
-use super::{DISK, DONE, Where};
+use super::{BUG, DISK, DONE, Where};
 use crate::app::{App, Ended, Parts};
 use crate::clock::Clock;
+use crate::failpoint;
+use crate::store::sqlite::serving::Loss;
 
 #[derive(Debug, Args)]
 #[command(after_help = "例子:
   jifen serve --config jifen.toml
   RUST_LOG=debug jifen serve --log json
 
-第一行打印实际监听的地址(端口写 0 就用空闲端口)。收到 SIGTERM 或 Ctrl-C 后先处理完手里的请求再退出。
+第一行打印实际监听的地址(端口写 0 就用空闲端口)。收到 SIGTERM 或 Ctrl-C 后先处理完手里的请求再退出;SIGHUP 不理会,改了规则请重启。
 日志里没有消息正文、姓名和密钥。")]
 pub struct Options {
     #[command(flatten)]
@@ -29,6 +31,9 @@ pub struct Options {
     /// 监听地址,覆盖配置里的 listen
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// 数据库比它旁边的记号旧(丢了一段)时,仍从这里继续:开始新的纪元,并扣住发件箱,直到 jifen outbox release
+    #[arg(long)]
+    accept_loss: bool,
     /// 日志格式
     #[arg(long, value_enum, default_value_t = Log::Human)]
     log: Log,
@@ -53,10 +58,13 @@ pub fn run(options: Options) -> Result<u8> {
         bail!("正式运行要在 jifen.toml 写明密钥:[keys] master = \"file:master.key\"。生成一个:openssl rand -hex 32 > master.key && chmod 600 master.key");
     }
     let rules = workspace.rules(options.rules.as_deref())?;
-    let parts = Parts { database: workspace.database.clone(), vault: workspace.vault.clone(), rules, clock: Clock::default() };
+    failpoint::hit("rules.parsed");
+    let loss = if options.accept_loss { Loss::Accept } else { Loss::Refuse };
+    let parts = Parts { database: workspace.database.clone(), vault: workspace.vault.clone(), rules, clock: Clock::default(), loss };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         outlive_file_size_limit()?;
+        outlive_terminal()?;
         let app = App::open(&workspace.settings, parts).await?;
         // Before anybody can know of us: a signal that comes early stops us in good order too.
         let stop = stop_signal()?;
@@ -65,6 +73,7 @@ pub fn run(options: Options) -> Result<u8> {
         Ok(match ended {
             Ended::Asked => DONE,
             Ended::DiskFailed => DISK,
+            Ended::WriterPanicked => BUG,
         })
     })
 }
@@ -85,6 +94,12 @@ pub fn start_logging(log: Log) {
 fn outlive_file_size_limit() -> Result<()> {
     // The handler stays when the listener is dropped.
     drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
+    Ok(())
+}
+
+/// SIGHUP says that a terminal is gone, or asks to read settings anew, which is done by starting again: it ends nothing.
+fn outlive_terminal() -> Result<()> {
+    drop(signal(SignalKind::hangup())?);
     Ok(())
 }
 

@@ -1,15 +1,14 @@
 //! `jifen verify`: recompute everything from the postings.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 
 use super::workspace::Workspace;
-use super::{DONE, FINDING, Where};
+use super::{DONE, FINDING, Where, progress};
+use crate::verify::Report;
 use crate::verify::file::verify_file;
-use crate::verify::{Progress, Report, verify};
 
 #[derive(Debug, Args)]
 #[command(after_help = "例子:
@@ -29,32 +28,20 @@ pub struct Options {
 pub fn run(options: Options) -> Result<u8> {
     let report = match &options.file {
         Some(path) => verify_file(path).map_err(anyhow::Error::msg)?,
-        None => {
-            let workspace = Workspace::open(&options.place)?;
-            let is_terminal = std::io::stderr().is_terminal();
-            let mut progress = |progress: Progress| {
-                if is_terminal {
-                    eprint!("\r第 {} / {} 遍,{} / {} ", progress.pass, progress.passes, progress.event, progress.last);
-                }
-            };
-            let report = verify(&workspace.reader()?, &mut progress)?;
-            if is_terminal {
-                eprintln!();
-            }
-            report
-        }
+        None => progress::verify(&Workspace::open(&options.place)?.reader()?)?,
     };
     Ok(tell(&report))
 }
 
 fn tell(report: &Report) -> u8 {
     println!("核对了 {} 个事件、{} 笔记账、{} 个账户", report.events, report.postings, report.accounts);
+    if report.repair_limited > 0 {
+        println!("其中 {} 个事件来得太晚(超过 35 天或 2000 条),只单独判定,没有重算后面的日子;jifen explain 里写着 repair_limited", report.repair_limited);
+    }
     if report.findings.is_empty() {
         println!("全部正确");
         return DONE;
     }
-    for finding in &report.findings {
-        println!("{finding}");
-    }
+    progress::print_findings(report);
     FINDING
 }

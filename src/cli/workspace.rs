@@ -12,11 +12,15 @@ use crate::rules::campaign::Rules;
 use crate::rules::file;
 use crate::rules::mistake::Mistake;
 use crate::settings::{Secret, Settings};
+use crate::store::sqlite::files::beside;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::vault::{Vault, parse_master, random_key};
 
 /// The settings file looked for when none is named.
 const CONFIG: &str = "jifen.toml";
+
+/// Behind the database's name: its key, where the settings name none.
+const KEY_SUFFIX: &str = ".key";
 
 /// Settings, database path and key, resolved.
 pub struct Workspace {
@@ -99,10 +103,18 @@ pub fn print_mistakes(path: &Path, mistakes: &[Mistake]) {
     }
 }
 
+/// Refuses where no key is named and none lies beside the database: for a verb to which a new key is of no use.
+pub fn require_key(place: &Where) -> Result<()> {
+    let settings = settings(place)?;
+    let beside = settings.database_path().map(|database| beside(&database, KEY_SUFFIX));
+    if settings.keys.is_none() && beside.is_some_and(|key| !key.exists()) {
+        bail!("没有给出主密钥:请在 jifen.toml 写 [keys] master = \"file:…\"(用 --config 指明),或把原来的密钥放到数据库旁边(数据库文件名加 {KEY_SUFFIX})");
+    }
+    Ok(())
+}
+
 fn key_beside(database: &Path) -> Result<Vault> {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".key");
-    let path = PathBuf::from(name);
+    let path = beside(database, KEY_SUFFIX);
     if path.exists() {
         let text = Secret::new(fs::read_to_string(&path).with_context(|| format!("读不到密钥 {}", path.display()))?);
         return vault(text.expose()).with_context(|| format!("密钥 {}", path.display()));

@@ -12,6 +12,8 @@ use crate::store::{Reader, ReplyRow, StoreError};
 
 /// Rows read at a time.
 const ROWS_MAX: usize = 200;
+/// Accounts read for the page: everybody on it, and a crowd.
+const ACCOUNTS_MAX: usize = 1_000;
 
 /// An event's verdicts in words, one line each, in the order of the verdicts.
 pub type Explain = Arc<dyn Fn(&EventRow) -> Vec<String> + Send + Sync>;
@@ -38,10 +40,11 @@ impl Books {
         let Some((_, seq)) = found.into_iter().find(|(source, _)| *source == key.source) else { return Ok(None) };
         let Some(row) = reader.event(seq)? else { return Ok(None) };
         let fates = reader.replies_of(seq)?.iter().map(fate).collect();
-        let moved: Vec<i64> = reader.postings_of(seq)?.iter().map(gained).collect();
         let later = aftermath(reader.as_ref(), &row)?;
+        let decided = later.decided(&row);
+        let moved: Vec<i64> = reader.postings_of(decided.seq)?.iter().map(gained).collect();
         drop(reader);
-        Ok(Some((self.verdicts(&row, &moved, &later), fates)))
+        Ok(Some((self.verdicts(decided, &moved, &later), fates)))
     }
 
     /// The verdicts as they hold now, and what the event moved beside them: points of other messages that were decided again because of it.
@@ -51,7 +54,8 @@ impl Books {
             Outcome::Parked(Parking::GroupUnknown) => return plain("先放着:rules.toml 里写的群名还没有对上"),
             Outcome::Failed(reason) => return plain(&format!("没能判定:{reason}")),
             Outcome::RecalledBefore => return plain("发出后马上撤回了,不计分"),
-            Outcome::Decided | Outcome::DecidedAlone => {}
+            Outcome::TwinOf(_) => return plain("同一条消息已从另一个通道记过,不重复计分"),
+            Outcome::Decided | Outcome::DecidedAlone | Outcome::Unparked { .. } => {}
         }
         if later.taken_back {
             return plain(&later.in_words());
@@ -84,7 +88,7 @@ impl Books {
     /// Every balance, by outside id.
     pub fn balances(&self) -> Result<Vec<Balance>, StoreError> {
         let reader = self.reader();
-        let accounts = reader.accounts(AccountId(0), ROWS_MAX)?;
+        let accounts = reader.accounts(AccountId(0), ACCOUNTS_MAX)?;
         accounts.iter().map(|account| Ok(Balance { id: outside_id(reader.as_ref(), account.key.member)?, available: account.available })).collect()
     }
 

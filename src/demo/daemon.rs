@@ -15,6 +15,7 @@ use crate::rules::file;
 use crate::rules::versions::Versions;
 use crate::store::Reader;
 use crate::store::sqlite::SqliteReader;
+use crate::store::sqlite::serving::Loss;
 use crate::store::vault::{Vault, parse_master};
 
 /// Starts it.
@@ -30,7 +31,7 @@ pub async fn start(plan: Plan) -> Result<Running> {
         let told: Vec<String> = mistakes.iter().map(|mistake| mistake.in_file(settings.rules.as_str())).collect();
         anyhow::anyhow!("规则文件有错:\n{}", told.join("\n"))
     })?;
-    let parts = Parts { database: database.clone(), vault: vault.clone(), rules: Arc::new(rules), clock: plan.clock };
+    let parts = Parts { database: database.clone(), vault: vault.clone(), rules: Arc::new(rules), clock: plan.clock, loss: Loss::Refuse };
     let app = App::open(settings, parts).await?.with_routes(plan.routes);
     let (addr, hear) = (app.addr(), ear(&app.handle()));
     let reader = SqliteReader::open(&database, &vault)?;
@@ -41,6 +42,7 @@ pub async fn start(plan: Plan) -> Result<Running> {
         match running.await.context("守护进程出错")? {
             Ended::Asked => Ok(()),
             Ended::DiskFailed => bail!("磁盘出错,演示停了"),
+            Ended::WriterPanicked => bail!("程序出错,演示停了"),
         }
     });
     Ok(Running { addr, hear, reader: Box::new(reader), explain, stopped })

@@ -11,6 +11,7 @@ pub mod sender;
 pub mod scene;
 pub mod books;
 pub mod stage;
+pub mod crowd;
 pub mod page;
 
 use std::fs;

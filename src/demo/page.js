@@ -22,6 +22,7 @@
   const FATES = {
     waiting: "正在回复…", sending: "正在回复…", sent: "已回复", refused: "没有回复", unknown: "回复结果不明", expired: "回复过期没发", suppressed: "不回复"
   };
+  const CHARTS = { issued: "发行", spent: "消费", expired: "过期", adjusted: "调整", opening: "期初" };
   const STAFF = "店长小周";
   const GAP_MILLIS = 5 * 60 * 1000;
   const TWICE_MILLIS = 600;
@@ -326,7 +327,10 @@
       buttons.push(button("side", present ? "退群" : "重新入群", function () {
         if (!twice("move/" + state.chat + me() + present)) attempt("move", { chat: state.chat, who: me(), joins: !present });
       }));
-      if (state.chat === "inner") buttons.push(button("side", "入群", function () { attempt("move", { chat: "inner", who: me(), joins: true }); }));
+      if (state.chat === "inner") {
+        buttons.push(button("side", "入群", function () { attempt("move", { chat: "inner", who: me(), joins: true }); }));
+        buttons.push(button("side", "500 人签到", function () { if (!twice("crowd")) attempt("crowd", {}); }));
+      }
     }
     $("quick").replaceChildren.apply($("quick"), buttons);
   }
@@ -347,7 +351,7 @@
 
   function account(id) {
     const who = person(id);
-    return who ? who.name + (who.customer ? "(微信)" : "") : { issued: "发行", spent: "消费", expired: "过期", adjusted: "调整", opening: "期初" }[id] || id;
+    return who ? who.name + (who.customer ? "(微信)" : "") : CHARTS[id] || id;
   }
 
   function drawLedger() {
@@ -363,7 +367,7 @@
     });
     $("balances").replaceChildren.apply($("balances"), balances);
     const rows = state.ledger.slice().reverse().map(function (row) {
-      const gain = Boolean(person(row.dst));
+      const gain = Boolean(person(row.dst)) || !CHARTS[row.dst];
       const node = make("li", row.seq > state.seen && state.seen > 0 ? "fresh" : "");
       const who = make("span", "who");
       who.append(make("bdi", "", account(gain ? row.dst : row.src)));

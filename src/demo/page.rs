@@ -45,6 +45,7 @@ pub fn routes(curtain: Curtain) -> Router {
         .route("/demo/api/recall", post(recall))
         .route("/demo/api/resend", post(resend))
         .route("/demo/api/move", post(come_or_go))
+        .route("/demo/api/crowd", post(crowd))
         .route("/demo/api/person", post(person))
         .route("/demo/api/clock", post(clock))
         .route("/demo/api/fault", post(fault))
@@ -143,6 +144,10 @@ async fn come_or_go(State(curtain): State<Curtain>, Json(step): Json<Move>) -> A
     Ok(done(stage(&curtain)?.come_or_go(step.chat, &step.who, step.joins).await?))
 }
 
+async fn crowd(State(curtain): State<Curtain>) -> Answer {
+    Ok(done(stage(&curtain)?.crowd().await?))
+}
+
 #[derive(Deserialize)]
 struct NewPerson {
     name: String,
@@ -208,6 +213,9 @@ enum Trouble {
     None,
     Slow,
     TooOften,
+    Busy,
+    Kicked,
+    Untrusted,
     TokenExpired,
     Garbage,
     ServerError,
@@ -221,6 +229,9 @@ async fn fault(State(curtain): State<Curtain>, Json(trouble): Json<Trouble>) -> 
         Trouble::None => None,
         Trouble::Slow => Some(Fault::Slow(SLOW)),
         Trouble::TooOften => Some(Fault::Code(45_009)),
+        Trouble::Busy => Some(Fault::Code(-1)),
+        Trouble::Kicked => Some(Fault::Code(93_000)),
+        Trouble::Untrusted => Some(Fault::Code(60_020)),
         Trouble::TokenExpired => Some(Fault::TokenExpired),
         Trouble::Garbage => Some(Fault::Garbage),
         Trouble::ServerError => Some(Fault::ServerError),

@@ -219,6 +219,13 @@ impl Sender {
         self.archived(from, "send", "text", json!({ "content": text }))
     }
 
+    /// The same in a group of employees.
+    pub fn archived_inside(&self, chat: &str, from: &str, text: &str) -> Archived {
+        let mut record = json!({ "action": "send", "from": from, "tolist": [STAFF], "roomid": chat, "msgtype": "text" });
+        record["text"] = json!({ "content": text });
+        self.record(record, "")
+    }
+
     /// A picture as the archive would hand it over.
     pub fn archived_picture(&self, from: &str) -> Archived {
         self.archived(from, "send", "image", json!({ "sdkfileid": "demo", "md5sum": tenant::hex(16), "filesize": 40_960 }))
@@ -230,10 +237,16 @@ impl Sender {
     }
 
     fn archived(&self, from: &str, action: &str, kind: &str, content: Value) -> Archived {
-        let now = self.clock.now();
-        let id = format!("{}_{}_external", message_number(&self.clock), now.0);
-        let mut record = json!({ "msgid": id, "action": action, "from": from, "tolist": [STAFF], "roomid": CUSTOMER_CHAT, "msgtime": now.0, "msgtype": kind });
+        let mut record = json!({ "action": action, "from": from, "tolist": [STAFF], "roomid": CUSTOMER_CHAT, "msgtype": kind });
         record[kind] = content;
+        self.record(record, "_external")
+    }
+
+    /// A record with an id of this ending, said now.
+    fn record(&self, mut record: Value, ending: &str) -> Archived {
+        let now = self.clock.now();
+        let id = format!("{}_{}{ending}", message_number(&self.clock), now.0);
+        (record["msgid"], record["msgtime"]) = (json!(id), json!(now.0));
         let plain = record.to_string();
         Archived { id, event: archive_record::to_event(&self.keys.archive, &plain, now), plain }
     }

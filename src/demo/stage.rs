@@ -171,7 +171,10 @@ impl Stage {
             Ok(rows) => rows,
             Err(error) => return tracing::warn!(%error, "the demo cannot read the ledger"),
         };
-        self.scene.book(rows, self.books.balances().unwrap_or_default());
+        let mut balances = self.books.balances().unwrap_or_default();
+        // A crowd has no faces on the page.
+        balances.retain(|balance| self.scene.person(&balance.id).is_some());
+        self.scene.book(rows, balances);
     }
 
     /// Shows what the API received and what changed in the books, for ever. Abort it to stop.

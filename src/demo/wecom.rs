@@ -29,6 +29,8 @@ const MARKDOWN_BYTES_MAX: usize = 20_480;
 const RESPONSE_LIFE_MILLIS: i64 = 3_600_000;
 /// Messages a webhook robot may send in a minute (91770).
 const WEBHOOK_PER_MINUTE: usize = 20;
+/// A repetition is not shown within so many seconds, where none are named (90236).
+const DUPLICATE_SECS: i64 = 1_800;
 /// What it received is remembered up to here; a demo left open for days must not grow.
 const RECEIVED_MAX: usize = 2_000;
 
@@ -54,6 +56,8 @@ struct Book {
     app_groups: HashSet<String>,
     responses: HashMap<String, ResponseCode>,
     webhook_times: VecDeque<Millis>,
+    /// Bodies of message/send that are not shown twice, and until when.
+    once: HashMap<String, Millis>,
     faults: VecDeque<Fault>,
     calls: u64,
     received: VecDeque<Received>,
@@ -106,7 +110,7 @@ pub struct Received {
     pub body: Value,
     /// What it was answered.
     pub errcode: i64,
-    /// What people see of it; `None` when it was refused.
+    /// What people see of it; `None` when it was refused or a repetition.
     pub shown: Option<Shown>,
 }
 
@@ -202,7 +206,7 @@ impl Double {
         let at = self.inner.clock.now();
         let mut book = self.book();
         let done = match call {
-            "message/send" => book.message_send(&self.inner.tenant, query, &body),
+            "message/send" => book.message_send(&self.inner.tenant, at, query, &body),
             "appchat/send" => book.appchat_send(query, &body),
             "webhook/send" => book.webhook_send(&self.inner.tenant, at, query, &body),
             _ => book.aibot_response(at, query, &body),
@@ -237,7 +241,14 @@ impl Book {
         }
     }
 
-    fn message_send(&mut self, tenant: &Tenant, query: &HashMap<String, String>, body: &Value) -> Call {
+    /// Whether WeCom shows it: the same JSON is not shown again within the interval it names, where it asks for that.
+    fn is_new(&mut self, at: Millis, body: &Value) -> bool {
+        self.once.retain(|_, until| at < *until);
+        let secs = body["duplicate_check_interval"].as_i64().unwrap_or(DUPLICATE_SECS);
+        body["enable_duplicate_check"] != 1 || self.once.insert(body.to_string(), at.plus_secs(secs)).is_none()
+    }
+
+    fn message_send(&mut self, tenant: &Tenant, at: Millis, query: &HashMap<String, String>, body: &Value) -> Call {
         self.check_token(query)?;
         if body["agentid"].as_i64() != Some(tenant.agent_id) {
             return Err(Refusal(301_002, "not allow operate another agent with this accesstoken"));
@@ -249,7 +260,8 @@ impl Book {
             return Err(Refusal(81_013, "user & party & tag all invalid"));
         }
         let shown = Shown { chat: None, to: known, text: cut(text), answers: None };
-        Ok((Some(shown), json!({ "errcode": 0, "errmsg": "ok", "invaliduser": unknown.join("|"), "msgid": tenant::hex(16) })))
+        let shown = self.is_new(at, body).then_some(shown);
+        Ok((shown, json!({ "errcode": 0, "errmsg": "ok", "invaliduser": unknown.join("|"), "msgid": tenant::hex(16) })))
     }
 
     fn appchat_send(&mut self, query: &HashMap<String, String>, body: &Value) -> Call {
@@ -464,6 +476,21 @@ mod tests {
         assert_eq!(api.post(&uri, body.clone()).await, 0);
         assert_eq!(api.post(&uri, body).await, 40058);
         assert_eq!(api.double.received_after(0)[0].shown.as_ref().unwrap().answers, Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_repetition_is_taken_and_not_shown() {
+        let api = Api::new();
+        let uri = format!("/cgi-bin/message/send?access_token={}", api.token().await);
+        let body = |interval: i64| {
+            json!({ "touser": "阿明", "agentid": api.tenant.agent_id, "msgtype": "text", "text": { "content": "+2" },
+            "enable_duplicate_check": 1, "duplicate_check_interval": interval })
+        };
+        for interval in [300, 300, 301] {
+            assert_eq!(api.post(&uri, body(interval)).await, 0);
+        }
+        let shown: Vec<bool> = api.double.received_after(0).iter().map(|received| received.shown.is_some()).collect();
+        assert_eq!(shown, [true, false, true]);
     }
 
     #[tokio::test]

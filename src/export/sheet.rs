@@ -181,6 +181,21 @@ mod tests {
         assert_eq!(Cell::Int(-1).csv(), "-1");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_name_makes_a_cell_that_is_computed(name in "[=+@\\-\t\r\n\u{ff1d}\u{202e}\0]{0,3}\\PC{0,12}") {
+            let (cell, mut out) = (Cell::Text(name.clone()), Vec::new());
+            proptest::prop_assert!(!cell.csv().starts_with(['=', '+', '-', '@', '\t', '\r']), "{name:?}");
+            let mut sheet = Sheet::begin(Format::Csv, &["name"], &mut out).unwrap();
+            sheet.row(&[cell]).unwrap();
+            sheet.finish().unwrap();
+            let mut read = csv::Reader::from_reader(out.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&out));
+            let rows: Vec<csv::StringRecord> = read.records().collect::<Result<_, _>>().unwrap();
+            proptest::prop_assert!(rows.len() <= 1, "{name:?} breaks its line: {rows:?}");
+            proptest::prop_assert!(rows.iter().all(|row| row.len() == 1 && row[0].trim_start_matches('\'') == name.trim_start_matches('\'')), "{name:?}: {rows:?}");
+        }
+    }
+
     #[test]
     fn a_full_worksheet_is_followed_by_another() {
         let mut out = Vec::new();

@@ -115,15 +115,14 @@ impl Calendar {
         &self.zone
     }
 
-    /// The business day an instant belongs to: its local date, or the date before while the day has not begun.
+    /// The business day an instant belongs to: its local date, or the date before while the day has not begun. An hour that comes twice in
+    /// autumn begins no day twice.
     pub fn day(&self, at: Millis) -> Day {
-        let local = self.local(at);
-        let minute = i16::from(local.hour()) * 60 + i16::from(local.minute());
-        let date = Day::of(local.date());
-        if minute < self.day_starts_at { date.plus(-1) } else { date }
+        let date = Day::of(self.local(at).date());
+        if self.day_starts_at > 0 && at < self.begins(date) { date.plus(-1) } else { date }
     }
 
-    /// The instant at which a business day begins (the first instant of its first minute; in a spring gap, the end of the gap).
+    /// The instant at which a business day begins (the first instant of its first minute; where a spring gap has no such minute, as much later as the gap is long).
     pub fn begins(&self, day: Day) -> Millis {
         let time = jiff::civil::time((self.day_starts_at / 60) as i8, (self.day_starts_at % 60) as i8, 0, 0);
         let civil = day.date().to_datetime(time);
@@ -169,6 +168,47 @@ mod tests {
         let spring = [at("2026-03-08T04:59:59Z"), at("2026-03-08T05:00:00Z"), at("2026-03-09T03:59:59Z"), at("2026-03-09T04:00:00Z")];
         let days: Vec<i32> = spring.iter().map(|&t| calendar.day(t).0).collect();
         assert_eq!(days, [days[0], days[0] + 1, days[0] + 1, days[0] + 2]);
+    }
+
+    #[test]
+    fn every_local_day_comes_once_in_every_zone_whenever_it_begins() {
+        const HALF_HOUR: i64 = 1_800;
+        for zone in ["Asia/Shanghai", "America/New_York", "Europe/London", "America/Havana", "Asia/Beirut", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC"] {
+            for starts in [0, 90, 150, 240, 1_439] {
+                let calendar = Calendar::new(TimeZone::get(zone).expect("bundled"), starts);
+                let mut now = at("2026-01-01T00:00:00Z");
+                let mut day = calendar.day(now);
+                while now < at("2027-01-02T00:00:00Z") {
+                    now = now.plus_secs(HALF_HOUR);
+                    let next = calendar.day(now);
+                    assert!(next == day || next == day.plus(1), "{zone}, days that begin at minute {starts}: {} after {}", next.date(), day.date());
+                    assert!(calendar.begins(next) <= now && now < calendar.begins(next.plus(1)), "{zone}, {starts}: {}", now.timestamp());
+                    day = next;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn leap_days_month_ends_and_the_fifty_third_week_are_counted_as_written() {
+        let day = |year, month, day| Day::of(Date::constant(year, month, day));
+        assert_eq!(day(2028, 2, 28).plus(1), day(2028, 2, 29));
+        assert_eq!((day(2027, 2, 28).plus(1), day(2100, 2, 28).plus(1)), (day(2027, 3, 1), day(2100, 3, 1)));
+        assert_eq!(day(2026, 3, 31).month() - 1, day(2026, 2, 28).month());
+        // The Friday of ISO week 53 of 2026 is in 2027.
+        assert_eq!(day(2026, 12, 28).week(), day(2027, 1, 1).week());
+        assert_eq!(day(2027, 1, 3).week() + 1, day(2027, 1, 4).week());
+        // A range over the Lunar New Year is a number of days like any other.
+        assert_eq!(day(2026, 2, 16).plus(8), day(2026, 2, 24));
+    }
+
+    #[test]
+    fn times_before_1970_and_after_2038_have_their_days() {
+        let calendar = shanghai(0);
+        assert_eq!(calendar.day(Millis(-1)), Day::of(Date::constant(1970, 1, 1)));
+        assert_eq!(calendar.day(at("1969-12-31T15:59:59Z")), Day(-1));
+        assert_eq!(calendar.day(at("2038-01-19T03:14:08Z")), Day::of(Date::constant(2038, 1, 19)));
+        assert_eq!(calendar.day(at("2100-12-31T16:00:00Z")), Day::of(Date::constant(2101, 1, 1)));
     }
 
     #[test]

@@ -68,6 +68,14 @@ impl Record {
     pub fn is_stateful(&self) -> bool {
         !self.marks.is_empty() || self.repair.is_some() || self.verdicts.iter().any(|verdict| verdict.ruling.depends_on_state())
     }
+
+    /// The message whose verdicts stand here, as slots of the ledger name it: the event itself (`own`), or the one it decided again.
+    pub fn message(&self, own: EventSeq) -> EventSeq {
+        match self.outcome {
+            Outcome::Unparked { of, .. } => of,
+            Outcome::Decided | Outcome::DecidedAlone | Outcome::RecalledBefore | Outcome::Parked(_) | Outcome::Failed(_) | Outcome::TwinOf(_) => own,
+        }
+    }
 }
 
 /// Whether an event was decided.
@@ -84,6 +92,15 @@ pub enum Outcome {
     Parked(Parking),
     /// Deciding it failed; the reason is for the operator.
     Failed(String),
+    /// The same message was heard before, through another channel, as this event: nothing follows from this copy.
+    TwinOf(EventSeq),
+    /// It decided an earlier event that had waited or failed, in that one's place.
+    Unparked {
+        /// The earlier event: its verdicts and postings stand here.
+        of: EventSeq,
+        /// As [`Outcome::DecidedAlone`].
+        alone: bool,
+    },
 }
 
 /// Why an event waits.
@@ -164,6 +181,8 @@ impl Ruling {
             Ruling::Paid(_) | Ruling::Shadow(_) => true,
             Ruling::Refused(refusal) => match refusal {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
+                // Its copies from other channels must find it in the account's history.
+                Refusal::Twin | Refusal::TakenBack => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -251,6 +270,10 @@ pub enum Refusal {
     Staff,
     /// The balance would leave ±(2⁵³−1).
     TooMany,
+    /// The same message was heard through another channel.
+    Twin,
+    /// It was taken back before it arrived.
+    TakenBack,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.
@@ -410,6 +433,8 @@ pub enum Occasion {
     NotUnderstood,
     /// No campaign covers this chat.
     NoCampaign,
+    /// Several unasked successes of a group told in one message.
+    Digest,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

@@ -32,6 +32,8 @@ number_ids! {
     GroupId,
     /// A campaign of a corp.
     CampaignId,
+    /// A source of events: a channel of a corp.
+    SourceId,
     /// A row of the outbox.
     ReplyId,
     /// An interned text: a source, a ledger code, a rules.toml hash.
@@ -108,6 +110,31 @@ pub struct EventKey {
     pub key: KeyBytes,
 }
 
+/// What stands before the source of a message in the key of its recall.
+const RECALLS: &str = "recall/";
+
+impl EventKey {
+    /// The key under which the recall of this message is kept, so that one message is taken back once.
+    pub fn of_recall(&self) -> EventKey {
+        EventKey { source: format!("{RECALLS}{}", self.source).into(), key: self.key }
+    }
+
+    /// The message that the recall kept under this key takes back; `None` for a key that is not a recall's.
+    pub fn recalled(&self) -> Option<EventKey> {
+        Some(EventKey { source: self.source.strip_prefix(RECALLS)?.into(), key: self.key })
+    }
+
+    /// The corp: sources begin with it (`acme/app/1000002`), those of recalls after their word.
+    pub fn corp(&self) -> &str {
+        self.source.strip_prefix(RECALLS).unwrap_or(&self.source).split('/').next().unwrap_or_default()
+    }
+
+    /// The channel this came by: the source itself, for a recall that of its message.
+    pub fn channel(&self) -> Arc<str> {
+        self.recalled().map_or_else(|| self.source.clone(), |message| message.source)
+    }
+}
+
 /// First 16 bytes of the SHA-256 of a rules.toml text: which version decided something.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct RulesHash(pub [u8; 16]);
@@ -165,6 +192,15 @@ mod tests {
         assert_eq!(KeyBytes::of("4561255354251345929").as_slice().len(), 8);
         assert!(KeyBytes::of("10") < KeyBytes::of("11"));
         assert_eq!(KeyBytes::of("m-1").as_slice().len(), 16);
+    }
+
+    #[test]
+    fn a_recall_is_kept_beside_its_message_and_came_by_the_same_channel() {
+        let message = EventKey { source: "acme/archive/ww1".into(), key: KeyBytes::of("7") };
+        let recall = message.of_recall();
+        assert_ne!(recall, message);
+        assert_eq!((recall.recalled(), recall.channel()), (Some(message.clone()), message.channel()));
+        assert_eq!(message.recalled(), None);
     }
 
     #[test]

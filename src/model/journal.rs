@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 use super::day::{Day, Millis};
 use super::decision::{Chart, Part, Record};
 use super::event::GroupKind;
-use super::ids::{AccountId, CampaignId, EventSeq, GroupId, IdentityId, PostingSeq, RulesHash};
+use super::ids::{AccountId, CampaignId, EventSeq, GroupId, IdentityId, PostingSeq, RulesHash, SourceId};
 
 /// Points moved between two accounts, as booked: never changed, only reversed by another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +137,8 @@ pub struct EventRow {
     pub received_at: Millis,
     /// The business day of `at` in its campaign.
     pub day: Day,
+    /// The channel it came by; `None` for events from before that was written down. Not covered by the chain: the event's key tells it.
+    pub source: Option<SourceId>,
     /// Who did it.
     pub identity: Option<IdentityId>,
     /// The account it was decided for; `None` when there is none (nothing ever earned).

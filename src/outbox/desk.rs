@@ -1,21 +1,38 @@
 //! The desk: where the outbox reads a reply again and turns it into texts. All calls may block.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use crate::model::day::Millis;
 use crate::model::ids::{EventSeq, ReplyId};
+use crate::outbox::announce::{Announced, Announcement};
 use crate::outbox::board::Board;
 use crate::outbox::gather::{Question, Unready, gather};
-use crate::outbox::manners::silence;
+use crate::outbox::manners::{Manner, Room, manner};
+use crate::outbox::remember::{REMEMBERED_SECS, Said};
+use crate::rules::campaign::Rules;
 use crate::rules::template::render;
 use crate::rules::versions::Versions;
-use crate::store::{REPLIES_PER_EVENT_MAX, Reader, ReplyRow, StoreError};
+use crate::store::{REPLIES_PER_EVENT_MAX, Reader, ReplyRow, StoreError, reply_id};
 
 /// Reads and writes out replies. The real one is [`ReaderDesk`]; tests have their own.
 pub trait Desk: Send + 'static {
     /// Up to `limit` replies from `from` on that are still open, ascending.
-    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, String>;
-    /// What to say for a reply at this moment.
-    fn compose(&mut self, id: ReplyId, now: Millis) -> Composed;
+    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<Opened>, String>;
+    /// Whether the outbox is held until an operator releases it.
+    fn held(&mut self) -> Result<bool, String>;
+    /// The first reply that may tell, after a start, what was said already.
+    fn remembers_from(&mut self, now: Millis) -> Result<ReplyId, String>;
+    /// Those of up to `limit` replies from `from` on that were said, and where to go on; `None` at the end.
+    fn said(&mut self, from: ReplyId, limit: usize) -> Result<(Vec<Said>, Option<ReplyId>), String>;
+    /// What to say for a reply in such a room at this moment.
+    fn compose(&mut self, id: ReplyId, room: Room, now: Millis) -> Composed;
+    /// What to say for replies that were gathered.
+    fn announce(&mut self, ids: &[ReplyId], now: Millis) -> Announced;
 }
+
+/// An open row, or one that cannot be read, and why.
+pub type Opened = Result<Box<ReplyRow>, (ReplyId, String)>;
 
 /// What to say for a reply.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +44,8 @@ pub enum Composed {
         /// Its texts; not empty.
         texts: Vec<String>,
     },
+    /// It is told together with others, at this instant.
+    Gather(Millis),
     /// Nothing, for this reason: the assistant keeps silent now, or the text is empty.
     Silent(&'static str),
     /// It cannot be rendered; the reason is for the operator.
@@ -39,26 +58,48 @@ pub enum Composed {
 
 /// A desk over the store.
 pub struct ReaderDesk {
-    reader: Box<dyn Reader>,
-    versions: Versions,
+    pub(super) reader: Box<dyn Reader>,
+    versions: RefCell<Versions>,
     board: Board,
 }
 
 impl ReaderDesk {
     /// A desk that reads here.
     pub fn new(reader: Box<dyn Reader>) -> Self {
-        ReaderDesk { reader, versions: Versions::default(), board: Board::default() }
+        ReaderDesk { reader, versions: RefCell::default(), board: Board::default() }
     }
 
-    fn written(&mut self, row: ReplyRow, now: Millis) -> Result<Composed, StoreError> {
+    /// The rules a reply is written in.
+    pub(super) fn rules(&mut self, row: &ReplyRow) -> Result<Result<Arc<Rules>, String>, StoreError> {
         let reader = self.reader.as_ref();
-        let Some(rules) = self.versions.get(row.rules, || reader.rules_text(row.rules))? else {
-            return Ok(Composed::Broken(format!("找不到或读不懂当时的 rules.toml(版本 {})", row.rules)));
-        };
-        if let Some(reason) = silence(&rules, &row, now) {
-            return Ok(Composed::Silent(reason));
+        let rules = self.versions.borrow_mut().get(row.rules, || reader.rules_text(row.rules))?;
+        Ok(rules.ok_or_else(|| format!("找不到或读不懂当时的 rules.toml(版本 {})", row.rules)))
+    }
+
+    /// A reply's row, while it is open.
+    pub(super) fn row(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError> {
+        Ok(self.reader.reply(id)?.filter(|row| row.state.is_open()))
+    }
+
+    fn composed(&mut self, id: ReplyId, room: Room, now: Millis) -> Result<Composed, StoreError> {
+        match self.row(id)? {
+            Some(row) => self.written(row, room, now),
+            None => Ok(Composed::Gone),
         }
-        let extra = match gather(&Question { reader, rules: &rules, row: &row, now }, &mut self.board) {
+    }
+
+    fn written(&mut self, row: ReplyRow, room: Room, now: Millis) -> Result<Composed, StoreError> {
+        let rules = match self.rules(&row)? {
+            Ok(rules) => rules,
+            Err(reason) => return Ok(Composed::Broken(reason)),
+        };
+        match manner(&rules, &row, room, now) {
+            Manner::Say => {}
+            Manner::Gather(due) => return Ok(Composed::Gather(due)),
+            Manner::Silent(reason) => return Ok(Composed::Silent(reason)),
+        }
+        let reader = self.reader.as_ref();
+        let extra = match gather(&Question { reader, rules: &rules, row: &row, now, versions: &self.versions }, &mut self.board) {
             Ok(extra) => extra,
             Err(error @ (Unready::Store(_) | Unready::Behind)) => return Ok(Composed::Later(error.to_string())),
             Err(error @ Unready::TooLarge) => return Ok(Composed::Broken(error.to_string())),
@@ -69,22 +110,59 @@ impl ReaderDesk {
             Err(error) => Composed::Broken(format!("回复的模板出错:{error}")),
         })
     }
+
+    /// Open rows one by one, after reading them at once has met one that cannot be read.
+    fn open_each(&self, from: ReplyId, limit: usize) -> Result<Vec<Opened>, StoreError> {
+        let mut opened = Vec::new();
+        for id in self.reader.open_reply_ids(from, limit)? {
+            match self.row(id) {
+                Ok(row) => opened.extend(row.map(|row| Ok(Box::new(row)))),
+                Err(StoreError::Corrupt(reason)) => opened.push(Err((id, format!("这条回复在数据库里读不出来了,没有发送:{reason}")))),
+                Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_) | StoreError::Damaged(_))) => return Err(error),
+            }
+        }
+        Ok(opened)
+    }
 }
 
 impl Desk for ReaderDesk {
-    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, String> {
-        self.reader.open_replies(from, limit).map_err(|error| error.to_string())
+    fn open(&mut self, from: ReplyId, limit: usize) -> Result<Vec<Opened>, String> {
+        let opened = match self.reader.open_replies(from, limit) {
+            Ok(rows) => Ok(rows.into_iter().map(|row| Ok(Box::new(row))).collect()),
+            Err(StoreError::Corrupt(_)) => self.open_each(from, limit),
+            Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_) | StoreError::Damaged(_))) => Err(error),
+        };
+        opened.map_err(|error| error.to_string())
     }
 
-    fn compose(&mut self, id: ReplyId, now: Millis) -> Composed {
-        let event = EventSeq(id.0 / REPLIES_PER_EVENT_MAX as i64);
-        let replies = match self.reader.replies_of(event) {
-            Ok(replies) => replies,
-            Err(error) => return Composed::Later(error.to_string()),
-        };
-        let Some(row) = replies.into_iter().find(|row| row.id == id && row.state.is_open()) else { return Composed::Gone };
-        self.written(row, now).unwrap_or_else(|error| Composed::Later(error.to_string()))
+    fn held(&mut self) -> Result<bool, String> {
+        self.reader.outbox_held().map_err(|error| error.to_string())
     }
+
+    fn remembers_from(&mut self, now: Millis) -> Result<ReplyId, String> {
+        let first = self.first_event_since(now.plus_secs(-REMEMBERED_SECS));
+        first.map(|event| reply_id(event, 0)).map_err(|error| error.to_string())
+    }
+
+    fn said(&mut self, from: ReplyId, limit: usize) -> Result<(Vec<Said>, Option<ReplyId>), String> {
+        self.said_among(from, limit).map_err(|error| error.to_string())
+    }
+
+    fn compose(&mut self, id: ReplyId, room: Room, now: Millis) -> Composed {
+        self.composed(id, room, now).unwrap_or_else(|error| match error {
+            StoreError::Corrupt(reason) => Composed::Broken(reason),
+            StoreError::Aborted(reason) | StoreError::Unknown(reason) | StoreError::Damaged(reason) => Composed::Later(reason),
+        })
+    }
+
+    fn announce(&mut self, ids: &[ReplyId], now: Millis) -> Announced {
+        self.announced(ids, now).unwrap_or_else(|error| Announced { closed: Vec::new(), rest: Announcement::Again(error.to_string()) })
+    }
+}
+
+/// The event that caused a reply.
+pub(super) fn event_of(id: ReplyId) -> EventSeq {
+    EventSeq(id.0 / REPLIES_PER_EVENT_MAX as i64)
 }
 
 #[cfg(test)]
@@ -93,8 +171,10 @@ mod tests {
     use crate::model::decision::{Occasion, Question};
     use crate::outbox::town::Town;
 
+    const ROOM: Room = Room { shared: true, crowded: false };
+
     fn composed(town: &Town, row: &ReplyRow) -> Composed {
-        ReaderDesk::new(Box::new(town.reader())).compose(row.id, row.created_at)
+        ReaderDesk::new(Box::new(town.reader())).compose(row.id, ROOM, row.created_at)
     }
 
     fn text(town: &Town, row: &ReplyRow) -> String {
@@ -139,6 +219,6 @@ mod tests {
         assert_eq!(composed(&town, &ReplyRow { id: ReplyId(row.id.0 + 1), ..row.clone() }), Composed::Gone);
         let mut desk = ReaderDesk::new(Box::new(town.reader()));
         let lost = ReplyRow { rules: crate::model::ids::RulesHash([7; 16]), ..row };
-        assert!(matches!(desk.written(lost, Millis(0)), Ok(Composed::Broken(reason)) if reason.contains("rules.toml")));
+        assert!(matches!(desk.written(lost, ROOM, Millis(0)), Ok(Composed::Broken(reason)) if reason.contains("rules.toml")));
     }
 }

@@ -118,7 +118,7 @@ impl Script {
 }
 
 impl Sender for Script {
-    async fn send(&self, _corp: &CorpName, way: &Way, text: &str) -> Attempt {
+    async fn send(&self, _corp: &CorpName, way: &Way, text: &str, _mark: u64) -> Attempt {
         self.sent.lock().expect("no panic").push(format!("{} {text}", way.as_str()));
         self.answers.lock().expect("no panic").pop_front().unwrap_or(Attempt::Sent)
     }

@@ -1,21 +1,25 @@
 //! Gathering what a text needs at the moment it is sent: the board, the asker's own last messages, their last postings.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
-use crate::model::decision::{Arg, Args, Occasion, Verdict};
+use crate::model::decision::{Arg, Args, Occasion, Outcome};
 use crate::model::event::{Identity, Said};
 use crate::model::ids::{AccountId, EventSeq, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::outbox::board::{Board, Place, Progress, Standing, Which};
 use crate::outbox::manners::campaign_of;
 use crate::rules::campaign::{Balance, Campaign, Rules};
-use crate::rules::explain::explain;
+use crate::rules::explain::{explain, telling};
+use crate::rules::hint::{Unpaid, hint};
 use crate::rules::text::strip_mention;
+use crate::rules::versions::Versions;
 use crate::store::aftermath::aftermath;
+use crate::store::waiting::is_waiting;
 use crate::store::{Person, PersonKey, Reader, ReplyRow, StoreError};
 
 /// Messages told for 「为什么」 and postings told for 「明细」.
@@ -41,6 +45,8 @@ pub struct Question<'a> {
     pub row: &'a ReplyRow,
     /// Now.
     pub now: Millis,
+    /// The versions that older messages were decided under.
+    pub versions: &'a RefCell<Versions>,
 }
 
 /// Who asks, and the account they ask about.
@@ -80,7 +86,8 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::Rules
         | Occasion::Help
         | Occasion::NotUnderstood
-        | Occasion::NoCampaign => Ok(Args::default()),
+        | Occasion::NoCampaign
+        | Occasion::Digest => Ok(Args::default()),
     }
 }
 
@@ -152,8 +159,11 @@ impl Question<'_> {
         let Some(asking) = self.reader.event(self.row.event)? else { return Ok(Vec::new()) };
         let is_meant = |event: &EventRow| {
             let is_question = event.record.heard.as_ref().is_some_and(|heard| heard.question.is_some());
-            let is_here = event.campaign == asking.campaign && (asking.group == GroupId::NONE || event.group == asking.group);
-            event.identity == Some(asker.person.identity) && &*event.kind == "said" && is_here && !is_question
+            let is_of_it = event.campaign == asking.campaign || is_waiting(&event.record.outcome);
+            let is_here = is_of_it && (asking.group == GroupId::NONE || event.group == asking.group);
+            // Said once, heard twice: the copy that counted is told.
+            let is_twin = matches!(event.record.outcome, Outcome::TwinOf(_));
+            event.identity == Some(asker.person.identity) && &*event.kind == "said" && is_here && !is_question && !is_twin
         };
         let oldest = (self.row.event.0 - SCAN_EVENTS).max(1);
         let mut found = Vec::new();
@@ -179,23 +189,51 @@ impl Question<'_> {
 
     fn message_args(&self, event: &EventRow) -> Result<Args, StoreError> {
         let contents = self.reader.contents(event.seq)?;
+        let said = contents.and_then(|json| serde_json::from_slice::<Said>(&json).ok());
         let aftermath = aftermath(self.reader, event)?;
-        let booked: i64 = event.record.verdicts.iter().map(|verdict| verdict.ruling.booked()).sum();
-        let points: i64 = event.record.verdicts.iter().map(|verdict| aftermath.points(&verdict.rule, verdict.ruling.booked())).sum();
-        let told = |paid: bool| event.record.verdicts.iter().filter(move |verdict| (verdict.ruling.booked() > 0) == paid);
-        let mut reasons: Vec<String> = told(booked > 0).map(|verdict| self.verdict(verdict, event.at)).collect();
+        let decided = aftermath.decided(event);
+        let verdicts = &decided.record.verdicts;
+        let points: i64 = verdicts.iter().map(|verdict| aftermath.points(&verdict.rule, verdict.ruling.booked())).sum();
+        let mut reasons = self.reasons(decided, said.as_ref())?;
         reasons.extend(Some(aftermath.in_words()).filter(|words| !words.is_empty()));
-        let reason = if reasons.is_empty() { "没有规则给它计分".to_owned() } else { reasons.join(";") };
         Ok(Args::default()
             .text("时间", self.time(event.at))
-            .text("内容", shown(contents.as_deref(), &self.rules.assistant.names))
+            .text("内容", shown(said.as_ref(), &self.rules.assistant.names))
             .int("得分", points)
-            .text("说明", reason))
+            .text("说明", reasons.join(";")))
     }
 
-    fn verdict(&self, verdict: &Verdict, at: Millis) -> String {
-        let Some(campaign) = self.campaign() else { return verdict.rule.to_string() };
-        explain(Some(self.rules), verdict, &campaign.calendar, (at, self.now))
+    /// Why a message earned what it earned: what paid, else what refused and what would have paid. Told in the words of the version it was
+    /// decided under.
+    fn reasons(&self, event: &EventRow, said: Option<&Said>) -> Result<Vec<String>, StoreError> {
+        let alone = match &event.record.outcome {
+            Outcome::Parked(_) => Some("0,先放着:还不知道这个群叫什么,知道以后会补判"),
+            Outcome::Failed(_) => Some("0,判定时出了错,还没有记分,请告诉群主"),
+            Outcome::RecalledBefore => Some("0,发出后就撤回了,不计分"),
+            Outcome::TwinOf(_) => Some("0,同一条消息已从另一个通道记过"),
+            Outcome::Decided | Outcome::DecidedAlone | Outcome::Unparked { .. } => None,
+        };
+        if let Some(alone) = alone {
+            return Ok(vec![alone.to_owned()]);
+        }
+        let old = if event.rules == self.rules.hash { None } else { self.versions.borrow_mut().get(event.rules, || self.reader.rules_text(event.rules))? };
+        let rules = old.as_deref().unwrap_or(self.rules);
+        let Some(campaign) = campaign_of(rules, self.row) else { return Ok(Vec::new()) };
+        let verdicts = &event.record.verdicts;
+        let is_paid = verdicts.iter().any(|verdict| verdict.ruling.booked() > 0);
+        let mut reasons: Vec<String> =
+            telling(verdicts).into_iter().map(|verdict| explain(Some(rules), verdict, &campaign.calendar, (event.at, self.now))).collect();
+        if !is_paid {
+            let place = self.reader.directory()?.place(event.group);
+            let (record, names) = (&event.record, &rules.assistant.names);
+            let hint = hint(&Unpaid { campaign, names, record, said, place: place.as_ref(), at: event.at });
+            let zero = if reasons.is_empty() { "0," } else { "" };
+            reasons.extend(Some(format!("{zero}{hint}")).filter(|_| !hint.is_empty()));
+        }
+        if let (Some(last), true) = (reasons.last_mut(), old.is_some()) {
+            last.push_str("(按当时的规则)");
+        }
+        Ok(reasons)
     }
 
     /// The last postings of an account, newest first, each with the balance after it.
@@ -261,8 +299,8 @@ fn change_of(posting: &Posting, own: AccountRef) -> i64 {
 }
 
 /// The beginning of a message, without an @ of the assistant, so that its author recognises it.
-fn shown(contents: Option<&[u8]>, names: &[Arc<str>]) -> String {
-    let Some(said) = contents.and_then(|json| serde_json::from_slice::<Said>(json).ok()) else { return "(原文已删除)".into() };
+fn shown(said: Option<&Said>, names: &[Arc<str>]) -> String {
+    let Some(said) = said else { return "(原文已删除)".into() };
     let text = strip_mention(&said.text, names).unwrap_or(&said.text);
     let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.is_empty() {
@@ -281,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_message_is_shown_by_its_first_six_characters() {
-        let shown_of = |json: &str| shown(Some(json.as_bytes()), &["积分助手".into()]);
+        let shown_of = |json: &str| shown(serde_json::from_str(json).ok().as_ref(), &["积分助手".into()]);
         assert_eq!(shown_of(r#"{"text":"@积分助手 签到"}"#), "签到");
         assert_eq!(shown_of(r#"{"text":"今天骑了二十公里"}"#), "今天骑了二十…");
         assert_eq!(shown_of(r#"{"text":"哈哈"}"#), "哈哈");
@@ -292,7 +330,22 @@ mod tests {
 
     fn gathered(town: &Town, row: &ReplyRow) -> Args {
         let (rules, _) = crate::rules::file::load(RULES).expect("good rules");
-        gather(&Question { reader: &town.reader(), rules: &rules, row, now: row.created_at }, &mut Board::default()).expect("memory reads")
+        gather(&Question { reader: &town.reader(), rules: &rules, row, now: row.created_at, versions: &RefCell::default() }, &mut Board::default())
+            .expect("memory reads")
+    }
+
+    #[test]
+    fn a_message_of_an_older_version_is_told_in_the_words_of_that_version() {
+        let mut town = Town::default();
+        town.says("aming", 1, "11-22 09:00", "签到", 2);
+        town.says("aming", 1, "11-22 09:01", "签到了吗", 0);
+        let row = town.asks("aming", 1, "11-22 09:04", Asked::Why, Occasion::Why);
+        let (newer, _) = crate::rules::file::load(&RULES.replace("每日签到", "新签到")).expect("good rules");
+        let question = Question { reader: &town.reader(), rules: &newer, row: &row, now: row.created_at, versions: &RefCell::default() };
+        let told = gather(&question, &mut Board::default()).expect("memory reads");
+        let reasons = list(&told, "条目", ["说明", "得分"]);
+        assert_eq!(reasons[1], r#"Text("+2 每日签到(按当时的规则)") Int(2)"#);
+        assert!(reasons[0].contains("每日签到,少于 4 个字") && reasons[0].contains("「每日签到」要整句是「签到」"), "{}", reasons[0]);
     }
 
     fn arg<'a>(args: &'a Args, name: &str) -> &'a Arg {

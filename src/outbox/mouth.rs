@@ -65,14 +65,14 @@ impl Speaker {
     }
 
     /// `None` for a way through an app or robot that jifen.toml does not have.
-    async fn say(&self, way: &Way, text: &str) -> Option<Outcome> {
+    async fn say(&self, way: &Way, text: &str, mark: u64) -> Option<Outcome> {
         let client = &self.client;
         Some(match way {
             Way::ResponseUrl(url) => client.response_url(url, text).await,
             Way::RobotUrl { url, mention } => client.webhook_url(url, text, &mentioned(mention)).await,
-            Way::Webhook { robot, mention } => client.webhook_send(self.robots.get(robot)?.expose(), text, &mentioned(mention)).await,
+            Way::Webhook { robot, chat, mention } => client.webhook_send(self.robots.get(robot)?.expose(), chat.as_deref(), text, &mentioned(mention)).await,
             Way::Appchat { app, chat } => client.appchat_send(self.apps.get(app)?, chat, text).await,
-            Way::Private { app, to } => client.message_send(self.apps.get(app)?, to, text).await,
+            Way::Private { app, to } => client.message_send(self.apps.get(app)?, to, text, mark).await,
         })
     }
 }
@@ -82,16 +82,18 @@ fn mentioned(userid: &Option<Arc<str>>) -> Vec<&str> {
 }
 
 impl Sender for Mouth {
-    async fn send(&self, corp: &CorpName, way: &Way, text: &str) -> Attempt {
+    async fn send(&self, corp: &CorpName, way: &Way, text: &str, mark: u64) -> Attempt {
         let outcome = match self.corps.get(corp) {
-            Some(speaker) => speaker.say(way, text).await,
+            Some(speaker) => speaker.say(way, text, mark).await,
             None => None,
         };
         match outcome {
             Some(Outcome::Sent { .. }) => Attempt::Sent,
             Some(Outcome::Refused { reason, .. }) => Attempt::Refused(reason.into()),
-            Some(Outcome::Retry { unreachable: true, reason, .. }) => Attempt::Unreachable(reason.into()),
-            Some(Outcome::Retry { after_secs, reason, .. }) => Attempt::Retry { after_secs: i64::from(after_secs), reason: reason.into() },
+            Some(Outcome::TooLong { reason }) => Attempt::TooLong(reason.into()),
+            Some(Outcome::Busy { reason }) => Attempt::Retry { after_secs: 0, reason: reason.into() },
+            Some(Outcome::Unreachable { reason }) => Attempt::Unreachable(reason.into()),
+            Some(Outcome::Held { trouble, reason }) => Attempt::Held { trouble, reason: reason.into() },
             Some(Outcome::Unknown { reason }) => Attempt::Unknown(reason.into()),
             None => Attempt::Refused("jifen.toml 里已经没有这条路".into()),
         }
@@ -121,10 +123,10 @@ mod tests {
         let mouth = mouth(&api_base);
         for way in [
             Way::Private { app: "assistant".into(), to: "aming".into() },
-            Way::Webhook { robot: "announcer".into(), mention: Some("aming".into()) },
+            Way::Webhook { robot: "announcer".into(), chat: None, mention: Some("aming".into()) },
             Way::ResponseUrl(format!("{api_base}/cgi-bin/aibot/response?response_code=A").into()),
         ] {
-            let attempt = mouth.send(&"acme".into(), &way, "你好").await;
+            let attempt = mouth.send(&"acme".into(), &way, "你好", 7).await;
             assert!(matches!(attempt, Attempt::Unreachable(_)), "{way:?}: {attempt:?}");
         }
     }
@@ -134,7 +136,7 @@ mod tests {
         let mouth = mouth("http://127.0.0.1:9");
         let way = Way::Private { app: "gone".into(), to: "aming".into() };
         for corp in ["acme", "gone"] {
-            let attempt = mouth.send(&corp.into(), &way, "你好").await;
+            let attempt = mouth.send(&corp.into(), &way, "你好", 7).await;
             assert!(matches!(&attempt, Attempt::Refused(reason) if reason.contains("jifen.toml")), "{attempt:?}");
         }
     }
@@ -142,6 +144,6 @@ mod tests {
     #[tokio::test]
     async fn a_reply_address_elsewhere_is_never_called() {
         let way = Way::ResponseUrl("http://127.0.0.1:1/steal".into());
-        assert!(matches!(mouth("https://qyapi.weixin.qq.com").send(&"acme".into(), &way, "你好").await, Attempt::Refused(_)));
+        assert!(matches!(mouth("https://qyapi.weixin.qq.com").send(&"acme".into(), &way, "你好", 7).await, Attempt::Refused(_)));
     }
 }

@@ -6,9 +6,14 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::model::event::{Channel, IdentityKind};
 use crate::settings::Corp;
 use crate::store::Destination;
+use crate::wecom::client::{MARKDOWN_BYTES_MAX, TEXT_BYTES_MAX};
+
+const PRIVATE: &str = "private";
 
 /// What a corp can speak with.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +45,11 @@ impl Outlets {
             robots: corp.robot.iter().map(|(name, robot)| outlet(name, &robot.groups)).collect(),
         }
     }
+
+    /// Chat ids that any of them can speak in.
+    pub fn rooms(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.apps.iter().chain(&self.robots).flat_map(|outlet| &outlet.groups)
+    }
 }
 
 /// A way out.
@@ -58,6 +68,8 @@ pub enum Way {
     Webhook {
         /// Its name in jifen.toml.
         robot: Arc<str>,
+        /// The chat id, where it sits in several groups: else it would speak in all of them.
+        chat: Option<Arc<str>>,
         /// Userid to @.
         mention: Option<Arc<str>>,
     },
@@ -85,13 +97,41 @@ impl Way {
             Way::RobotUrl { .. } => "robot_url",
             Way::Webhook { .. } => "webhook",
             Way::Appchat { .. } => "appchat",
-            Way::Private { .. } => "private",
+            Way::Private { .. } => PRIVATE,
         }
     }
 
     /// Whether it can be used for one call only.
     pub fn is_one_shot(&self) -> bool {
         matches!(self, Way::ResponseUrl(_))
+    }
+
+    /// Whether a message may be sent again when nobody knows what became of it: WeCom itself drops the same `message/send` (90236).
+    pub fn may_repeat(&self) -> bool {
+        matches!(self, Way::Private { .. })
+    }
+
+    /// What a claim of these texts says: the way, and where they may be repeated a hash of them. An answer may read otherwise a moment
+    /// later, and WeCom drops only what is the same.
+    pub fn claim(&self, texts: &[String]) -> String {
+        if !self.may_repeat() {
+            return self.as_str().into();
+        }
+        let hash = Sha256::digest(texts.join("\0").as_bytes());
+        format!("{}#{:08x}", self.as_str(), u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]))
+    }
+
+    /// Whether what was claimed so ([`Way::claim`]) may be repeated.
+    pub fn claim_may_repeat(claim: &str) -> bool {
+        claim.split_once('#').is_some_and(|(way, _)| way == PRIVATE)
+    }
+
+    /// Bytes of one message.
+    pub fn bytes_max(&self) -> usize {
+        match self {
+            Way::ResponseUrl(_) => MARKDOWN_BYTES_MAX,
+            Way::RobotUrl { .. } | Way::Webhook { .. } | Way::Appchat { .. } | Way::Private { .. } => TEXT_BYTES_MAX,
+        }
     }
 }
 
@@ -103,7 +143,7 @@ pub fn route(destination: &Destination, outlets: &Outlets) -> Vec<Way> {
     ways.extend(asked_bot(destination, mention.as_ref()));
     if let Some(chat) = &destination.chat {
         let sits_in = |outlet: &&Outlet| outlet.groups.contains(chat);
-        ways.extend(outlets.robots.iter().find(sits_in).map(|robot| Way::Webhook { robot: robot.name.clone(), mention }));
+        ways.extend(outlets.robots.iter().find(sits_in).map(|robot| robot_in(robot, chat, mention)));
         ways.extend(outlets.apps.iter().find(sits_in).map(|app| Way::Appchat { app: app.name.clone(), chat: chat.clone() }));
     }
     let app = outlets.apps.iter().find(|app| destination.channel == Channel::App && app.name == destination.channel_name).or(outlets.apps.first());
@@ -121,6 +161,10 @@ pub fn no_way(destination: &Destination) -> &'static str {
         (None, None) => "没有办法回复:外部联系人不能由应用私信",
         (None, Some(_)) => "没有办法回复:没有配置可以私信的应用",
     }
+}
+
+fn robot_in(robot: &Outlet, chat: &Arc<str>, mention: Option<Arc<str>>) -> Way {
+    Way::Webhook { robot: robot.name.clone(), chat: (robot.groups.len() > 1).then(|| chat.clone()), mention }
 }
 
 fn asked_bot(destination: &Destination, mention: Option<&Arc<str>>) -> Option<Way> {
@@ -190,11 +234,19 @@ mod tests {
     }
 
     #[test]
+    fn a_robot_of_several_groups_is_told_in_which_to_speak() {
+        let mut outlets = outlets();
+        outlets.robots[0].groups.push("wrThird".into());
+        let way = route(&fakes::destination(Channel::Archive, Some("wrThird"), None), &outlets).remove(0);
+        assert_eq!(way, Way::Webhook { robot: "announcer".into(), chat: Some("wrThird".into()), mention: Some("aming".into()) });
+    }
+
+    #[test]
     fn a_real_mention_is_for_employees_in_groups_only() {
         let mut destination = fakes::destination(Channel::Archive, Some("wrGroup"), None);
-        assert_eq!(route(&destination, &outlets())[0], Way::Webhook { robot: "announcer".into(), mention: Some("aming".into()) });
+        assert_eq!(route(&destination, &outlets())[0], Way::Webhook { robot: "announcer".into(), chat: None, mention: Some("aming".into()) });
         destination.to = Some((IdentityKind::External, "wmCustomer".into()));
-        assert_eq!(route(&destination, &outlets()), [Way::Webhook { robot: "announcer".into(), mention: None }]);
+        assert_eq!(route(&destination, &outlets()), [Way::Webhook { robot: "announcer".into(), chat: None, mention: None }]);
         assert_eq!(asked_bot(&fakes::destination(Channel::Robot, None, Some("u")), None), Some(Way::RobotUrl { url: "u".into(), mention: None }));
     }
 }

@@ -7,13 +7,15 @@ use jiff::Timestamp;
 
 use crate::model::cells::{AccountCell, AccountKey, Occurrence};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Chart, Mark, Occasion, Part, Payment, Question, Record, Refusal, Reply, Ruling, Template, Traits, Verdict};
+use crate::model::decision::{
+    Args, Changed, Chart, Mark, Occasion, Part, Payment, Question, Record, Refusal, Repair, Reply, Ruling, Template, Traits, Verdict,
+};
 use crate::model::event::{Channel, GroupKind, Identity, IdentityKind, Said};
 use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, RulesHash};
 use crate::model::journal::{AccountRef, EventRow, GroupRow, Posting};
 use crate::outbox::fakes;
 use crate::store::memory::{MemoryReader, MemoryStore};
-use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, ReplyRow, Store};
+use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, ReplyOutcome, ReplyRow, Store};
 
 /// The rules everybody plays by.
 pub const RULES: &str = "[check_in.daily]\ntitle = \"每日签到\"\nkeywords = [\"签到\"]\npoints = 2\n";
@@ -46,6 +48,10 @@ impl Default for Town {
         store.commit(&batch).expect("a first batch");
         Town { store, head: Head::default(), people: BTreeMap::new() }
     }
+}
+
+fn name(who: &str) -> Arc<str> {
+    Arc::from(if who == "aming" { "阿明" } else { "小红" })
 }
 
 /// Something said: who, in which group (0: alone with the app), when, what.
@@ -81,6 +87,7 @@ impl Town {
             at: at("11-22 09:00"),
             received_at: at("11-22 09:00"),
             day: Day(0),
+            source: None,
             identity: None,
             account: None,
             group: GroupId::NONE,
@@ -109,6 +116,35 @@ impl Town {
         row
     }
 
+    /// Somebody checks in for two points, unasked; the reply that would say so.
+    pub fn checks_in(&mut self, who: &'static str, when: &str) -> ReplyRow {
+        self.checks_in_with(who, when, |row| row)
+    }
+
+    /// The same, with a change of the reply.
+    pub fn checks_in_with(&mut self, who: &'static str, when: &str, change: impl FnOnce(ReplyRow) -> ReplyRow) -> ReplyRow {
+        let event = self.says(who, 1, when, "签到", 2);
+        let mut destination = fakes::destination(Channel::Archive, Some("wrGroup"), None);
+        (destination.to, destination.name) = (Some((IdentityKind::Userid, who.into())), name(who));
+        let args = Args::default().text("昵称", &*name(who)).text("标题", "每日签到").int("得分", 2).int("余额", 2).text("积分名", "积分");
+        let reply = Reply { template: Template { occasion: Occasion::Paid, rule: None }, args, asked: false, once: None };
+        let row = change(ReplyRow { rules: RulesHash::of(RULES), destination, reply, created_at: at(when), ..fakes::row(event.0) });
+        self.store.commit(&Batch { head: self.head.clone(), replies: vec![row.clone()], ..Batch::default() }).expect("a reply");
+        row
+    }
+
+    /// Somebody takes a message back, and with it its points.
+    pub fn recalls(&mut self, who: &'static str, when: &str, of: EventSeq) {
+        let changed = vec![Changed { event: of, rule: "check_in.daily".into(), was: 2, now: 0 }];
+        let repair = Some(Box::new(Repair { takes_back: Some(of), restated: Vec::new(), changed }));
+        self.book((who, 1, when, ""), Record { repair, ..Record::default() }, 0);
+    }
+
+    /// What the outbox wrote.
+    pub fn settles(&mut self, outcomes: Vec<ReplyOutcome>) {
+        self.store.commit(&Batch { head: self.head.clone(), outcomes, ..Batch::default() }).expect("known replies");
+    }
+
     fn book(&mut self, (who, group, when, text): Message<'_>, record: Record, points: i64) -> EventSeq {
         let place = self.people.len() as i64 + 1;
         let key = AccountKey { campaign: CAMPAIGN, group: GroupId::NONE, member: MemberId(place) };
@@ -131,6 +167,7 @@ impl Town {
             at: at(when),
             received_at: at(when),
             day,
+            source: None,
             identity: Some(identity.id),
             account: Some(account),
             group: GroupId(group),
@@ -147,7 +184,7 @@ impl Town {
         let batch = Batch {
             head: self.head.clone(),
             identities: vec![identity],
-            members: vec![MemberRow { id: member, corp: "acme".into(), name: Some(Arc::from(if who == "aming" { "阿明" } else { "小红" })) }],
+            members: vec![MemberRow { id: member, corp: "acme".into(), name: Some(name(who)) }],
             accounts: vec![self.people[who].clone()],
             events: vec![NewEvent { key, row, encoded: Vec::new(), contents: Some(contents) }],
             postings,

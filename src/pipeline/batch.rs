@@ -6,8 +6,10 @@ use std::sync::Arc;
 use crate::model::ids::{EventKey, EventSeq, FingerprintKey, RulesHash};
 use crate::rules::Prepared;
 use crate::rules::campaign::Rules;
+use crate::rules::decide::Coverage;
 use crate::store::{Batch, Directory, Head, Store, StoreError};
 
+use super::twin::Asked;
 use super::working::{Heard, Working};
 use super::{Done, Work};
 
@@ -17,6 +19,7 @@ pub(super) struct Memory {
     head: Option<Head>,
     directory: Directory,
     rules: HashSet<RulesHash>,
+    asked: Asked,
 }
 
 impl Memory {
@@ -60,11 +63,13 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
         memory.directory = store.directory()?;
     }
     let Admitted { mut done, fresh, mut seqs } = admit(store, works)?;
-    let mut working = Working::new(head, context, &mut memory.directory);
+    let mut working = Working::new(head, context, &mut memory.directory, &mut memory.asked);
     if !fresh.is_empty() && !memory.rules.contains(&context.rules.hash) {
         working.batch.rules.push((context.rules.hash, context.rules.text.clone()));
     }
-    let heard: Vec<(usize, Heard<'_>)> = fresh.into_iter().map(|(index, prepared)| (index, working.place(prepared))).collect();
+    let placed = fresh.into_iter().map(|fresh| (fresh.index, Heard { of: fresh.of, ..working.place(fresh.prepared) }));
+    // What must wait on leaves no trace.
+    let heard: Vec<(usize, Heard<'_>)> = placed.filter(|(_, heard)| heard.of.is_none() || heard.coverage != Coverage::Unresolved).collect();
     working.load_people(store, &heard)?;
     working.load_counterparts(store, &heard)?;
     working.load_accounts(store, &heard)?;
@@ -75,6 +80,7 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
     for (done, work) in done.iter_mut().zip(works) {
         match work {
             Work::Hear(prepared) => done.seq = seqs.get(&prepared.event.key).copied().unwrap_or_default(),
+            Work::Unpark(unpark) => done.seq = seqs.get(&unpark.key()).copied().unwrap_or_default(),
             Work::Settle(outcomes) => working.batch.outcomes.extend_from_slice(outcomes),
             Work::EraseTexts(before) => working.batch.erase_texts_before = Some(*before),
             Work::Probe => working.batch.probe = true,
@@ -87,34 +93,47 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
 struct Admitted<'w> {
     /// One for each work.
     done: Vec<Done>,
-    /// The events to decide, with their places in the batch.
-    fresh: Vec<(usize, &'w Prepared)>,
+    /// The events to decide.
+    fresh: Vec<Fresh<'w>>,
     /// Where the others stand already.
     seqs: HashMap<EventKey, EventSeq>,
+}
+
+/// An event to decide.
+struct Fresh<'w> {
+    /// Its place in the batch.
+    index: usize,
+    prepared: &'w Prepared,
+    /// The waiting event that it is, if it was in the journal before.
+    of: Option<EventSeq>,
 }
 
 /// Finds which events are new: neither in the store nor earlier in this batch. A copy within the batch waits for the batch.
 fn admit<'w, S: Store>(store: &mut S, works: &'w [Work]) -> Result<Admitted<'w>, StoreError> {
     let mut done = vec![Done { seq: EventSeq(0), known: false }; works.len()];
-    let mut seen: HashSet<&EventKey> = HashSet::with_capacity(works.len());
+    let mut seen: HashSet<EventKey> = HashSet::with_capacity(works.len());
     let (mut keys, mut firsts) = (Vec::with_capacity(works.len()), Vec::with_capacity(works.len()));
     for (index, work) in works.iter().enumerate() {
-        let Work::Hear(prepared) = work else { continue };
-        if seen.insert(&prepared.event.key) {
-            keys.push(prepared.event.key.clone());
-            firsts.push((index, &**prepared));
+        let (key, fresh) = match work {
+            Work::Hear(prepared) => (prepared.event.key.clone(), Fresh { index, prepared, of: None }),
+            Work::Unpark(unpark) if unpark.is_due(store)? => (unpark.key(), Fresh { index, prepared: &unpark.prepared, of: Some(unpark.of) }),
+            Work::Unpark(_) | Work::Settle(_) | Work::EraseTexts(_) | Work::Probe => continue,
+        };
+        if seen.insert(key.clone()) {
+            keys.push(key);
+            firsts.push(fresh);
         } else {
             done[index].known = true;
         }
     }
     let (mut fresh, mut seqs) = (Vec::with_capacity(keys.len()), HashMap::with_capacity(keys.len()));
-    for (((index, prepared), known), key) in firsts.into_iter().zip(store.admit(&keys)?).zip(&keys) {
+    for ((first, known), key) in firsts.into_iter().zip(store.admit(&keys)?).zip(&keys) {
         match known {
             Some(seq) => {
-                done[index].known = true;
+                done[first.index].known = true;
                 seqs.insert(key.clone(), seq);
             }
-            None => fresh.push((index, prepared)),
+            None => fresh.push(first),
         }
     }
     Ok(Admitted { done, fresh, seqs })

@@ -63,6 +63,7 @@ impl Working<'_> {
             reply_url: event.via.reply_url.clone(),
         };
         let (state, reason) = match event.via.channel {
+            _ if heard.of.is_some() => (ReplyState::Suppressed, Some("这条消息是后来补判的,不再回复".into())),
             Channel::Replay => (ReplyState::Suppressed, Some("历史补录,不发送".into())),
             Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive if !self.context.has_room => (ReplyState::Expired, Some("发件箱已满".into())),
             Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive => (ReplyState::Waiting, None),

@@ -1,6 +1,6 @@
 //! Deciding in time: an event that came late, or takes a message back, is decided together with what came after it ([`super::repair`]).
 
-use crate::model::cells::{AccountKey, Occurrence};
+use crate::model::cells::{AccountCell, AccountKey, Occurrence};
 use crate::model::decision::{Decision, Outcome, Record};
 use crate::model::event::Kind;
 use crate::model::ids::{AccountId, CorpName, EventSeq};
@@ -8,7 +8,8 @@ use crate::rules::decide::Coverage;
 use crate::store::{Past, Store, StoreError};
 
 use super::repair::{self, Again, Window};
-use super::working::{Heard, Working, outcome};
+use super::twin::was_in_time;
+use super::working::{Heard, Working};
 
 /// A decision, and the account it is for when that is there already.
 pub(super) struct Decided {
@@ -20,17 +21,20 @@ impl Working<'_> {
     /// Decides an event against the account as it is, or, when it came late or takes a message back, together with what came after it.
     pub(super) fn decide_in_time<S: Store>(&mut self, store: &mut S, heard: &Heard<'_>, occurrence: Occurrence) -> Result<Decided, StoreError> {
         let counterpart = self.counterpart(&heard.prepared.event);
-        match (&heard.prepared.event.kind, counterpart) {
-            (Kind::Recalled { .. }, Some(target)) => return self.take_back(store, heard, occurrence, target),
-            (Kind::Said(_), Some(_)) => return Ok(Decided { decision: outcome(Outcome::RecalledBefore), key: None }),
-            _ => {}
-        }
         let member = heard.person.as_ref().and_then(|person| self.people.get(person)).and_then(|person| person.member);
         let key = member.and_then(|member| self.account_key(heard, member)).filter(|key| self.accounts.contains_key(key));
+        match (&heard.prepared.event.kind, counterpart) {
+            (Kind::Recalled { .. }, Some(target)) => return self.take_back(store, heard, occurrence, target, Decision::default()),
+            (Kind::Said(_), Some(_)) => return self.recalled_before(store, heard, occurrence, key),
+            _ => {}
+        }
         let decision = self.decide(heard, key);
+        if let Some(decision) = self.as_twin(store, heard, occurrence.seq, key, &decision)? {
+            return Ok(Decided { decision, key });
+        }
         let Some(cell) = key.and_then(|key| self.accounts.get(&key)) else { return Ok(Decided { decision, key }) };
         let Coverage::Campaign(campaign) = heard.coverage else { return Ok(Decided { decision, key }) };
-        if !repair::is_late(cell, occurrence.at, &decision) {
+        if !self.is_late(store, cell, heard, &decision)? {
             return Ok(Decided { decision, key });
         }
         let cell = cell.clone();
@@ -38,27 +42,55 @@ impl Working<'_> {
         let decision = match repair::window(&cell, occurrence.day, newest, |seq| self.past(store, seq))? {
             Some(window) => {
                 let mut events = self.again(store, &window, &heard.prepared.event.corp)?;
-                events.push(Again::newcomer(occurrence.seq, occurrence.day, &heard.prepared, campaign));
-                repair::redecide(occurrence.seq, window, events, None, decision)
+                let message = heard.of.unwrap_or(occurrence.seq);
+                events.push(Again::newcomer(message, occurrence.day, &heard.prepared, campaign));
+                repair::redecide(message, window, events, None, decision)
             }
-            None => Decision { record: Record { outcome: Outcome::DecidedAlone, ..decision.record }, ..decision },
+            None => too_far_back(decision),
         };
         Ok(Decided { decision, key })
     }
 
-    /// A recall: the message leaves the account's history, and the days after it are decided again without it.
-    pub(super) fn take_back<S: Store>(&mut self, store: &mut S, heard: &Heard<'_>, occurrence: Occurrence, target: EventSeq) -> Result<Decided, StoreError> {
-        let nothing = Decided { decision: Decision::default(), key: None };
-        let Some(past) = self.past(store, target)? else { return Ok(nothing) };
-        let (Some(account), true) = (past.row.account, past.row.record.is_stateful()) else { return Ok(nothing) };
-        let Some(key) = self.account_by_id(store, account)? else { return Ok(nothing) };
+    /// Whether an event must be decided together with what was decided after it.
+    ///
+    /// Of one instant (WeCom tells times in seconds) the platform's own order decides. The account's last event, if it came in time, is the
+    /// last in that order too, so that one look tells; else all of the window is looked at.
+    fn is_late<S: Store>(&self, store: &mut S, cell: &AccountCell, heard: &Heard<'_>, decision: &Decision) -> Result<bool, StoreError> {
+        let event = &heard.prepared.event;
+        if cell.last_event.0 == 0 || decision.record.outcome != Outcome::Decided || !decision.record.is_stateful() || event.at > cell.frontier {
+            return Ok(false);
+        }
+        if event.at < cell.frontier {
+            return Ok(true);
+        }
+        let last = self.past(store, cell.last_event)?.map(|past| past.row).filter(|row| was_in_time(row) && row.at == event.at);
+        Ok(last.is_none_or(|row| row.record.order > event.key.key.order()))
+    }
+
+    /// A recall: the message leaves the account's history, and the days after it are decided again without it. Of a message heard through
+    /// two channels it is the copy that counted which leaves. `fresh` is what is said of the event that takes it back.
+    pub(super) fn take_back<S: Store>(
+        &mut self,
+        store: &mut S,
+        heard: &Heard<'_>,
+        occurrence: Occurrence,
+        target: EventSeq,
+        fresh: Decision,
+    ) -> Result<Decided, StoreError> {
+        let nothing = |fresh| Decided { decision: fresh, key: None };
+        let Some(past) = self.decided(store, &heard.prepared.event.corp, target)? else { return Ok(nothing(fresh)) };
+        let (Some(account), true) = (past.row.account, past.row.record.is_stateful()) else { return Ok(nothing(fresh)) };
+        if let Outcome::TwinOf(first) = past.row.record.outcome {
+            return self.take_back(store, heard, occurrence, first, fresh);
+        }
+        let Some(key) = self.account_by_id(store, account)? else { return Ok(nothing(fresh)) };
         let cell = self.accounts[&key].clone();
         let newest = self.calendar(heard).map_or(past.row.day, |calendar| calendar.day(cell.frontier).max(occurrence.day));
         let Some(window) = repair::window(&cell, past.row.day, newest, |seq| self.past(store, seq))? else {
-            return Ok(Decided { decision: outcome(Outcome::DecidedAlone), key: None });
+            return Ok(Decided { decision: too_far_back(fresh), key: Some(key) });
         };
         let events = self.again(store, &window, &heard.prepared.event.corp)?;
-        Ok(Decided { decision: repair::redecide(occurrence.seq, window, events, Some(target), Decision::default()), key: Some(key) })
+        Ok(Decided { decision: repair::redecide(occurrence.seq, window, events, Some(target), fresh), key: Some(key) })
     }
 
     pub(super) fn account_by_id<S: Store>(&mut self, store: &mut S, id: AccountId) -> Result<Option<AccountKey>, StoreError> {
@@ -91,4 +123,15 @@ impl Working<'_> {
         }
         Ok(again)
     }
+}
+
+/// A decision that the days after it were not decided again for.
+fn too_far_back(decision: Decision) -> Decision {
+    let outcome = match decision.record.outcome {
+        Outcome::Decided => Outcome::DecidedAlone,
+        other @ (Outcome::DecidedAlone | Outcome::RecalledBefore | Outcome::TwinOf(_) | Outcome::Parked(_) | Outcome::Failed(_) | Outcome::Unparked { .. }) => {
+            other
+        }
+    };
+    Decision { record: Record { outcome, ..decision.record }, ..decision }
 }

@@ -9,9 +9,12 @@ mod people;
 mod booking;
 mod late;
 mod repair;
+mod twin;
+pub mod unpark;
+pub mod unparker;
 pub mod recall;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -19,6 +22,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::failpoint;
 use crate::model::day::Millis;
 use crate::model::event::Event;
 use crate::model::ids::{EventSeq, FingerprintKey};
@@ -38,6 +42,8 @@ pub const BATCH_MAX: usize = 1_024;
 pub enum Work {
     /// Decide an event.
     Hear(Box<Prepared>),
+    /// Decide an event again that was parked or failed.
+    Unpark(Box<unpark::Unpark>),
     /// Note what became of replies.
     Settle(Vec<ReplyOutcome>),
     /// Commit no event but as many bytes as one takes, durably: proof that the store can.
@@ -49,7 +55,7 @@ pub enum Work {
 /// An event that is in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
-    /// Its place; 0 for work that is not an event.
+    /// Its place; 0 for work that is not an event, and for an event that still waits.
     pub seq: EventSeq,
     /// It was acted on before, and nothing happened now.
     pub known: bool,
@@ -75,6 +81,8 @@ pub trait Listener: Send {
     fn has_room(&self) -> bool;
     /// A batch is committed.
     fn committed(&self, batch: &Batch);
+    /// Another process may have committed something: replies may wait that this one does not know of.
+    fn disturbed(&self);
 }
 
 /// Says nothing: for history and for everything that decides again.
@@ -86,6 +94,8 @@ impl Listener for Silent {
     }
 
     fn committed(&self, _batch: &Batch) {}
+
+    fn disturbed(&self) {}
 }
 
 /// Decides and books; the synchronous heart, used by the thread and by everything that decides again in memory.
@@ -127,28 +137,50 @@ impl<S: Store> Pipeline<S> {
     /// that it stops nobody else.
     ///
     /// # Errors
-    /// Nothing was written ([`StoreError::Aborted`]), or nobody knows ([`StoreError::Unknown`]: stop).
+    /// Nothing was written ([`StoreError::Aborted`], [`StoreError::Damaged`]), or nobody knows ([`StoreError::Unknown`]: stop).
     pub fn run(&mut self, works: &[Work]) -> Result<Vec<Done>, StoreError> {
         match self.attempt(works, None) {
             Ok(done) => Ok(done),
-            Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_))) => Err(error),
+            Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_) | StoreError::Damaged(_))) => Err(error),
             Err(StoreError::Corrupt(reason)) => self.one_by_one(works, reason),
         }
     }
 
-    fn one_by_one(&mut self, works: &[Work], reason: String) -> Result<Vec<Done>, StoreError> {
-        if let [work] = works {
-            tracing::error!(reason, "an event could not be decided and is kept as failed");
-            return self.attempt(std::slice::from_ref(work), Some(reason));
+    /// Looks whether another process was here since the last look, and tells the listener.
+    fn look(&mut self) {
+        match self.store.disturbed() {
+            Ok(true) => self.listener.disturbed(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "could not look for other writers"),
         }
-        let mut done = Vec::with_capacity(works.len());
-        for work in works {
-            done.extend(self.run(std::slice::from_ref(work))?);
-        }
-        Ok(done)
     }
 
-    /// One transaction; a panic is an error like any other, with the transaction rolled back.
+    /// Each in a transaction of its own. What cannot be written at all (to claim a reply that was dropped) keeps nothing else back.
+    fn one_by_one(&mut self, works: &[Work], reason: String) -> Result<Vec<Done>, StoreError> {
+        match works {
+            [Work::Unpark(unpark)] => {
+                tracing::error!(reason, event.seq = unpark.of.0, "a waiting event could not be decided again and waits on");
+                return Ok(vec![Done { seq: EventSeq(0), known: false }]);
+            }
+            [work @ Work::Hear(_)] => {
+                tracing::error!(reason, "an event could not be decided and is kept as failed");
+                return self.attempt(std::slice::from_ref(work), Some(reason));
+            }
+            [Work::Settle(_) | Work::Probe | Work::EraseTexts(_)] => return Err(StoreError::Corrupt(reason)),
+            _ => {}
+        }
+        let (mut done, mut refused) = (Vec::with_capacity(works.len()), None);
+        for work in works {
+            match self.run(std::slice::from_ref(work)) {
+                Ok(one) => done.extend(one),
+                Err(error @ StoreError::Corrupt(_)) => refused = Some(error),
+                Err(error @ (StoreError::Aborted(_) | StoreError::Unknown(_) | StoreError::Damaged(_))) => return Err(error),
+            }
+        }
+        refused.map_or(Ok(done), Err)
+    }
+
+    /// One transaction. A panic in it is a bug outside of deciding: nothing of it is written, and it goes on to whoever runs this.
     fn attempt(&mut self, works: &[Work], failed: Option<String>) -> Result<Vec<Done>, StoreError> {
         let rules = self.rules.load_full();
         let context = batch::Context { rules: &rules, fingerprints: &self.fingerprints, has_room: self.listener.has_room(), failed };
@@ -165,21 +197,32 @@ impl<S: Store> Pipeline<S> {
             Err(panic) => {
                 self.store.abort();
                 self.memory.forget();
-                Err(StoreError::Corrupt(panic_text(panic.as_ref())))
+                resume_unwind(panic)
             }
         }
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panic: {}", text.unwrap_or_default())
+}
+
+/// What the writer died of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// A commit whose outcome nobody knows.
+    Disk,
+    /// A bug of ours outside of deciding.
+    Panic,
 }
 
 /// What the queue carries.
 enum Message {
     /// Work, and where its answer goes.
     Work(Work, oneshot::Sender<Result<Done, Rejected>>),
+    /// Look for other writers.
+    Look,
     /// Finish what was queued before this, then end.
     Stop,
 }
@@ -190,7 +233,7 @@ pub struct Handle {
     queue: mpsc::Sender<Message>,
     rules: Arc<ArcSwap<Rules>>,
     fingerprints: FingerprintKey,
-    healthy: watch::Receiver<bool>,
+    death: watch::Receiver<Option<Death>>,
 }
 
 impl Handle {
@@ -201,6 +244,34 @@ impl Handle {
     pub async fn hear(&self, event: Event) -> Result<Done, Rejected> {
         let prepared = hear(&self.rules.load(), recall::normalise(event), &self.fingerprints);
         self.submit(Work::Hear(Box::new(prepared))).await
+    }
+
+    /// Decides waiting events again, in this order; `events` are what [`unpark::resolved`] gave.
+    ///
+    /// # Errors
+    /// See [`Rejected`]; those before it may be decided.
+    pub async fn unpark(&self, events: Vec<(EventSeq, Event)>) -> Result<(), Rejected> {
+        let rules = self.rules.load_full();
+        let works = events.into_iter().map(|(of, event)| {
+            let prepared = hear(&rules, event, &self.fingerprints);
+            Work::Unpark(Box::new(unpark::Unpark { of, prepared }))
+        });
+        let answers: Vec<_> = works.map(|work| self.queue(work)).collect();
+        for answer in answers {
+            answered(answer).await?;
+        }
+        Ok(())
+    }
+
+    /// The rules that are live.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Has the writer look, when it comes to it, whether another process has committed ([`Listener::disturbed`]). A full queue looks later.
+    pub fn look(&self) {
+        // A writer that is gone or busy looks at the next call, or never needs to.
+        let _ = self.queue.try_send(Message::Look);
     }
 
     /// Notes what became of replies, in the same batches as events.
@@ -227,12 +298,14 @@ impl Handle {
         self.submit(Work::EraseTexts(before)).await.map(|_| ())
     }
 
-    /// Completes when the writer has died of a commit whose outcome nobody knows.
-    pub async fn died(&self) {
-        let mut healthy = self.healthy.clone();
-        if healthy.wait_for(|healthy| !healthy).await.is_err() {
+    /// Completes when the writer has died, and says of what.
+    pub async fn died(&self) -> Death {
+        let mut death = self.death.clone();
+        let died = death.wait_for(Option::is_some).await.ok().and_then(|death| *death);
+        match died {
+            Some(death) => death,
             // The writer ended in good order: it did not die.
-            std::future::pending::<()>().await;
+            None => std::future::pending().await,
         }
     }
 
@@ -243,13 +316,24 @@ impl Handle {
     }
 
     async fn submit(&self, work: Work) -> Result<Done, Rejected> {
+        answered(self.queue(work)).await
+    }
+
+    fn queue(&self, work: Work) -> Queued {
         let (answer, answered) = oneshot::channel();
         self.queue.try_send(Message::Work(work, answer)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Rejected::Full,
             mpsc::error::TrySendError::Closed(_) => Rejected::Stopping,
         })?;
-        answered.await.unwrap_or(Err(Rejected::Stopping))
+        Ok(answered)
     }
+}
+
+/// Work in the queue, and where its answer will come.
+type Queued = Result<oneshot::Receiver<Result<Done, Rejected>>, Rejected>;
+
+async fn answered(queued: Queued) -> Result<Done, Rejected> {
+    queued?.await.unwrap_or(Err(Rejected::Stopping))
 }
 
 /// Starts the writer's thread. It ends at [`Handle::stop`], when all handles are gone, or at a commit whose outcome is unknown.
@@ -258,46 +342,64 @@ impl Handle {
 /// The thread could not be started.
 pub fn start<S: Store + 'static>(mut pipeline: Pipeline<S>) -> std::io::Result<(Handle, thread::JoinHandle<()>)> {
     let (queue, items) = mpsc::channel(QUEUE_MAX);
-    let (health, healthy) = watch::channel(true);
-    let handle = Handle { queue, rules: pipeline.rules.clone(), fingerprints: pipeline.fingerprints.clone(), healthy };
+    let (died, death) = watch::channel(None);
+    let handle = Handle { queue, rules: pipeline.rules.clone(), fingerprints: pipeline.fingerprints.clone(), death };
     let writer = thread::Builder::new().name("writer".into()).spawn(move || {
-        write_batches(&mut pipeline, items, &health);
+        let work = AssertUnwindSafe(|| write_batches(&mut pipeline, items));
+        let death = catch_unwind(work).unwrap_or(Some(Death::Panic));
+        // Nobody is left to hear it when all handles are gone.
+        let _ = died.send(death);
     })?;
     Ok((handle, writer))
 }
 
-fn write_batches<S: Store>(pipeline: &mut Pipeline<S>, mut queue: mpsc::Receiver<Message>, health: &watch::Sender<bool>) {
+/// Writes until it is asked to stop, or dies. Who waits for an answer then gets none, which is [`Rejected::Stopping`].
+fn write_batches<S: Store>(pipeline: &mut Pipeline<S>, mut queue: mpsc::Receiver<Message>) -> Option<Death> {
     let batch_size = metrics::histogram!("jifen_batch_size");
     let commit_seconds = metrics::histogram!("jifen_commit_seconds");
     let queue_depth = metrics::gauge!("jifen_queue_depth");
     while let Some(first) = queue.blocking_recv() {
-        let (mut works, mut answers, mut stops) = (Vec::new(), Vec::new(), false);
+        let (mut works, mut answers, mut stops, mut looks) = (Vec::new(), Vec::new(), false, false);
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
+                // Whoever gave up waiting was told that nothing is written.
+                Message::Work(_, answer) if answer.is_closed() => {}
                 Message::Work(work, answer) => {
                     works.push(work);
                     answers.push(answer);
                 }
+                Message::Look => looks = true,
                 Message::Stop => stops = true,
             }
             next = if stops || works.len() == BATCH_MAX { None } else { queue.try_recv().ok() };
         }
+        if looks {
+            pipeline.look();
+        }
+        if works.is_empty() {
+            if stops {
+                return None;
+            }
+            continue;
+        }
+        failpoint::hit("inbox.before_commit");
         let began = Instant::now();
-        let result = if works.is_empty() { Ok(Vec::new()) } else { pipeline.run(&works) };
+        let result = pipeline.run(&works);
         batch_size.record(works.len() as f64);
         commit_seconds.record(began.elapsed().as_secs_f64());
         queue_depth.set(queue.len() as f64);
-        stops |= matches!(result, Err(StoreError::Unknown(_)));
-        if stops && result.is_err() {
-            // Nobody is left to hear it when all handles are gone.
-            let _ = health.send(false);
-        }
+        failpoint::hit("inbox.after_commit");
+        let is_unknown = matches!(result, Err(StoreError::Unknown(_)));
         answer(answers, result);
+        if is_unknown {
+            return Some(Death::Disk);
+        }
         if stops {
-            return;
+            return None;
         }
     }
+    None
 }
 
 /// Tells every waiter. A caller that went away needs no answer.

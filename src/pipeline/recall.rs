@@ -1,7 +1,5 @@
 //! Recalls: a message and its recall find each other by key, whichever arrives first.
 
-use std::sync::Arc;
-
 use crate::model::event::{Event, Kind};
 use crate::model::ids::EventKey;
 
@@ -14,7 +12,7 @@ pub(super) fn normalise(event: Event) -> Event {
 /// The key an event is kept under: its own, or for a recall that of what it takes back.
 pub fn kept_under(event: &Event) -> EventKey {
     match event.kind {
-        Kind::Recalled { of } => EventKey { source: recalls_of(&event.key.source), key: of },
+        Kind::Recalled { of } => EventKey { source: event.key.source.clone(), key: of }.of_recall(),
         Kind::Said(_) | Kind::Joined | Kind::Left | Kind::OrderPaid { .. } | Kind::Happened { .. } | Kind::Unknown { .. } => event.key.clone(),
     }
 }
@@ -22,14 +20,8 @@ pub fn kept_under(event: &Event) -> EventKey {
 /// The key of the event that this one must know of: a message's recall, a recall's message.
 pub(super) fn counterpart(event: &Event) -> Option<EventKey> {
     match &event.kind {
-        Kind::Said(_) => Some(EventKey { source: recalls_of(&event.key.source), key: event.key.key }),
-        Kind::Recalled { of } => Some(EventKey { source: event.key.source.strip_prefix(PREFIX)?.into(), key: *of }),
+        Kind::Said(_) => Some(event.key.of_recall()),
+        Kind::Recalled { .. } => event.key.recalled(),
         Kind::Joined | Kind::Left | Kind::OrderPaid { .. } | Kind::Happened { .. } | Kind::Unknown { .. } => None,
     }
-}
-
-const PREFIX: &str = "recall/";
-
-fn recalls_of(source: &str) -> Arc<str> {
-    format!("{PREFIX}{source}").into()
 }

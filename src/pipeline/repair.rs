@@ -19,6 +19,7 @@ use crate::rules::campaign::Rules;
 use crate::rules::decide::decide;
 use crate::rules::{Facts, Prepared};
 use crate::store::Past;
+use crate::store::waiting::is_waiting;
 
 /// How far back a message may arrive and still have the days after it decided again.
 pub(super) const REPAIR_DAYS_MAX: i32 = 35;
@@ -48,7 +49,7 @@ pub(super) fn window<E>(
             return Ok(None);
         }
         let Some(step) = past(seq)? else { return Ok(None) };
-        earliest = earliest.min(step.row.day);
+        earliest = earliest.min(reaches_back_to(&step, &mut past)?);
         next = step.row.prev;
         let snapshot = step.row.record.snapshot.clone().filter(|_| step.row.day <= earliest);
         events.push(step);
@@ -61,8 +62,18 @@ pub(super) fn window<E>(
     Ok(Some(Window { events, before }))
 }
 
+/// The earliest day whose history an event changed: a recall may come days after its message, and snapshots between the two still count it.
+fn reaches_back_to<E>(step: &Past, past: &mut impl FnMut(EventSeq) -> Result<Option<Past>, E>) -> Result<Day, E> {
+    let target = step.row.record.repair.as_ref().and_then(|repair| repair.takes_back);
+    // The day of a message that had waited was noted before its campaign was known: it may be a day off.
+    let doubt = |target: &Past| i32::from(is_waiting(&target.row.record.outcome));
+    let taken_back = target.map(past).transpose()?.flatten().map(|target| target.row.day.plus(-doubt(&target)));
+    Ok(step.postings.iter().map(|posting| posting.day).chain(taken_back).fold(step.row.day, Day::min))
+}
+
 /// An event of the window, ready to be decided again.
 pub(super) struct Again<'a> {
+    /// The message, as slots of the ledger name it.
     seq: EventSeq,
     at: Millis,
     day: Day,
@@ -78,8 +89,13 @@ impl<'a> Again<'a> {
         Again { seq, at: event.at, day, order: event.key.key.order(), prepared: std::borrow::Cow::Borrowed(prepared), campaign }
     }
 
-    /// A committed event: what its text held is in its record. `None` for one that no rule can look at.
+    /// A committed event: what its text held is in its record. `None` for one that no rule can look at, and for one that no rule may:
+    /// it was taken back before it came, or is a copy of another.
     pub(super) fn recorded(past: &Past, corp: &CorpName, group: Option<&GroupRow>, rules: &Arc<Rules>, campaign_id: &str) -> Option<Again<'static>> {
+        match past.row.record.outcome {
+            Outcome::Decided | Outcome::DecidedAlone | Outcome::Unparked { .. } => {}
+            Outcome::RecalledBefore | Outcome::TwinOf(_) | Outcome::Parked(_) | Outcome::Failed(_) => return None,
+        }
         let campaign = rules.campaigns.iter().position(|campaign| &*campaign.id == campaign_id)?;
         let traits = past.row.record.heard.clone()?;
         let place = match group {
@@ -103,7 +119,7 @@ impl<'a> Again<'a> {
         };
         let prepared = Prepared { event, traits: Some(traits), matched, rules: rules.clone() };
         Some(Again {
-            seq: past.row.seq,
+            seq: past.row.record.message(past.row.seq),
             at: past.row.at,
             day: past.row.day,
             order: past.row.record.order,
@@ -217,9 +233,4 @@ fn signed(entry: &Entry) -> i64 {
         (Side::Own(_), Side::System(_)) => -entry.amount,
         (Side::Own(_), Side::Own(_)) | (Side::System(_), Side::System(_)) => 0,
     }
-}
-
-/// Whether an event must be decided together with what was decided after it.
-pub(super) fn is_late(cell: &AccountCell, at: Millis, decision: &Decision) -> bool {
-    cell.last_event.0 > 0 && at <= cell.frontier && decision.record.outcome == Outcome::Decided && decision.record.is_stateful()
 }

@@ -2,35 +2,48 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::failpoint;
 use crate::model::cells::{AccountCell, AccountKey, AccountState, Occurrence};
 use crate::model::day::{Calendar, Day};
 use crate::model::decision::{Decision, Outcome, Parking, Question, Record};
 use crate::model::event::{Event, Identity, Kind, Place};
-use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId};
+use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId, SourceId};
 use crate::model::journal::{EventRow, GroupRow};
 use crate::rules::campaign::Balance;
 use crate::rules::decide::{Coverage, covers, decide, hear};
 use crate::rules::versions::Versions;
-use crate::rules::{Facts, Prepared};
+use crate::rules::{Facts, Prepared, answer};
 use crate::store::codec::encode_record;
+use crate::store::waiting::{UNPARKED, unparked_key};
 use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, Store, StoreError, Wants};
 
 use super::batch::Context;
 use super::late::Decided;
-use super::recall;
+use super::twin::Asked;
+use super::{recall, unpark};
 
 /// An event with where it belongs.
 pub(super) struct Heard<'w> {
     pub(super) prepared: Cow<'w, Prepared>,
+    pub(super) source: SourceId,
     pub(super) group: GroupId,
     pub(super) coverage: Coverage,
     pub(super) campaign: Option<CampaignId>,
     pub(super) person: Option<PersonKey>,
+    /// The waiting event that is decided again.
+    pub(super) of: Option<EventSeq>,
 }
 
 impl Heard<'_> {
+    /// The key it is kept under.
+    fn key(&self) -> EventKey {
+        let event = &self.prepared.event;
+        self.of.map_or_else(|| event.key.clone(), |of| unparked_key(&event.corp, of))
+    }
+
     pub(super) fn asks_everywhere(&self) -> bool {
         self.prepared.event.place == Place::Single
             && self.prepared.traits.as_ref().is_some_and(|traits| traits.question.is_some_and(|question| question != Question::Help))
@@ -41,6 +54,7 @@ impl Heard<'_> {
 pub(super) struct Working<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) directory: &'a mut Directory,
+    pub(super) asked: &'a mut Asked,
     pub(super) batch: Batch,
     pub(super) people: HashMap<PersonKey, Person>,
     pub(super) accounts: HashMap<AccountKey, AccountCell>,
@@ -55,10 +69,11 @@ pub(super) struct Working<'a> {
 }
 
 impl<'a> Working<'a> {
-    pub(super) fn new(head: Head, context: &'a Context<'a>, directory: &'a mut Directory) -> Self {
+    pub(super) fn new(head: Head, context: &'a Context<'a>, directory: &'a mut Directory, asked: &'a mut Asked) -> Self {
         Working {
             context,
             directory,
+            asked,
             batch: Batch { head, ..Batch::default() },
             people: HashMap::new(),
             accounts: HashMap::new(),
@@ -76,6 +91,7 @@ impl<'a> Working<'a> {
         let rules = self.context.rules;
         let is_current = prepared.rules.hash == rules.hash;
         let mut prepared = if is_current { Cow::Borrowed(prepared) } else { Cow::Owned(hear(rules, prepared.event.clone(), self.context.fingerprints)) };
+        let source = self.source(&prepared.event);
         let group = self.group(&prepared.event);
         let title = self.title(&prepared.event);
         if let (Some(title), Place::Group { title: None, .. }) = (&title, &prepared.event.place) {
@@ -96,7 +112,7 @@ impl<'a> Working<'a> {
             .who
             .as_ref()
             .map(|who| PersonKey { corp: prepared.event.corp.clone(), identity: Identity { kind: who.kind, value: who.folded().into() } });
-        Heard { prepared, group, coverage, campaign, person }
+        Heard { prepared, source, group, coverage, campaign, person, of: None }
     }
 
     pub(super) fn title(&self, event: &Event) -> Option<Arc<str>> {
@@ -120,6 +136,17 @@ impl<'a> Working<'a> {
         self.batch.groups.retain(|(_, other)| other.id != id);
         self.batch.groups.push((event.corp.clone(), row.clone()));
         self.directory.groups.insert(key, row);
+        id
+    }
+
+    fn source(&mut self, event: &Event) -> SourceId {
+        let key = (event.corp.clone(), event.key.channel());
+        if let Some(id) = self.directory.sources.get(&key) {
+            return *id;
+        }
+        let id = SourceId(self.directory.sources.len() as i64 + 1);
+        self.batch.sources.push((id, key.0.clone(), key.1.clone()));
+        self.directory.sources.insert(key, id);
         id
     }
 
@@ -197,8 +224,10 @@ impl<'a> Working<'a> {
         let calendar = self.calendar(heard);
         let occurrence = Occurrence { seq, at: event.at, day: calendar.map_or(Day(0), |calendar| calendar.day(event.at)) };
         let identity = heard.person.as_ref().map(|person| self.identity(event, person));
-        let Decided { mut decision, key } = self.decide_in_time(store, heard, occurrence)?;
+        let decided = catch_unwind(AssertUnwindSafe(|| self.decide_in_time(store, heard, occurrence)));
+        let Decided { mut decision, key } = decided.unwrap_or_else(|panic| Err(StoreError::Corrupt(super::panic_text(panic.as_ref()))))?;
         decision.record.order = event.key.key.order();
+        heard.of.into_iter().for_each(|of| unpark::sign(&mut decision, of));
         let stateful = decision.record.is_stateful();
         let key = if stateful && key.is_none() { self.open_account(heard) } else { key };
         let before = key.and_then(|key| self.accounts.get(&key));
@@ -216,11 +245,12 @@ impl<'a> Working<'a> {
             at: event.at,
             received_at: event.received_at,
             day: occurrence.day,
+            source: Some(heard.source),
             identity,
             account,
             group: heard.group,
             campaign: heard.campaign,
-            kind: event.kind.as_str().into(),
+            kind: heard.of.map_or(event.kind.as_str(), |_| UNPARKED).into(),
             rules: self.context.rules.hash,
             prev,
             first_posting: postings.first().map(|posting| posting.seq),
@@ -237,8 +267,10 @@ impl<'a> Working<'a> {
             self.touched.insert(key);
         }
         self.batch.postings.extend(postings);
-        self.batch.events.push(NewEvent { key: event.key.clone(), row, encoded, contents: contents(&event.kind) });
-        self.booked.insert(event.key.clone(), seq);
+        // The contents of a waiting event stay with it.
+        let contents = heard.of.map_or_else(|| contents(&event.kind), |_| None);
+        self.batch.events.push(NewEvent { key: heard.key(), row, encoded, contents });
+        self.booked.insert(heard.key(), seq);
         Ok(())
     }
 
@@ -257,12 +289,20 @@ impl<'a> Working<'a> {
         let at = match heard.coverage {
             Coverage::Campaign(at) => Some(at),
             Coverage::None => None,
-            Coverage::Unresolved => return outcome(Outcome::Parked(Parking::GroupUnknown)),
+            Coverage::Unresolved => return self.park(heard),
         };
         let person = heard.person.as_ref().and_then(|person| self.people.get(person));
         let others = self.others(heard, person.and_then(|person| person.member));
         let facts = Facts { name: self.name(heard, person), account: key.and_then(|key| self.accounts.get(&key)), others: &others };
-        decide(self.context.rules, at, &heard.prepared, &facts)
+        let decision = decide(self.context.rules, at, &heard.prepared, &facts);
+        failpoint::hit_on("rules.matched", said(&heard.prepared.event.kind));
+        decision
+    }
+
+    fn park(&self, heard: &Heard<'_>) -> Decision {
+        let person = heard.person.as_ref().and_then(|person| self.people.get(person));
+        let replies = answer::unresolved(&heard.prepared, self.name(heard, person)).into_iter().collect();
+        Decision { replies, ..outcome(Outcome::Parked(Parking::GroupUnknown)) }
     }
 
     pub(super) fn others(&self, heard: &Heard<'_>, member: Option<MemberId>) -> Vec<(usize, &AccountCell)> {
@@ -292,6 +332,14 @@ impl<'a> Working<'a> {
 /// A decision that is only an outcome.
 pub(super) fn outcome(outcome: Outcome) -> Decision {
     Decision { record: Record { outcome, ..Record::default() }, ..Decision::default() }
+}
+
+/// The text of a message; empty for everything else.
+fn said(kind: &Kind) -> &str {
+    match kind {
+        Kind::Said(said) => &said.text,
+        Kind::Unknown { .. } | Kind::OrderPaid { .. } | Kind::Happened { .. } | Kind::Joined | Kind::Left | Kind::Recalled { .. } => "",
+    }
 }
 
 /// What is kept, sealed, of an event's contents.

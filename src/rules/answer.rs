@@ -55,6 +55,13 @@ pub fn uncovered(rules: &Rules, prepared: &Prepared, heard: &Traits, facts: &Fac
     }
 }
 
+/// The reply where nobody can tell yet which campaign covers the chat: the message waits, who asked does not.
+pub fn unresolved(prepared: &Prepared, name: &str) -> Option<Reply> {
+    prepared.traits.as_ref().filter(|heard| heard.asked)?;
+    let args = Args::default().text("昵称", display_name(name)).text("标题", "积分").text("原因", "还不认得这个群,先记着,认得以后补记");
+    Some(asked(Occasion::Refused, args))
+}
+
 fn assistant_text(occasion: Occasion) -> Template {
     Template { occasion, rule: None }
 }
@@ -89,7 +96,7 @@ fn rank(refusal: &Refusal) -> u8 {
         Refusal::Capped(_) => 2,
         Refusal::OutsideDates => 3,
         Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
-        Refusal::NotForThisGroup | Refusal::Staff => 5,
+        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack => 5,
     }
 }
 
@@ -201,7 +208,9 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::CoolDown { .. }
         | Refusal::Copy { .. }
         | Refusal::Staff
-        | Refusal::TooMany => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
+        | Refusal::TooMany
+        | Refusal::Twin
+        | Refusal::TakenBack => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
     }
 }
 

@@ -22,12 +22,12 @@ pub struct AssistantTable {
     /// 每种提问的说法。没写的提问用默认说法。
     #[schemars(extend("x-en" = "How each question is asked."))]
     pub words: Option<WordsTable>,
-    /// 没被 @ 时怎么回:auto 人少逐条、人多合并,each 逐条,digest 合并,never 不回。被 @ 或单聊总是回。默认 auto。
-    #[schemars(extend("x-en" = "How it speaks of a success nobody asked about. Who asks is always answered. Default `auto`."))]
+    /// 没被 @ 时怎么回:auto 一分钟 5 条以内逐条、再多就每 10 分钟合并播报一次,each 逐条,digest 总是合并,never 不回。被 @ 或单聊总是回。默认 auto。
+    #[schemars(extend("x-en" = "How it speaks of a success nobody asked about: `auto` one by one up to 5 a minute in a group and beyond that in one digest every 10 minutes, `each` one by one, `digest` always gathered, `never`. Who asks is always answered. Default `auto`."))]
     pub answer: Option<AnswerName>,
-    /// 这段时间不主动播报;被 @ 或单聊照样回。
+    /// 这段时间不主动播报,结束后合并播报;被 @ 或单聊照样回。
     #[schemars(extend("examples" = ["22:30-08:00"]))]
-    #[schemars(extend("x-en" = "When it does not speak unasked."))]
+    #[schemars(extend("x-en" = "When it does not speak unasked; what happened is told in a digest afterwards."))]
     pub quiet: Option<OneOrMany>,
     /// 改写默认文案,按场合。
     #[schemars(extend("x-en" = "Own texts, by occasion."))]
@@ -128,6 +128,9 @@ pub struct RepliesTable {
     /// 这个群不在任何活动里。
     #[schemars(extend("x-en" = "No campaign covers this group."))]
     pub no_campaign: Option<OneOrMany>,
+    /// 合并播报。
+    #[schemars(extend("x-en" = "Several successes of a group told in one message."))]
+    pub digest: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -151,7 +154,7 @@ const QUESTIONS: [(&str, Question); 7] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 14] = [
+const OCCASIONS: [(&str, Occasion); 15] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -166,7 +169,13 @@ const OCCASIONS: [(&str, Occasion); 14] = [
     ("help", Occasion::Help),
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
+    ("digest", Occasion::Digest),
 ];
+
+/// The key of an occasion in `replies`, by which operators know it.
+pub fn occasion_key(occasion: Occasion) -> &'static str {
+    OCCASIONS.iter().find(|(_, known)| *known == occasion).map_or("", |(name, _)| name)
+}
 
 fn words(table: &RuleTable<'_>, mut words: Vec<(Question, Vec<Arc<str>>)>, mistakes: &mut Mistakes) -> Vec<(Question, Vec<Arc<str>>)> {
     let mut taken: Vec<(Folded, String)> = Vec::new();

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use crate::model::cells::{AccountCell, AccountState};
 use crate::model::day::{Day, Period, PeriodKind};
 use crate::model::decision::{Args, Chart, Decision, Entry, Mark, Part, Payment, Record, Refusal, Ruling, Side, Traits, Verdict};
-use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place};
+use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
 use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
@@ -59,25 +59,25 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
     let Kind::Said(said) = &mut event.kind else {
         return Prepared { event, traits: None, matched: Vec::new(), rules: rules.clone() };
     };
-    let mentioned = strip_mention(&said.text, &rules.assistant.names);
-    let spoken = match mentioned {
-        Some(rest) => rest,
-        None if is_group && said.at_assistant => strip_token(&said.text),
-        None => &said.text,
-    };
+    let (spoken, is_mentioned) = spoken(said, &rules.assistant.names, is_group);
     let folded = fold(spoken);
+    // The @ of a bot whose name nobody told us is left out only where it is the bot that hears; copies from other channels still hold it.
+    let words = if is_mentioned { spoken } else { &said.text };
+    let fingerprint = if spoken == words { key.of(folded.as_str()) } else { key.of(fold(words).as_str()) };
     let (chars, distinct) = folded.count();
-    let traits = Traits {
-        chars,
-        distinct,
-        fingerprint: key.of(folded.as_str()),
-        matched: Vec::new(),
-        question: rules.assistant.question(&folded),
-        asked: asked || mentioned.is_some(),
-    };
+    let traits = Traits { chars, distinct, fingerprint, matched: Vec::new(), question: rules.assistant.question(&folded), asked: asked || is_mentioned };
     let matched = rules.matcher.find(folded.as_str());
-    said.at_assistant |= is_group && mentioned.is_some();
+    said.at_assistant |= is_group && is_mentioned;
     Prepared { event, traits: Some(traits), matched, rules: rules.clone() }
+}
+
+/// What a message says, without an @ of the assistant; and whether it names the assistant after an @.
+pub fn spoken<'s>(said: &'s Said, names: &[Arc<str>], is_group: bool) -> (&'s str, bool) {
+    match strip_mention(&said.text, names) {
+        Some(rest) => (rest, true),
+        None if is_group && said.at_assistant => (strip_token(&said.text), false),
+        None => (&said.text, false),
+    }
 }
 
 /// Decides an event in a campaign (`None`: no campaign covers its place). Pure: same input, same decision.

@@ -1,7 +1,7 @@
 //! Explaining: one verdict in Chinese, with what would have made the rule pay. Told by `jifen explain`, 「为什么」 and the demo.
 
 use crate::model::day::{Calendar, Millis, PeriodKind};
-use crate::model::decision::{Payment, Ruling, Verdict};
+use crate::model::decision::{Payment, Refusal, Ruling, Verdict};
 use crate::rules::campaign::{RuleEntry, Rules};
 use crate::rules::wording;
 
@@ -18,6 +18,22 @@ pub fn explain(rules: Option<&Rules>, verdict: &Verdict, calendar: &Calendar, (a
             let opening = rule.map_or(String::new(), wording::opening);
             format!("0 {title},{}", wording::refusal(refusal, calendar, (at, now), &opening))
         }
+    }
+}
+
+/// The verdicts worth telling: what paid, if anything did; else the refusals, and those of rules that were not open at all only where no
+/// rule was.
+pub fn telling(verdicts: &[Verdict]) -> Vec<&Verdict> {
+    let closest = verdicts.iter().map(distance).min();
+    verdicts.iter().filter(|verdict| Some(distance(verdict)) == closest).collect()
+}
+
+/// How far a rule was from paying: 0 it paid, 1 it was open and had a reason, 2 it was not open here and then.
+fn distance(verdict: &Verdict) -> u8 {
+    match &verdict.ruling {
+        Ruling::Paid(_) => 0,
+        Ruling::Refused(Refusal::OutsideWindow | Refusal::OutsideDates | Refusal::NotForThisGroup) => 2,
+        Ruling::Shadow(_) | Ruling::Refused(_) => 1,
     }
 }
 
@@ -66,11 +82,27 @@ mod tests {
             "#,
         );
         world.says("11-18 09:00", "签到");
-        assert_eq!(told(&world), ["+2 每日签到", "0 新活动,试运行:正式开始后会 +3", "0 老活动,不在活动日期,10 月 1 日至 10 月 31 日 才计分"]);
+        assert_eq!(told(&world), ["+2 每日签到", "0 新活动,试运行:正式开始后会 +3", "0 老活动,不在活动日期,10 月 1 日至 10 月 31 日才计分"]);
         world.says("11-19 09:00", "签到");
         assert_eq!(told(&world)[0], "+7 每日签到(含连续 2 天奖励 +10)(本来 +12,本周上限 9,之前已有 2,只剩这么多)");
         world.says("11-19 10:00", "签到");
         assert_eq!(told(&world)[0], "0 每日签到,今天 9:00 已记过,每天 1 次,明天 0:00 后再来");
+    }
+
+    #[test]
+    fn rules_that_were_not_open_are_told_only_where_none_was() {
+        let mut world = World::new(
+            r#"
+            speaking.noon = { points = 1, when = "12:00-13:00", max_points = { day = 9 } }
+            speaking.evening = { points = 1, when = "20:00-21:00", max_points = { day = 9 } }
+            "#,
+        );
+        let mut told = |when| {
+            world.says(when, "哈哈");
+            telling(&world.last.record.verdicts).iter().map(|verdict| verdict.rule.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(told("11-22 12:30"), ["speaking.noon"]);
+        assert_eq!(told("11-22 15:00"), ["speaking.noon", "speaking.evening"]);
     }
 
     #[test]

@@ -363,6 +363,22 @@ mod tests {
         assert_eq!(told(&many).first().map(|mistake| mistake.0), Some("too-many"));
     }
 
+    #[test]
+    fn many_rules_load_in_time_that_grows_with_their_number() {
+        let rules = |count: usize| (0..count).map(|n| format!("check_in.r{n} = {{ keywords = [\"口令{n}\"], points = 2 }}\n")).collect::<String>();
+        let fastest = |text: &str| {
+            let timed = |_| {
+                let began = std::time::Instant::now();
+                assert!(load(text).is_ok());
+                began.elapsed()
+            };
+            (0..3).map(timed).min().unwrap_or_default()
+        };
+        let (few, many) = (fastest(&rules(RULES_MAX / 8)), fastest(&rules(RULES_MAX)));
+        // Eight times as many: squared it would be 64 times as long.
+        assert!(many < few * 32, "{few:?} for an eighth, {many:?} for all");
+    }
+
     proptest::proptest! {
         #[test]
         fn no_slip_of_the_hand_breaks_the_reader(place in 0usize..SHIPPED.len(), cut in 0usize..40, put in "[\\[\\]{}\"'=,.#\n\\\\a0签 \\PC]{0,6}") {

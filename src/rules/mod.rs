@@ -18,6 +18,7 @@ pub mod decide;
 pub mod answer;
 pub mod wording;
 pub mod explain;
+pub mod hint;
 pub mod check_in;
 pub mod speaking;
 pub mod assistant;

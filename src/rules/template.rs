@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 14] = [
+pub const OCCASIONS: [Occasion; 15] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -63,6 +63,7 @@ pub const OCCASIONS: [Occasion; 14] = [
     Occasion::Help,
     Occasion::NotUnderstood,
     Occasion::NoCampaign,
+    Occasion::Digest,
 ];
 
 /// What is said when the operator wrote nothing of their own.
@@ -109,6 +110,13 @@ pub fn default_text(occasion: Occasion) -> &'static str {
         }
         Occasion::NotUnderstood => "没看懂。发「{{帮助}}」看能问什么{% if not 单聊 %};要找人工请 @群主{% endif %}。",
         Occasion::NoCampaign => "这个聊天里没有积分活动,请到活动群里 @我。",
+        Occasion::Digest => {
+            "【{{标题}}播报 {{起}}–{{止}}】{% for 项 in 项目 %}{% if 项.人数 > 5 %}{{项.人数}} 位{% else %}{{项.名单}} {% endif %}\
+             {% if 项.标题 is endingwith('签到') or 项.标题 is endingwith('打卡') %}{{项.标题}}成功{% else %}完成「{{项.标题}}」{% endif %},\
+             {% if 项.人数 > 1 %}每人 {% endif %}+{{项.得分}}{% if 项.最多 > 项.得分 %} 到 +{{项.最多}}{% endif %}\
+             {% for 奖 in 项.连签 %};连签 {{奖.档位}} 天 +{{奖.奖励}}:{{奖.名单}}{% endfor %}。{% endfor %}\
+             {% if 为什么 %}没记上?@{{助手}} 发「{{为什么}}」。{% endif %}"
+        }
     }
 }
 
@@ -208,7 +216,7 @@ fn messages(templates: &Templates, template: &Template, context: &Context) -> Re
 }
 
 /// Further payments of the same message, each said after the first.
-fn together(args: &Args) -> &[Args] {
+pub fn together(args: &Args) -> &[Args] {
     let list = args.0.iter().find_map(|(name, arg)| match arg {
         Arg::List(list) if **name == *"同时" => Some(list.as_slice()),
         Arg::List(_) | Arg::Int(_) | Arg::Text(_) | Arg::Flag(_) => None,

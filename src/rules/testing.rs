@@ -1,14 +1,14 @@
 //! `[[test]]`: the grammar of chat lines and what must come of them. The runner is `crate::scenario`.
 //!
 //! ```text
-//! line   = when ["[" group "]"] member ":" said ["=>" expect]     # 11-22 09:00 阿明: 签到 => +2
+//! line   = when ["[" group "]"] ["(" channel ")"] member ":" said ["=>" expect]   # 11-22 09:00 阿明: 签到 => +2
 //! when   = date [".." date] time                                  # a range stands for one line a day
 //! date   = [year "-"] month "-" day                               # without a year: the test's `year`
 //! said   = ["@" name] text | "[图片]" … | "撤回" | "进群" | "退群"
 //! expect = ["+"|"-"] points ["「" reply "」"] | "「" reply "」"         # net change of the member's balance; part of the reply
 //! ```
 //!
-//! The group `单聊` is the single chat with the assistant. Empty lines and lines that begin with `#` are left out. The colon may be full width.
+//! The group `单聊` is the single chat with the assistant. A channel is any name: two names are two channels that hear the same group. Empty lines and lines that begin with `#` are left out. Colon and parentheses may be full width.
 
 use jiff::civil::{Date, DateTime, Time};
 use schemars::JsonSchema;
@@ -59,6 +59,8 @@ pub struct TestLine {
     pub at: DateTime,
     /// The group, when the line names one; [`SINGLE_CHAT`] for the single chat.
     pub group: Option<String>,
+    /// The channel that hears it, when the line names one.
+    pub channel: Option<String>,
     /// Who says it.
     pub member: String,
     /// What happens.
@@ -147,6 +149,7 @@ pub fn parse_line(text: &str, year: i16, line: usize) -> Result<Vec<TestLine>, S
     let (days, hour) = head.rsplit_once(char::is_whitespace).ok_or_else(|| unread(text))?;
     let time = time(hour, minute)?;
     let (group, rest) = group(rest.trim_start())?;
+    let (channel, rest) = channel(rest.trim_start())?;
     let (member, said) = rest.split_once([':', '\u{ff1a}']).ok_or_else(|| unread(text))?;
     let (said, expected) = said.rsplit_once("=>").map_or((said, None), |(said, expected)| (said, Some(expected)));
     let (expect_points, expect_reply) = expected.map_or(Ok((None, None)), expectation)?;
@@ -157,6 +160,7 @@ pub fn parse_line(text: &str, year: i16, line: usize) -> Result<Vec<TestLine>, S
     let one = |day: Date| TestLine {
         at: day.to_datetime(time),
         group: group.map(str::to_owned),
+        channel: channel.map(str::to_owned),
         member: member.to_owned(),
         said: what_happens(said.trim()),
         expect_points,
@@ -204,6 +208,12 @@ fn date(text: &str, year: i16) -> Result<Date, String> {
 fn group(text: &str) -> Result<(Option<&str>, &str), String> {
     let Some(inner) = text.strip_prefix('[') else { return Ok((None, text)) };
     let (name, rest) = inner.split_once(']').ok_or_else(|| "群名后少了 ];请写成 [骑行一群] 阿明: 签到".to_owned())?;
+    Ok((Some(name.trim()), rest))
+}
+
+fn channel(text: &str) -> Result<(Option<&str>, &str), String> {
+    let Some(inner) = text.strip_prefix(['(', '\u{ff08}']) else { return Ok((None, text)) };
+    let (name, rest) = inner.split_once([')', '\u{ff09}']).ok_or_else(|| "通道名后少了 );请写成 (存档) 阿明: 签到".to_owned())?;
     Ok((Some(name.trim()), rest))
 }
 
@@ -268,6 +278,8 @@ mod tests {
         assert_eq!((line.group.as_deref(), line.expect_points, line.expect_reply.as_deref()), (Some("骑行一群"), Some(0), Some("现有 2")));
         assert_eq!(line.said, message("@积分助手 积分", 0));
         assert_eq!(one("11-22 09:00 [单聊] 阿明: 积分").group.as_deref(), Some(SINGLE_CHAT));
+        let heard = one("11-22 09:00 [骑行一群] (存档) 阿明: 签到");
+        assert_eq!((heard.channel.as_deref(), heard.member.as_str(), heard.said), (Some("存档"), "阿明", message("签到", 0)));
         assert_eq!(one("11-22 09:00 阿明:[图片] 打卡[图片]").said, message("打卡", 2));
         assert_eq!(one("11-22 09:00 阿明: 撤回 => -2").said, Said::Recalled);
         assert_eq!(one("11-22 09:00 阿明: 进群").said, Said::Joined);

@@ -70,13 +70,24 @@ pub fn strip_token(text: &str) -> &str {
     }
 }
 
-/// A name fit to be shown: one line, at most [`NAME_GRAPHEMES_MAX`] graphemes, nothing in it that hides or turns around what follows.
+/// A name fit to be shown: one line, at most [`NAME_GRAPHEMES_MAX`] graphemes, nothing in it that hides or turns around what follows,
+/// and nothing that WeCom reads as a mention (`<@userid>`) or a link (`[…](…)`): those brackets become wide ones.
 pub fn display_name(name: &str) -> String {
     if name.chars().all(is_plain) && name.len() <= NAME_GRAPHEMES_MAX {
         return name.to_owned();
     }
-    let clean: String = name.chars().take(NAME_CHARS_MAX).map(|c| if c == '\n' || c == '\t' { ' ' } else { c }).filter(|&c| is_shown(c)).collect();
+    let clean: String = name.chars().take(NAME_CHARS_MAX).map(plain_in_name).filter(|&c| is_shown(c)).collect();
     clean.trim().graphemes(true).take(NAME_GRAPHEMES_MAX).collect()
+}
+
+fn plain_in_name(c: char) -> char {
+    match c {
+        '\n' | '\t' => ' ',
+        '<' => '\u{ff1c}',
+        '[' => '\u{ff3b}',
+        ']' => '\u{ff3d}',
+        c => c,
+    }
 }
 
 /// A text without control characters (line feeds stay) and without characters that turn the direction of writing.
@@ -404,6 +415,12 @@ mod tests {
         assert_eq!(display_name("👨‍👩‍👧小红"), "👨‍👩‍👧小红");
         assert!(display_name(&"名".repeat(64 * 1024)).graphemes(true).count() <= NAME_GRAPHEMES_MAX);
         assert!(display_name(&format!("a{}", "\u{301}".repeat(9_000))).len() < 400);
+    }
+
+    #[test]
+    fn a_name_mentions_nobody_and_links_nowhere() {
+        assert_eq!(display_name("<@all>阿明"), "\u{ff1c}@all>阿明");
+        assert_eq!(display_name("[领奖](http://a.cn)"), "\u{ff3b}领奖\u{ff3d}(http://a.cn)");
     }
 
     proptest! {

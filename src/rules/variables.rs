@@ -44,7 +44,9 @@ impl Variable {
 
 /// The variables of an occasion, those of every occasion first.
 pub fn variables(occasion: Occasion) -> Vec<Variable> {
-    COMMON.iter().chain(own(occasion)).copied().collect()
+    // A digest speaks of many: nobody's name and balance stand in it.
+    let personal = if occasion == Occasion::Digest { &[] } else { PERSONAL };
+    personal.iter().chain(COMMON).chain(own(occasion)).copied().collect()
 }
 
 const fn int(name: &'static str, alias: &'static str) -> Variable {
@@ -67,13 +69,9 @@ const fn list(name: &'static str, alias: &'static str, fields: &'static [Variabl
     Variable { name, alias, sort: Sort::List(fields) }
 }
 
-const COMMON: &[Variable] = &[
-    name("昵称", "name"),
-    int("余额", "balance"),
-    text("积分名", "points_name"),
-    text("活动", "campaign"),
-    Variable { name: "商城", alias: "mall", sort: Sort::Link },
-];
+const PERSONAL: &[Variable] = &[name("昵称", "name"), int("余额", "balance")];
+
+const COMMON: &[Variable] = &[text("积分名", "points_name"), text("活动", "campaign"), Variable { name: "商城", alias: "mall", sort: Sort::Link }];
 
 /// `得分` points of this message, `奖励` the streak bonus in it, `档位` the rung reached, `连续` days in a row, `再签` days to the next rung
 /// and `再得` its bonus, `封顶` whether a cap clipped it.
@@ -128,6 +126,24 @@ const HELP: &[Variable] = &[text("口令", "keywords"), text("可查", "question
 
 const NOT_UNDERSTOOD: &[Variable] = &[text("帮助", "help"), flag("单聊", "single")];
 
+/// `得分` to `最多` points each without the bonus; `名单` names, cut with `等 N 位`.
+const ITEM: &[Variable] =
+    &[text("标题", "title"), int("人数", "people"), int("得分", "points"), int("最多", "most"), text("名单", "names"), list("连签", "streaks", STREAK)];
+
+const STREAK: &[Variable] = &[int("档位", "rung"), int("奖励", "bonus"), int("人数", "people"), text("名单", "names")];
+
+/// `标题` the rule's, or the points' name where several rules paid; `起` and `止` the ten minutes it tells of; `助手` and `为什么` what to
+/// write when one is missing from it.
+const DIGEST: &[Variable] = &[
+    text("标题", "title"),
+    text("起", "from"),
+    text("止", "until"),
+    int("人数", "people"),
+    list("项目", "items", ITEM),
+    text("助手", "assistant"),
+    text("为什么", "why"),
+];
+
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {
         Occasion::Paid => PAID,
@@ -144,5 +160,6 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::Help => HELP,
         Occasion::NotUnderstood => NOT_UNDERSTOOD,
         Occasion::NoCampaign => &[],
+        Occasion::Digest => DIGEST,
     }
 }

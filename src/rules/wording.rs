@@ -122,16 +122,23 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         }
         Refusal::OutsideWindow if opening.is_empty() => "不在开放时间".to_owned(),
         Refusal::OutsideDates if opening.is_empty() => "不在活动日期".to_owned(),
-        Refusal::OutsideWindow => format!("不在开放时间,{opening} 才计分"),
-        Refusal::OutsideDates => format!("不在活动日期,{opening} 才计分"),
+        Refusal::OutsideWindow => format!("不在开放时间,{}才计分", spaced(opening)),
+        Refusal::OutsideDates => format!("不在活动日期,{}才计分", spaced(opening)),
         Refusal::NotForThisGroup => "这个群不计这一项".to_owned(),
         Refusal::TooShort { chars, least } => format!("少于 {least} 个字(写了 {chars} 个)"),
         Refusal::TooPlain { distinct, least } => format!("不同的字少于 {least} 个(只有 {distinct} 个)"),
         Refusal::CoolDown { left_secs } => format!("离上一条太近,再隔 {left_secs} 秒才计分"),
-        Refusal::Copy { of } => format!("和自己 {} 的发言一样,换句话再说才计分", moment(calendar, *of, now)),
+        Refusal::Copy { of } => format!("和自己的发言({})一样,换句话再说才计分", moment(calendar, *of, now)),
         Refusal::Staff => "员工在这里不计分".to_owned(),
         Refusal::TooMany => "余额已经到系统能记的最大数".to_owned(),
+        Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
+        Refusal::TakenBack => "到达之前就已撤回".to_owned(),
     }
+}
+
+/// Words before Chinese ones: a number stands apart from them.
+fn spaced(words: &str) -> String {
+    if words.ends_with(|last: char| last.is_ascii_digit()) { format!("{words} ") } else { words.to_owned() }
 }
 
 fn already(cap: &Cap, paid_at: Option<Millis>, calendar: &Calendar, (at, now): (Millis, Millis)) -> String {

@@ -193,6 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn a_wall_of_text_is_matched_in_time_that_grows_with_its_length() {
+        let mut words: Vec<Listen> = (0..500).map(|n| listen(&format!("口令{n}"), How::Contains)).collect();
+        words.extend(["(签|到)*了$", "(a?){50}a{50}", ".*口.*令.*!"].map(|pattern| listen(pattern, How::Regex)));
+        let matcher = Matcher::new(&words.iter().enumerate().collect::<Vec<_>>()).expect("good words");
+        let fastest = |text: &str| {
+            let timed = |_| {
+                let began = std::time::Instant::now();
+                let found = matcher.find(text).len();
+                (began.elapsed(), found)
+            };
+            (0..5).map(timed).min().map_or(std::time::Duration::ZERO, |(took, _)| took)
+        };
+        let (short, long) = (fastest(&"口令签到a".repeat(128)), fastest(&"口令签到a".repeat(1_024)));
+        // Eight times as long: squared it would be 64 times as long.
+        assert!(long < short * 32, "{short:?} for an eighth, {long:?} for all");
+    }
+
+    #[test]
     fn several_words_of_a_rule_are_told_in_one_breath() {
         let listens = |how| ["签到", "打卡"].map(|text| Listen { text: text.into(), how });
         assert_eq!(in_words(&listens(How::Equals)), "发「签到」或「打卡」");

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::model::cells::Lot;
     use crate::model::day::{Day, Period};
-    use crate::model::decision::{Mark, Payment, Ruling, Traits, Verdict};
+    use crate::model::decision::{Mark, Outcome, Parking, Payment, Ruling, Traits, Verdict};
     use crate::model::ids::{CampaignId, GroupId, MemberId};
 
     fn record() -> Record {
@@ -86,6 +86,13 @@ mod tests {
     #[test]
     fn a_record_comes_back_as_it_was() {
         assert_eq!(decode_record(&encode_record(&record())).unwrap(), record());
+    }
+
+    #[test]
+    fn the_byte_behind_the_version_is_the_outcome_as_the_index_of_waiting_events_knows_it() {
+        let byte = |outcome| encode_record(&Record { outcome, ..record() })[1];
+        assert_eq!(byte(Outcome::Parked(Parking::GroupUnknown)), 3);
+        assert_eq!(byte(Outcome::Failed("panic".into())), 4);
     }
 
     #[test]

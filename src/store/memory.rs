@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::waiting::is_waiting;
 use super::{
-    Batch, Directory, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyRow, Store, StoreError, Wants,
-    reply_id,
+    Batch, Directory, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyOutcome, ReplyRow, ReplyState, Store,
+    StoreError, Wants, reply_id,
 };
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::event::Identity;
@@ -48,6 +49,7 @@ struct Rows {
     accounts: BTreeMap<AccountId, AccountCell>,
     account_ids: BTreeMap<AccountKey, AccountId>,
     replies: BTreeMap<ReplyId, ReplyRow>,
+    outbox_held: bool,
 }
 
 impl Store for MemoryStore {
@@ -100,6 +102,10 @@ impl Store for MemoryStore {
     }
 
     fn abort(&mut self) {}
+
+    fn disturbed(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }
 
 impl Rows {
@@ -111,7 +117,8 @@ impl Rows {
         let known_event = batch.events.iter().find(|event| self.events.contains_key(&event.row.seq));
         let known_posting = batch.postings.iter().find(|posting| self.postings.contains_key(&posting.seq));
         let known_reply = batch.replies.iter().find(|reply| self.replies.contains_key(&reply.id));
-        let ours = |id: &ReplyId| self.replies.contains_key(id) || batch.replies.iter().any(|reply| reply.id == *id);
+        let ours = |id: &ReplyId| self.replies.get(id).or_else(|| batch.replies.iter().find(|reply| reply.id == *id));
+        let bad = |outcome: &&ReplyOutcome| ours(&outcome.id).is_none_or(|reply| outcome.state == ReplyState::Sending && !reply.state.is_open());
         let taken = |cell: &&AccountCell| self.account_ids.get(&cell.key).is_some_and(|id| *id != cell.id);
         let other = |row: &&IdentityRow| self.people.get(&person_key(row)).is_some_and(|id| *id != row.id);
         None.or_else(|| repeated.then(|| "有一条消息已经记过".to_owned()))
@@ -120,7 +127,7 @@ impl Rows {
             .or_else(|| known_reply.map(|reply| format!("回复 {} 已经有了", reply.id)))
             .or_else(|| batch.accounts.iter().find(taken).map(|cell| format!("账户 {} 和另一个账户同名", cell.id)))
             .or_else(|| batch.identities.iter().find(other).map(|row| format!("身份 {} 和另一个身份同名", row.id)))
-            .or_else(|| batch.outcomes.iter().find(|outcome| !ours(&outcome.id)).map(|outcome| format!("没有 {} 号回复", outcome.id)))
+            .or_else(|| batch.outcomes.iter().find(bad).map(|outcome| format!("没有待发的 {} 号回复", outcome.id)))
     }
 
     fn write(&mut self, batch: &Batch) {
@@ -129,6 +136,7 @@ impl Rows {
             self.rules.entry(*hash).or_insert_with(|| text.clone());
         }
         self.directory.campaigns.extend(batch.campaigns.iter().map(|(id, corp, name)| ((corp.clone(), name.clone()), *id)));
+        self.directory.sources.extend(batch.sources.iter().map(|(id, corp, name)| ((corp.clone(), name.clone()), *id)));
         self.directory.groups.extend(batch.groups.iter().map(|(corp, group)| ((corp.clone(), group.chat.clone()), group.clone())));
         self.members.extend(batch.members.iter().map(|member| (member.id, member.clone())));
         for row in &batch.identities {
@@ -152,10 +160,17 @@ impl Rows {
             self.contents.retain(|seq, _| events.get(seq).is_some_and(|event| event.received_at.0.div_euclid(86_400_000) >= day));
         }
         for outcome in &batch.outcomes {
-            if let Some(reply) = self.replies.get_mut(&outcome.id) {
+            if let Some(reply) = self.replies.get_mut(&outcome.id).filter(|reply| reply.state.is_open()) {
                 (reply.state, reply.tries, reply.reason) = (outcome.state, outcome.tries, outcome.reason.clone());
             }
         }
+        for overrule in &batch.overrules {
+            if let Some(reply) = self.replies.get_mut(&overrule.id).filter(|reply| reply.state == overrule.from) {
+                (reply.state, reply.tries, reply.reason) = (overrule.to, 0, Some(overrule.reason.clone()));
+                reply.created_at = overrule.renewed_at.unwrap_or(reply.created_at);
+            }
+        }
+        self.outbox_held = batch.outbox_held.unwrap_or(self.outbox_held);
     }
 
     fn person(&self, key: &PersonKey) -> Option<Person> {
@@ -222,6 +237,14 @@ impl Reader for MemoryReader {
         self.read(|rows| rows.events.range(from..).take(limit).map(|(_, row)| row.clone()).collect())
     }
 
+    fn waiting(&self, from: EventSeq, limit: usize) -> Result<Vec<EventRow>, StoreError> {
+        self.read(|rows| rows.events.range(from..).map(|(_, row)| row).filter(|row| is_waiting(&row.record.outcome)).take(limit).cloned().collect())
+    }
+
+    fn key_of(&self, event: EventSeq, order: u64) -> Result<Option<EventKey>, StoreError> {
+        self.read(|rows| rows.keys.iter().find(|(key, seq)| **seq == event && key.key.order() == order).map(|(key, _)| key.clone()))
+    }
+
     fn contents(&self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(|rows| rows.contents.get(&seq).cloned())
     }
@@ -275,11 +298,27 @@ impl Reader for MemoryReader {
         self.read(|rows| rows.replies.range(from..).map(|(_, reply)| reply).filter(|reply| reply.state.is_open()).take(limit).cloned().collect())
     }
 
+    fn open_reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
+        self.read(|rows| rows.replies.range(from..).filter(|(_, reply)| reply.state.is_open()).map(|(id, _)| *id).take(limit).collect())
+    }
+
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
         self.read(|rows| rows.replies.range(from..).map(|(id, _)| *id).take(limit).collect())
     }
 
+    fn outbox_held(&self) -> Result<bool, StoreError> {
+        self.read(|rows| rows.outbox_held)
+    }
+
     fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError> {
         self.read(|rows| rows.replies.range(reply_id(event, 0)..reply_id(event, REPLIES_PER_EVENT_MAX)).map(|(_, reply)| reply.clone()).collect())
+    }
+
+    fn reply(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError> {
+        self.read(|rows| rows.replies.get(&id).cloned())
+    }
+
+    fn replies_before(&self, before: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError> {
+        self.read(|rows| rows.replies.range(..before).rev().map(|(_, reply)| reply.clone()).take(limit).collect())
     }
 }

@@ -8,6 +8,7 @@ pub mod vault;
 pub mod memory;
 pub mod sqlite;
 pub mod walk;
+pub mod waiting;
 pub mod aftermath;
 
 use std::collections::HashMap;
@@ -18,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
 use crate::model::decision::Reply;
-use crate::model::event::{Channel, Identity};
-use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::event::{Channel, Identity, Place};
+use crate::model::ids::{
+    AccountId, CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId,
+};
 use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
 
 /// Most replies one event may leave: their ids are `event × 16 + place`, so that an event's replies are found without an index.
@@ -58,6 +61,19 @@ pub struct Directory {
     pub groups: HashMap<(CorpName, Arc<str>), GroupRow>,
     /// Campaigns by corp and id.
     pub campaigns: HashMap<(CorpName, Arc<str>), CampaignId>,
+    /// Sources by corp and name ([`EventKey::channel`]); numbered from 1 without gaps.
+    pub sources: HashMap<(CorpName, Arc<str>), SourceId>,
+}
+
+impl Directory {
+    /// Where an event of this group happened; `None` for a group that is not there.
+    pub fn place(&self, group: GroupId) -> Option<Place> {
+        if group == GroupId::NONE {
+            return Some(Place::Single);
+        }
+        let row = self.groups.values().find(|row| row.id == group)?;
+        Some(Place::Group { chat: row.chat.clone(), kind: row.kind, title: row.title.clone() })
+    }
 }
 
 /// A person by an outside id.
@@ -109,6 +125,8 @@ pub struct Batch {
     pub rules: Vec<(RulesHash, Arc<str>)>,
     /// New campaigns.
     pub campaigns: Vec<(CampaignId, CorpName, Arc<str>)>,
+    /// Sources first heard here.
+    pub sources: Vec<(SourceId, CorpName, Arc<str>)>,
     /// New or renamed groups.
     pub groups: Vec<(CorpName, GroupRow)>,
     /// New outside ids, and known ones that now lead to a member.
@@ -123,8 +141,12 @@ pub struct Batch {
     pub postings: Vec<Posting>,
     /// Replies to send.
     pub replies: Vec<ReplyRow>,
-    /// What became of replies.
+    /// What became of replies. A reply that is closed already stays as it is; to claim such a one is refused.
     pub outcomes: Vec<ReplyOutcome>,
+    /// What an operator wants with replies.
+    pub overrules: Vec<Overrule>,
+    /// From now on the outbox is held, or no longer: nothing is sent while it is.
+    pub outbox_held: Option<bool>,
     /// Destroy the keys of texts received on days (UTC) before this instant's.
     pub erase_texts_before: Option<Millis>,
     /// Write what a callback takes beside all this, to prove that there is room for one.
@@ -219,13 +241,13 @@ pub struct Destination {
 pub enum ReplyState {
     /// To be sent.
     Waiting,
-    /// Claimed; the request may be under way.
+    /// Claimed; the request may be under way. The reason names the way it began with, none if it is sent for the second time.
     Sending,
     /// WeCom took it.
     Sent,
     /// WeCom, or we, refused for good.
     Refused,
-    /// A request went out and no answer came back; never sent again by itself.
+    /// A request went out and no answer came back, for private messages twice; never sent again by itself.
     Unknown,
     /// Too old to be worth saying, or over the outbox's bound.
     Expired,
@@ -266,6 +288,24 @@ pub struct ReplyOutcome {
     pub reason: Option<Arc<str>>,
 }
 
+/// The reason of a reply that an operator wants sent again, by which a running daemon knows it.
+pub const RETRIED: &str = "已由 jifen outbox retry 重新排队";
+
+/// An operator's step in a reply's life; taken only if the reply still stands where the operator saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overrule {
+    /// Which reply.
+    pub id: ReplyId,
+    /// Where it stood.
+    pub from: ReplyState,
+    /// Where it is to stand.
+    pub to: ReplyState,
+    /// When it begins to grow old again; `None` to leave its age.
+    pub renewed_at: Option<Millis>,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
 /// A committed event as deciding it again needs it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
@@ -289,6 +329,9 @@ pub enum StoreError {
     /// The data is not what it must be (a constraint, a row that cannot be read).
     #[error("{0}")]
     Corrupt(String),
+    /// The file is not what it must be: its pages do not hang together, or the disk does not give them back. Nothing was written.
+    #[error("{0}")]
+    Damaged(String),
 }
 
 /// The writer's side. One writer per database file; every call but `begin` is inside the batch that `begin` opened.
@@ -311,6 +354,8 @@ pub trait Store: Send {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
     /// Closes the batch without writing.
     fn abort(&mut self);
+    /// Whether another process may have committed since this was last asked. Asked outside a batch, every few seconds; cheap.
+    fn disturbed(&mut self) -> Result<bool, StoreError>;
 }
 
 /// Everybody else's side: reads committed data, never blocks the writer.
@@ -329,6 +374,10 @@ pub trait Reader: Send {
     fn event(&self, seq: EventSeq) -> Result<Option<EventRow>, StoreError>;
     /// Up to `limit` events from `from` on, ascending.
     fn events(&self, from: EventSeq, limit: usize) -> Result<Vec<EventRow>, StoreError>;
+    /// Up to `limit` events from `from` on that could not be decided when they came (parked, failed), ascending.
+    fn waiting(&self, from: EventSeq, limit: usize) -> Result<Vec<EventRow>, StoreError>;
+    /// The key of an event, by its place and [`crate::model::decision::Record::order`].
+    fn key_of(&self, event: EventSeq, order: u64) -> Result<Option<EventKey>, StoreError>;
     /// The contents of an event, unsealed; `None` when erased.
     fn contents(&self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError>;
     /// Events with this platform id, one per source.
@@ -355,8 +404,16 @@ pub trait Reader: Send {
     fn accounts(&self, after: AccountId, limit: usize) -> Result<Vec<AccountCell>, StoreError>;
     /// Up to `limit` replies from `from` on that are still open, ascending.
     fn open_replies(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError>;
+    /// Up to `limit` ids of replies from `from` on that are still open, ascending: also of those that cannot be read.
+    fn open_reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError>;
     /// Up to `limit` ids of replies from `from` on, in whatever state, ascending.
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError>;
-    /// The replies of one event; those whose contents were erased are left out, here and in [`Reader::open_replies`].
+    /// Whether nothing may be said until an operator lets the outbox go: some history is gone, and what was said in it is not known.
+    fn outbox_held(&self) -> Result<bool, StoreError>;
+    /// The replies of one event; those whose contents were erased are left out, here and wherever replies are read.
     fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError>;
+    /// One reply, in whatever state.
+    fn reply(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError>;
+    /// Up to `limit` replies before `before`, in whatever state, newest first; those that cannot be read are left out.
+    fn replies_before(&self, before: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError>;
 }

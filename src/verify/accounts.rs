@@ -76,7 +76,7 @@ impl Fold {
 /// An account belongs to one campaign, and to one group or to none. (A recall changes the account of the message it takes
 /// back, wherever that was.)
 fn place(report: &mut Report, event: &EventRow, cell: &AccountCell) {
-    if &*event.kind == "recalled" {
+    if event.record.repair.as_ref().is_some_and(|repair| repair.takes_back.is_some()) {
         return;
     }
     let same_group = cell.key.group == GroupId::NONE || cell.key.group == event.group;

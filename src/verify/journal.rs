@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 
 use super::Report;
-use crate::model::ids::{EventSeq, PostingSeq, RulesHash};
+use crate::model::decision::Outcome;
+use crate::model::ids::{EventSeq, PostingSeq, RulesHash, SourceId};
 use crate::model::journal::{Chain, EventRow, Posting};
 use crate::model::points::POINTS_MAX;
 use crate::store::codec::encode_record;
+use crate::store::waiting::is_waiting;
 use crate::store::{Head, Reader, StoreError};
 
 /// What has been seen so far.
@@ -18,11 +20,26 @@ pub(super) struct Check<'a> {
     /// After the first break nothing behind it can be proved link by link.
     broken: bool,
     rules: HashSet<RulesHash>,
+    sources: Sources,
+    /// Events that could not be decided and were not decided again so far.
+    waiting: HashSet<EventSeq>,
 }
+
+/// Which channel each event says it came by, from the first event on; 0 where it does not say. Four bytes an event.
+pub(super) type Sources = Vec<u32>;
 
 impl<'a> Check<'a> {
     pub(super) fn new(reader: &'a dyn Reader) -> Self {
-        Check { reader, event: EventSeq(0), posting: PostingSeq(0), chain: Chain::default(), broken: false, rules: HashSet::new() }
+        Check {
+            reader,
+            event: EventSeq(0),
+            posting: PostingSeq(0),
+            chain: Chain::default(),
+            broken: false,
+            rules: HashSet::new(),
+            sources: Sources::new(),
+            waiting: HashSet::new(),
+        }
     }
 
     pub(super) fn take(&mut self, report: &mut Report, event: &EventRow, postings: &[Posting]) -> Result<(), StoreError> {
@@ -32,19 +49,23 @@ impl<'a> Check<'a> {
         }
         self.event = seq;
         report.events += 1;
+        report.repair_limited += u64::from(event.record.outcome == Outcome::DecidedAlone);
+        self.source(report, seq, event.source);
         if event.first_posting != postings.first().map(|posting| posting.seq) {
             report.find("INV-first-posting", Some(seq.0), format!("事件 {seq} 指的第一笔记账不是它的第一笔"));
         }
         for (ord, posting) in postings.iter().enumerate() {
             self.posting(report, event, ord, posting);
         }
+        self.waiting(report, event);
         verdicts(report, event, postings);
         repairs(report, event, postings);
         self.link(report, event, postings);
         self.rules(report, event)
     }
 
-    pub(super) fn finish(self, report: &mut Report, head: &Head, leftover: Option<&Posting>) {
+    /// Answers with what [`super::keys`] needs.
+    pub(super) fn finish(self, report: &mut Report, head: &Head, leftover: Option<&Posting>) -> Sources {
         if let Some(posting) = leftover {
             report.find("INV-posting-event", Some(posting.seq.0), format!("记账 {} 属于事件 {},而没有这个事件", posting.seq, posting.event));
         }
@@ -54,6 +75,28 @@ impl<'a> Check<'a> {
         }
         if !self.broken && self.chain != head.chain {
             report.find("INV-chain", Some(self.event.0), format!("到事件 {} 为止算出的链和账本头不同", self.event));
+        }
+        self.sources
+    }
+
+    /// Events from before channels were written down stand before all others.
+    fn source(&mut self, report: &mut Report, seq: EventSeq, source: Option<SourceId>) {
+        let number = source.and_then(|source| u32::try_from(source.0).ok()).unwrap_or_default();
+        if number == 0 && self.sources.last().is_some_and(|before| *before > 0) {
+            report.find("INV-event-source", Some(seq.0), format!("事件 {seq} 没有写从哪个通道来"));
+        }
+        self.sources.push(number);
+    }
+
+    /// What is decided again waited, and is decided again once.
+    fn waiting(&mut self, report: &mut Report, event: &EventRow) {
+        if is_waiting(&event.record.outcome) {
+            self.waiting.insert(event.seq);
+        }
+        let message = event.record.message(event.seq);
+        if message != event.seq && !self.waiting.remove(&message) {
+            let text = format!("事件 {} 说它补判了事件 {message},而那一个没有等着,或者已经补判过", event.seq);
+            report.find("INV-unparked", Some(event.seq.0), text);
         }
     }
 
@@ -117,12 +160,17 @@ impl<'a> Check<'a> {
 /// Points in verdicts are points booked, code by code.
 fn verdicts(report: &mut Report, event: &EventRow, postings: &[Posting]) {
     for verdict in &event.record.verdicts {
-        let booked: i64 = postings.iter().filter(|posting| posting.code == verdict.rule && posting.slot_event.is_none()).map(net).sum();
+        let booked: i64 = postings.iter().filter(|posting| posting.code == verdict.rule && is_own(event, posting)).map(net).sum();
         if booked != verdict.ruling.booked() {
             let text = format!("事件 {} 的裁定说 {} 得 {} 分,记账是 {booked} 分", event.seq, verdict.rule, verdict.ruling.booked());
             report.find("INV-verdict-booked", Some(event.seq.0), text);
         }
     }
+}
+
+/// Whether a posting is for the message whose verdicts stand on the event, and not for another one's.
+fn is_own(event: &EventRow, posting: &Posting) -> bool {
+    posting.slot_event.is_none_or(|message| message == event.record.message(event.seq) && message != event.seq)
 }
 
 /// What a late or recalling event says other messages earn now is what it booked for them, and nothing else is booked for others.
@@ -136,7 +184,7 @@ fn repairs(report: &mut Report, event: &EventRow, postings: &[Posting]) {
         }
     }
     let told = |posting: &&Posting| changed.iter().any(|change| posting.slot_event == Some(change.event) && posting.code == change.rule);
-    if let Some(posting) = postings.iter().filter(|posting| posting.slot_event.is_some()).find(|posting| !told(posting)) {
+    if let Some(posting) = postings.iter().filter(|posting| !is_own(event, posting)).find(|posting| !told(posting)) {
         report.find("INV-repair-booked", Some(event.seq.0), format!("事件 {} 为别的消息记了账({}),却没有说为什么", event.seq, posting.seq));
     }
 }

@@ -11,11 +11,14 @@ pub mod file;
 mod journal;
 mod accounts;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 pub use self::file::verify_file;
 use crate::model::ids::{AccountId, EventKey, EventSeq, ReplyId};
 use crate::model::journal::{EventRow, Posting};
+use crate::store::waiting::is_unparked_source;
 use crate::store::walk::{PAGE, Walk};
 use crate::store::{REPLIES_PER_EVENT_MAX, Reader, StoreError};
 
@@ -31,6 +34,8 @@ pub struct Report {
     pub postings: u64,
     /// Accounts compared.
     pub accounts: u64,
+    /// Messages that came too late to decide the days after them again, so that they were decided alone. Not wrong, but to be known.
+    pub repair_limited: u64,
     /// What is wrong, the first bad row first within each kind; at most 100.
     pub findings: Vec<Finding>,
 }
@@ -51,7 +56,7 @@ impl Report {
     fn note<T>(&mut self, result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(StoreError::Corrupt(text)) => {
+            Err(StoreError::Corrupt(text) | StoreError::Damaged(text)) => {
                 self.find("INV-readable", None, text);
                 Ok(None)
             }
@@ -106,7 +111,7 @@ fn prove(reader: &dyn Reader, progress: &mut dyn FnMut(Progress)) -> Result<Repo
     let mut journal = journal::Check::new(reader);
     let walked = walk(reader, &mut report, &mut |event| told(1, event), &mut |report, event, postings| journal.take(report, event, postings))?;
     let Some(leftover) = walked else { return Ok(report) };
-    journal.finish(&mut report, &head, leftover.as_ref());
+    let sources = journal.finish(&mut report, &head, leftover.as_ref());
 
     let mut first = Some(AccountId(1));
     while let Some(from) = first {
@@ -120,7 +125,7 @@ fn prove(reader: &dyn Reader, progress: &mut dyn FnMut(Progress)) -> Result<Repo
         first = fold.finish(&mut report);
     }
     if u64::try_from(head.event.0) == Ok(report.events) {
-        keys(reader, &mut report, head.event)?;
+        keys(reader, &mut report, head.event, &sources)?;
         replies(reader, &mut report, head.event)?;
     }
     Ok(report)
@@ -143,13 +148,14 @@ fn walk(reader: &dyn Reader, report: &mut Report, at: &mut dyn FnMut(EventSeq), 
     Ok(None)
 }
 
-/// Every event has exactly one key, every key its event.
-fn keys(reader: &dyn Reader, report: &mut Report, last: EventSeq) -> Result<(), StoreError> {
+/// Every event has exactly one key, every key its event; they came by the same channel.
+fn keys(reader: &dyn Reader, report: &mut Report, last: EventSeq, sources: &journal::Sources) -> Result<(), StoreError> {
     let mut seen = vec![0_u64; usize::try_from(last.0 / 64 + 1).unwrap_or(0)];
     let mut after: Option<EventKey> = None;
+    let names: HashMap<i64, Arc<str>> = reader.directory()?.sources.into_iter().map(|((_, name), id)| (id.0, name)).collect();
     loop {
         let Some(page) = report.note(reader.keys(after.as_ref(), PAGE))? else { return Ok(()) };
-        for (_, seq) in &page {
+        for (key, seq) in &page {
             if seq.0 < 1 || *seq > last {
                 report.find("INV-event-key", Some(seq.0), format!("有一个消息编号指向事件 {seq},而没有这个事件"));
                 continue;
@@ -159,6 +165,10 @@ fn keys(reader: &dyn Reader, report: &mut Report, last: EventSeq) -> Result<(), 
                 report.find("INV-event-key", Some(seq.0), format!("事件 {seq} 有两个消息编号"));
             }
             seen[word] |= bit;
+            let source = sources.get(seq.0 as usize - 1).copied().unwrap_or_default();
+            if source > 0 && !is_unparked_source(&key.source) && names.get(&i64::from(source)) != Some(&key.channel()) {
+                report.find("INV-event-source", Some(seq.0), format!("事件 {seq} 写的通道和它的消息编号不同"));
+            }
         }
         let Some((key, _)) = page.into_iter().next_back() else { break };
         after = Some(key);

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -16,12 +17,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics::{Counter, counter};
 use percent_encoding::percent_decode_str;
+use tokio::time::timeout;
 
 use crate::clock::Clock;
+use crate::failpoint;
 use crate::model::event::Kind;
 use crate::model::ids::CorpName;
 use crate::settings::{CallbackKeys, Settings};
-use crate::web::metrics::CALLBACKS;
+use crate::web::metrics::{CALLBACKS, CLAMPED};
 use crate::web::{Hear, NotNow};
 use crate::wecom::body;
 use crate::wecom::callback::Inbox;
@@ -29,6 +32,10 @@ use crate::wecom::envelope::{BadKey, Keys, Query, Refused, open_with};
 
 /// When WeCom may come again, in seconds.
 const RETRY_AFTER_SECS: &str = "1";
+
+/// A commit that takes longer is answered 503: WeCom waits five seconds (developer.work.weixin.qq.com/document/path/90930), and an
+/// answer that comes too late is none.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(4);
 
 /// The channels that callbacks come by, by corp and name.
 #[derive(Default)]
@@ -151,9 +158,13 @@ async fn receive(State(callbacks): State<Arc<Callbacks>>, Path((corp, channel)):
         Ok(text) => text,
         Err(refused) => return door.refuse(refused, callbacks.now_secs()).into_response(),
     };
+    failpoint::hit("cb.decrypted");
     let event = door.inbox.read(text, callbacks.clock.now());
+    if event.clamped {
+        counter!(CLAMPED, "channel" => door.label.clone()).increment(1);
+    }
     let understood = !matches!(event.kind, Kind::Unknown { .. });
-    match (callbacks.hear)(event).await {
+    match timeout(ANSWER_DEADLINE, (callbacks.hear)(event)).await.unwrap_or(Err(NotNow)) {
         Ok(heard) if heard.known => door.counts.repeated.increment(1),
         Ok(_) if understood => door.counts.accepted.increment(1),
         Ok(_) => door.counts.unknown.increment(1),
@@ -162,6 +173,7 @@ async fn receive(State(callbacks): State<Arc<Callbacks>>, Path((corp, channel)):
             return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECS)]).into_response();
         }
     }
+    failpoint::hit("http.before_200");
     StatusCode::OK.into_response()
 }
 
@@ -218,6 +230,11 @@ mod tests {
     impl Site {
         /// A site with one app and one AI bot; `full` for a pipeline that has no room.
         fn new(full: bool) -> Self {
+            Site::answering(move || std::future::ready(if full { Err(NotNow) } else { Ok(Heard { seq: EventSeq(1), known: false }) }))
+        }
+
+        /// A site whose pipeline answers so.
+        fn answering<F: Future<Output = Result<Heard, NotNow>> + Send + 'static>(answer: impl Fn() -> F + Send + Sync + 'static) -> Self {
             let settings = Settings::parse(&format!(
                 "[corp.acme]\ncorp_id = \"ww1\"\n[corp.acme.app.assistant]\nagent_id = 1000002\nsecret = \"s\"\ntoken = \"t\"\nencoding_aes_key = \"{KEY}\"\n\
                  token_old = \"old\"\nencoding_aes_key_old = \"{OLD_KEY}\"\n[corp.acme.aibot.helper]\ntoken = \"b\"\nencoding_aes_key = \"{KEY}\"\n"
@@ -225,9 +242,8 @@ mod tests {
             let heard = Arc::new(Mutex::new(Vec::new()));
             let seen = Arc::clone(&heard);
             let hear: Hear = Arc::new(move |event| {
-                let answer = if full { Err(NotNow) } else { Ok(Heard { seq: EventSeq(1), known: false }) };
                 seen.lock().unwrap().push(event);
-                Box::pin(async move { answer })
+                Box::pin(answer())
             });
             Site { router: routes(Channels::from_settings(&settings.unwrap()).unwrap(), hear, Clock::default()), heard }
         }
@@ -304,6 +320,15 @@ mod tests {
         let (uri, encrypt) = sealed(&app_keys(), "/wecom/acme/assistant", MESSAGE);
         let answer = site.ask("POST", &uri, format!("<xml><Encrypt>{encrypt}</Encrypt></xml>")).await;
         assert_eq!(answer, (StatusCode::SERVICE_UNAVAILABLE, String::new(), Some(RETRY_AFTER_SECS.into())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_that_takes_too_long_is_503_before_wecom_gives_up() {
+        let site = Site::answering(std::future::pending);
+        let (uri, encrypt) = sealed(&app_keys(), "/wecom/acme/assistant", MESSAGE);
+        let began = tokio::time::Instant::now();
+        let answer = site.ask("POST", &uri, format!("<xml><Encrypt>{encrypt}</Encrypt></xml>")).await;
+        assert_eq!((answer.0, began.elapsed()), (StatusCode::SERVICE_UNAVAILABLE, ANSWER_DEADLINE));
     }
 
     #[tokio::test]

@@ -18,11 +18,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use metrics::counter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::failpoint;
+use crate::web::metrics::PANICS;
 
 /// Largest body taken. A callback is below 40 KiB (20 000 characters, encrypted, base64); the rest is room.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -34,9 +38,9 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 const HEADERS_MAX: usize = 64;
 /// Most bytes of request line and headers.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
-/// Connections held at once. Ten thousand idle ones must not keep WeCom out, and each costs about 4 KiB.
+/// Connections held at once. Ten thousand idle ones must not keep WeCom out, and each costs some 12 KiB.
 const CONNECTIONS_MAX: usize = 16_384;
-/// Open files kept for everything but connections: the database, WeCom's API, logs.
+/// Open files kept for everything but connections: the database, WeCom's API, logs. Where files are scarce, half of them.
 const FILES_RESERVED: usize = 128;
 /// How long requests under way may take once we are asked to stop.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -88,7 +92,10 @@ impl Server {
 
     /// Serves until `shutdown` is there, then lets the requests under way end.
     pub async fn run(self, router: Router, shutdown: impl Future<Output = ()>) {
-        let router = router.layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()));
+        let router = router.layer(CatchPanicLayer::custom(|_| {
+            counter!(PANICS).increment(1);
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }));
         let connections = Arc::new(Semaphore::new(connections_max()));
         let graceful = GracefulShutdown::new();
         tokio::pin!(shutdown);
@@ -103,8 +110,10 @@ impl Server {
             let serve = service_fn(move |request| answer(router.clone(), Peer(peer), request));
             let connection = graceful.watch(http1().serve_connection(TokioIo::new(stream), serve));
             tokio::spawn(async move {
+                failpoint::hit("http.accepted");
                 // An error is a client that went away or spoke no HTTP: its loss alone.
                 let _ = connection.await;
+                failpoint::hit("http.after_200");
                 drop(permit);
             });
         }
@@ -129,7 +138,7 @@ fn connections_max() -> usize {
     let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let current = if setrlimit(Resource::Nofile, wanted).is_ok() { limit.maximum } else { limit.current };
     let files = current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
-    files.saturating_sub(FILES_RESERVED).clamp(1, CONNECTIONS_MAX)
+    (files - FILES_RESERVED.min(files / 2)).clamp(1, CONNECTIONS_MAX)
 }
 
 /// The next connection, once there is room for it; `None` when there was none to be had.
@@ -187,6 +196,7 @@ async fn whole(request: Request<Incoming>) -> Result<Request<Body>, StatusCode> 
     }
     let read = timeout(BODY_DEADLINE, Limited::new(body, BODY_BYTES_MAX).collect()).await;
     match read {
+        _ if failpoint::fails("http.body_read") => Err(StatusCode::BAD_REQUEST),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),

@@ -21,6 +21,8 @@ use cbc::{Decryptor, Encryptor};
 use sha1::{Digest, Sha1};
 use subtle::ConstantTimeEq;
 
+use crate::failpoint;
+
 /// Characters of an EncodingAESKey.
 const AES_KEY_CHARS: usize = 43;
 /// WeCom pads to this many bytes, twice the block of AES.
@@ -171,6 +173,7 @@ impl Keys {
         if !bool::from(signature.as_slice().ct_eq(query.msg_signature.as_bytes())) {
             return Err(Refused::Signature);
         }
+        failpoint::hit("cb.verified");
         let mut bytes = STANDARD.decode(ciphertext).map_err(|_| Refused::Base64)?;
         self.decrypt(&mut bytes)?;
         unframe(bytes, self.receiveid.as_bytes())

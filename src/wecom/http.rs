@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
+
+use crate::failpoint;
 
 /// A whole call, from the first byte out to the last byte in.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -14,6 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// WeCom's answers are a few hundred bytes; a list of 1 000 invalid userids of 64 bytes still fits.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+const NO_CONNECTION: &str = "连不上企业微信;请检查网络、DNS、代理(HTTPS_PROXY)和本机的 CA 证书";
+const PROXY_REFUSES: &str = "代理要求登录(HTTP 407),请求没有发出;请检查环境变量 HTTPS_PROXY 里的用户名和密码";
 
 /// The connections to WeCom's API. Clones share them.
 #[derive(Debug, Clone)]
@@ -31,8 +36,8 @@ pub(super) struct Answer {
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// No connection: certainly nothing was sent.
-    Unreachable,
+    /// No connection to WeCom: certainly nothing was sent.
+    NotSent(&'static str),
     /// The request may have been acted on.
     Lost(&'static str),
 }
@@ -68,8 +73,7 @@ impl Failure {
     /// For the operator.
     pub(super) fn reason(self) -> &'static str {
         match self {
-            Failure::Unreachable => "连不上企业微信;请检查网络、DNS 和本机的 CA 证书",
-            Failure::Lost(why) => why,
+            Failure::NotSent(why) | Failure::Lost(why) => why,
         }
     }
 }
@@ -83,10 +87,18 @@ impl Answer {
 
 async fn ask(request: RequestBuilder) -> Result<Answer, Failure> {
     let response = request.send().await.map_err(|error| failure(&error))?;
+    if failpoint::fails("wecom.request_sent") {
+        return Err(Failure::Lost("请求已发出,连接中断"));
+    }
+    if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return Err(Failure::NotSent(PROXY_REFUSES));
+    }
     if response.status().is_server_error() {
         return Err(Failure::Lost("企业微信的服务器出错(HTTP 5xx)"));
     }
-    parse(&read(response).await?).ok_or(Failure::Lost("企业微信的答复看不懂"))
+    let bytes = read(response).await?;
+    failpoint::hit("wecom.response_read");
+    parse(&bytes).ok_or(Failure::Lost("企业微信的答复看不懂"))
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
@@ -108,14 +120,61 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
 
 fn failure(error: &reqwest::Error) -> Failure {
     if error.is_connect() {
-        return Failure::Unreachable;
+        return Failure::NotSent(NO_CONNECTION);
     }
     Failure::Lost(if error.is_timeout() { "请求已发出,没有等到答复" } else { "请求已发出,连接中断" })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::thread;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
     use super::*;
+
+    /// A certificate for localhost that nobody signed but itself, and its key; made for this test.
+    const CERTIFICATE: &str = "MIIBmzCCAUGgAwIBAgIUWCJ9mbvWcDPGa9AHlZj8Ut/9QV0wCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMjE3NTYxMloYDzIxMjYxMDI5MT\
+        c1NjEyWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARo2KALCuPL/j70NSRvqS4FNpVYK0TFjSlMwhexCoKj1cxjC0qSRIXy2xCC\
+        R7sjoJSIdLInBEqI1IPTck3fPjUao28wbTAdBgNVHQ4EFgQUgxF0OAH5RWq3WwlhxDLN5LURPXgwHwYDVR0jBBgwFoAUgxF0OAH5RWq3WwlhxDLN5LURPXgwDwYDVR0TAQ\
+        H/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZIzj0EAwIDSAAwRQIhAMUaGjl3lTMq+QVCdGNTOayLsHh73ufyTSUCuu1TD+ZBAiBSBl7X8YzU\
+        CcreJcsPRL8N+hMSW8NkfZqIuqTImzQ1TQ==";
+    const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgwr5MX+DyR/doYrulXFtG5kn2t1dFW4e8EQMQxb/fOsChRANCAARo2KALCuPL/j70NSRvqS4FNpVYK0TFjS\
+        lMwhexCoKj1cxjC0qSRIXy2xCCR7sjoJSIdLInBEqI1IPTck3fPjUa";
+
+    fn decoded(text: &str) -> Vec<u8> {
+        STANDARD.decode(text).expect("base64")
+    }
+
+    /// Accepts one connection as localhost and says how many bytes of a request came through.
+    fn pretender(listener: TcpListener) -> thread::JoinHandle<usize> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("its own versions");
+        let key = PrivateKeyDer::try_from(decoded(KEY)).expect("a key");
+        let config = config.with_no_client_auth().with_single_cert(vec![CertificateDer::from(decoded(CERTIFICATE))], key).expect("they belong together");
+        thread::spawn(move || {
+            let (socket, _): (TcpStream, _) = listener.accept().expect("a connection");
+            let tls = ServerConnection::new(Arc::new(config)).expect("a good config");
+            StreamOwned::new(tls, socket).read(&mut [0; 1024]).unwrap_or(0)
+        })
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_nobody_trusts_gets_no_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let pretender = pretender(listener);
+        let url = format!("https://localhost:{port}/cgi-bin/gettoken?corpsecret=very-secret").parse().expect("an address");
+        let answer = Http::new().expect("a client").get(url).await;
+        assert!(matches!(answer, Err(Failure::NotSent(reason)) if reason.contains("CA 证书")), "{answer:?}");
+        assert_eq!(pretender.join().expect("no panic"), 0);
+    }
 
     #[test]
     fn only_json_with_an_errcode_is_an_answer() {

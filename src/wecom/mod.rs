@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! POST body ─ body::encrypted ─▶ envelope::open_with ─▶ callback::Inbox::read ─▶ model::event::Event
-//! client::Client::message_send … ─▶ outcome::Outcome {sent, refused, retry, unknown}
+//! text ─ pieces::split ─▶ client::Client::message_send … ─▶ outcome::Outcome {sent, refused, busy, held, unknown …}
 //! ```
 
 pub mod envelope;
@@ -14,4 +14,5 @@ pub mod token;
 pub mod http;
 mod errcode;
 pub mod outcome;
+pub mod pieces;
 pub mod client;

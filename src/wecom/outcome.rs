@@ -1,12 +1,10 @@
-//! What became of a message: sent, refused, to be tried again, or unknown.
+//! What became of a message: sent, refused, to be tried again, held up by who sends it, or unknown.
 
 use super::errcode::{self, Meaning};
 use super::http::{Answer, Failure};
 use super::token::NoToken;
 
-/// Rest before a call that never left is tried again.
-const UNREACHABLE_SECS: u32 = 10;
-/// Rest after a token that was refused twice.
+/// Rest of an app whose token was refused twice, in seconds.
 const STALE_SECS: u32 = 30;
 
 /// What became of a message.
@@ -24,20 +22,54 @@ pub enum Outcome {
         /// For people: the code, what it means, what to do. No name, text or secret.
         reason: String,
     },
-    /// Certainly not sent; worth trying again.
-    Retry {
-        /// Seconds to wait.
-        after_secs: u32,
-        /// WeCom could not be reached at all: count it towards the circuit.
-        unreachable: bool,
+    /// Not sent: too long for one message.
+    TooLong {
         /// For people.
         reason: String,
     },
-    /// It may have been sent: never send it again by itself.
+    /// Certainly not sent; worth trying again in a moment.
+    Busy {
+        /// For people.
+        reason: String,
+    },
+    /// WeCom could not be reached: certainly not sent. Counts towards the circuit.
+    Unreachable {
+        /// For people.
+        reason: String,
+    },
+    /// Certainly not sent, and it was not this message's fault: whoever was to send it cannot.
+    Held {
+        /// Why.
+        trouble: Trouble,
+        /// For people.
+        reason: String,
+    },
+    /// It may have been sent: not to be sent again, but where WeCom drops repetitions itself.
     Unknown {
         /// For people.
         reason: String,
     },
+}
+
+/// Why an app or a robot cannot send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It sent too many messages (45009).
+    Limited {
+        /// How long the window lasts that is used up, in seconds, where WeCom told.
+        window_secs: Option<u32>,
+    },
+    /// It sent too many at once (45033).
+    Crowded,
+    /// There is no access token for it just now.
+    NoToken {
+        /// Seconds until asking again makes sense.
+        after_secs: u32,
+    },
+    /// It cannot speak before a person changes something.
+    Stopped,
+    /// It cannot speak in this group any more.
+    Gone,
 }
 
 /// What a call came to whose answer matters only by its code.
@@ -48,27 +80,35 @@ pub(super) fn outcome(answered: Result<Answer, Failure>) -> Outcome {
 /// An answer with code 0, or what became of the call.
 pub(super) fn accepted(answered: Result<Answer, Failure>) -> Result<Answer, Outcome> {
     let answer = answered.map_err(unanswered)?;
-    match errcode::meaning(answer.code) {
-        Meaning::Done => Ok(answer),
-        Meaning::Later { after_secs } => Err(Outcome::Retry { after_secs, unreachable: false, reason: errcode::explain(&answer) }),
-        Meaning::StaleToken if answer.code != 40001 => Err(Outcome::Retry { after_secs: STALE_SECS, unreachable: false, reason: errcode::explain(&answer) }),
-        Meaning::StaleToken | Meaning::Refused => Err(Outcome::Refused { code: answer.code, reason: errcode::explain(&answer) }),
-    }
+    let (code, reason) = (answer.code, errcode::explain(&answer));
+    Err(match errcode::meaning(code) {
+        Meaning::Done => return Ok(answer),
+        Meaning::Busy => Outcome::Busy { reason },
+        Meaning::Split => Outcome::TooLong { reason },
+        Meaning::Drop => Outcome::Refused { code, reason },
+        Meaning::Limited => Outcome::Held { trouble: Trouble::Limited { window_secs: errcode::window_secs(&answer) }, reason },
+        Meaning::Crowded => Outcome::Held { trouble: Trouble::Crowded, reason },
+        Meaning::Gone => Outcome::Held { trouble: Trouble::Gone, reason },
+        Meaning::StaleToken if code != 40001 => Outcome::Held { trouble: Trouble::NoToken { after_secs: STALE_SECS }, reason },
+        Meaning::StaleToken | Meaning::Stop => Outcome::Held { trouble: Trouble::Stopped, reason },
+    })
 }
 
 fn unanswered(failure: Failure) -> Outcome {
     let reason = failure.reason().to_owned();
     match failure {
-        Failure::Unreachable => Outcome::Retry { after_secs: UNREACHABLE_SECS, unreachable: true, reason },
+        Failure::NotSent(_) => Outcome::Unreachable { reason },
         Failure::Lost(_) => Outcome::Unknown { reason },
     }
 }
 
 /// What becomes of a call for which there is no token: it never left.
 pub(super) fn without_token(no_token: NoToken) -> Outcome {
-    match no_token.code {
-        Some(code) if errcode::meaning(code) == Meaning::Refused || no_token.is_hopeless => Outcome::Refused { code, reason: no_token.reason },
-        _ => Outcome::Retry { after_secs: no_token.after_secs, unreachable: no_token.is_unreachable, reason: no_token.reason },
+    let NoToken { after_secs, is_hopeless, is_unreachable, reason } = no_token;
+    match (is_unreachable, is_hopeless) {
+        (true, _) => Outcome::Unreachable { reason },
+        (false, true) => Outcome::Held { trouble: Trouble::Stopped, reason },
+        (false, false) => Outcome::Held { trouble: Trouble::NoToken { after_secs }, reason },
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 
 use super::errcode::{self, Meaning};
 use super::http::{Answer, Failure, Http};
+use crate::failpoint;
 
 /// A token is renewed this long before it expires.
 const EARLY: Duration = Duration::from_secs(5 * 60);
@@ -21,13 +22,18 @@ const EARLY: Duration = Duration::from_secs(5 * 60);
 const LIFE_SECS_MAX: u64 = 24 * 60 * 60;
 /// First rest after a failed refresh; doubles with each further one.
 const REST_MIN: Duration = Duration::from_secs(30);
-/// Longest rest, and the rest after an answer that no repetition can change.
+/// Longest rest.
 const REST_MAX: Duration = Duration::from_secs(10 * 60);
+/// Rest after an answer that only the operator can change: thirty questions an hour are far from a block, and what was repaired is
+/// noticed while the answers that wait are still worth saying.
+const REST_STOPPED: Duration = Duration::from_secs(2 * 60);
 /// Ten calls a minute with bad tokens are answered with a rate limit: well below that, tokens may be declared bad.
 const INVALID_PER_MINUTE_MAX: usize = 3;
+/// Rest after 45009 where the platform names no longer window, in seconds.
+const LIMITED_SECS: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Bad secret, bad corp id, IP not trusted: only the operator can change that.
-const HOPELESS: [i64; 3] = [40001, 40013, 60020];
+/// To every other call it may mean a bad token; to gettoken it means a bad secret.
+const BAD_SECRET: i64 = 40001;
 
 /// The access tokens of one secret.
 pub struct Tokens {
@@ -40,8 +46,6 @@ pub struct Tokens {
 /// Why there is no token just now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoToken {
-    /// WeCom's code; `None` when there was no answer.
-    pub code: Option<i64>,
     /// Seconds until asking again makes sense.
     pub after_secs: u32,
     /// Asking again cannot help before the operator changed something.
@@ -67,7 +71,8 @@ impl Tokens {
         if let Some(known) = cache.look(Instant::now()) {
             return known;
         }
-        let fetched = read(self.http.get(self.url.clone()).await);
+        let answer = if failpoint::fails("token.refresh") { Err(Failure::NotSent("连不上企业微信")) } else { self.http.get(self.url.clone()).await };
+        let fetched = read(answer);
         metrics::counter!("jifen_token_refreshes_total", "outcome" => if fetched.is_ok() { "ok" } else { "failed" }).increment(1);
         match fetched {
             Ok((token, life)) => Ok(cache.keep(Instant::now(), token, life)),
@@ -92,14 +97,10 @@ fn read(answer: Result<Answer, Failure>) -> Result<(Arc<str>, Duration), NoToken
     if answer.code == 0 {
         return granted(&answer).ok_or_else(|| unanswered(Failure::Lost("企业微信的答复里没有 access_token")));
     }
-    let rest_secs = match errcode::meaning(answer.code) {
-        Meaning::Later { after_secs } => after_secs,
-        Meaning::Done | Meaning::StaleToken | Meaning::Refused => 0,
-    };
+    let meaning = errcode::meaning(answer.code);
     Err(NoToken {
-        code: Some(answer.code),
-        after_secs: rest_secs,
-        is_hopeless: HOPELESS.contains(&answer.code),
+        after_secs: if meaning == Meaning::Limited { errcode::window_secs(&answer).unwrap_or(LIMITED_SECS) } else { 0 },
+        is_hopeless: answer.code == BAD_SECRET || meaning == Meaning::Stop,
         is_unreachable: false,
         reason: format!("取不到 access_token:{}", errcode::explain(&answer)),
     })
@@ -112,8 +113,8 @@ fn granted(answer: &Answer) -> Option<(Arc<str>, Duration)> {
 }
 
 fn unanswered(failure: Failure) -> NoToken {
-    let is_unreachable = failure == Failure::Unreachable;
-    NoToken { code: None, after_secs: 0, is_hopeless: false, is_unreachable, reason: format!("取不到 access_token:{}", failure.reason()) }
+    let is_unreachable = matches!(failure, Failure::NotSent(_));
+    NoToken { after_secs: 0, is_hopeless: false, is_unreachable, reason: format!("取不到 access_token:{}", failure.reason()) }
 }
 
 /// What is known at one moment; told the time, so that it can be tested without waiting.
@@ -146,7 +147,7 @@ impl Cache {
     fn rest(&mut self, now: Instant, no_token: NoToken) -> NoToken {
         let doubled = REST_MIN * 2_u32.pow(self.failures.min(8));
         let asked_for = Duration::from_secs(no_token.after_secs.into());
-        let rest = if no_token.is_hopeless { REST_MAX } else { doubled.max(asked_for).min(REST_MAX) };
+        let rest = if no_token.is_hopeless { REST_STOPPED } else { doubled.max(asked_for).min(REST_MAX) };
         self.failures += 1;
         let no_token = NoToken { after_secs: whole_secs(rest), ..no_token };
         self.resting = Some((no_token.clone(), now + rest));
@@ -162,7 +163,7 @@ impl Cache {
         self.invalidated.push_back(now);
         if self.invalidated.len() > INVALID_PER_MINUTE_MAX {
             let reason = "企业微信反复判定 access_token 失效,先停一分钟;请检查是否有别的程序在用同一个 secret".into();
-            let no_token = NoToken { code: Some(40014), after_secs: 60, is_hopeless: false, is_unreachable: false, reason };
+            let no_token = NoToken { after_secs: 60, is_hopeless: false, is_unreachable: false, reason };
             self.resting = Some((no_token, now + MINUTE));
         }
     }
@@ -188,7 +189,7 @@ mod tests {
     fn an_answer_without_a_token_grants_nothing() {
         for fields in [serde_json::json!({"errcode": 0}), serde_json::json!({"errcode": 0, "access_token": "", "expires_in": 7200})] {
             let no_token = read(Ok(Answer { code: 0, fields })).unwrap_err();
-            assert_eq!((no_token.code, no_token.is_unreachable), (None, false));
+            assert_eq!((no_token.is_hopeless, no_token.is_unreachable), (false, false));
         }
     }
 
@@ -218,10 +219,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_secret_rests_ten_minutes_at_once() {
+    fn what_only_the_operator_can_change_rests_two_minutes_at_once() {
         let (mut cache, now) = (Cache::default(), Instant::now());
-        for code in HOPELESS {
-            assert_eq!(cache.rest(now, failure(code)).after_secs, 600);
+        for code in [40001, 40013, 60020] {
+            assert_eq!(cache.rest(now, failure(code)).after_secs, 120);
         }
         assert!(failure(40001).reason.contains("secret"));
     }

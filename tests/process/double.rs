@@ -1,6 +1,6 @@
 //! WeCom's API as tests need it: keeps what it is sent, answers as it is told.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -28,6 +28,8 @@ pub enum Answer {
 struct Book {
     tokens: usize,
     sent: Vec<Sent>,
+    /// Bodies that were taken and are not taken twice (`enable_duplicate_check`).
+    once: HashSet<String>,
     answers: VecDeque<Answer>,
 }
 
@@ -35,7 +37,11 @@ struct Book {
 #[derive(Debug, Clone)]
 pub struct Sent {
     pub token: String,
+    /// Who it is for: `touser`, empty where there is none.
+    pub to: String,
     pub text: String,
+    /// Whether somebody may have seen it: it was answered with success or not at all, and was no repetition that WeCom drops.
+    pub shown: bool,
 }
 
 /// The double. Clones are the same one.
@@ -78,6 +84,11 @@ impl Double {
         self.book.lock().unwrap().sent.clone()
     }
 
+    /// How many messages with this text somebody saw.
+    pub fn shown(&self, text: &str) -> usize {
+        self.sent().iter().filter(|sent| sent.shown && sent.text.contains(text)).count()
+    }
+
     /// How many tokens were given.
     pub fn tokens(&self) -> usize {
         self.book.lock().unwrap().tokens
@@ -97,11 +108,21 @@ impl Double {
         timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("nobody said {text}: {:?}", self.sent()))
     }
 
-    fn note(&self, sent: Sent) -> Answer {
+    /// Waits until so many messages came.
+    pub async fn heard(&self, count: usize) {
+        let mut came = self.count.subscribe();
+        let heard = timeout(PATIENCE, came.wait_for(|came| *came >= count)).await;
+        heard.expect("messages in time").expect("the double lives");
+    }
+
+    fn note(&self, sent: Sent, body: &Value) -> Answer {
         let mut book = self.book.lock().unwrap();
-        book.sent.push(sent);
+        let answer = book.answers.pop_front().unwrap_or(Answer::Code(0));
+        let taken = !matches!(answer, Answer::Code(1..) | Answer::Code(..=-1));
+        let shown = taken && (body["enable_duplicate_check"] != 1 || book.once.insert(body.to_string()));
+        book.sent.push(Sent { shown, ..sent });
         self.count.send_replace(book.sent.len());
-        book.answers.pop_front().unwrap_or(Answer::Code(0))
+        answer
     }
 
     fn give_token(&self) -> Value {
@@ -127,7 +148,8 @@ async fn take(State(double): State<Double>, request: Request) -> Response {
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.expect("a body");
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let text = ["text", "markdown"].iter().find_map(|kind| body[kind]["content"].as_str()).unwrap_or_default().to_owned();
-    match double.note(Sent { token, text }) {
+    let to = body["touser"].as_str().unwrap_or_default().to_owned();
+    match double.note(Sent { token, to, text, shown: false }, &body) {
         Answer::Code(code) => axum::Json(json!({ "errcode": code, "errmsg": "as told" })).into_response(),
         Answer::Garbage => "<html>502 Bad Gateway".into_response(),
         Answer::Silence => std::future::pending().await,

@@ -10,7 +10,7 @@ use reqwest::Method;
 
 use crate::house::{Daemon, House, RULES};
 use crate::senders::{client, post};
-use crate::wecom::{APP_TOKEN, Callback, Frame, app_text, body_of, now_secs, signed_uri};
+use crate::wecom::{APP_TOKEN, Callback, Frame, KEY, app_text, body_of, now_secs, signed_uri};
 
 /// A refusal costs nothing: far below WeCom's five seconds even on a busy machine.
 const FAST: Duration = Duration::from_secs(3);
@@ -118,10 +118,45 @@ async fn other_channels_methods_and_addresses_are_told_apart() {
     let address = daemon.url(&signed_uri(APP_TOKEN, &echo));
     let echostr = format!("&echostr={}", utf8_percent_encode(&echo, NON_ALPHANUMERIC));
     let checked = http.get(format!("{address}{echostr}")).send().await.unwrap();
+    let header = |name: &str| checked.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!((header("content-type").as_str(), header("x-content-type-options").as_str()), ("text/plain; charset=utf-8", "nosniff"));
     assert_eq!((checked.status().as_u16(), checked.text().await.unwrap().as_str()), (200, "1616140317555161061"));
     let forged = http.get(format!("{}{echostr}", address.replace("nonce=8", "nonce=9"))).send().await.unwrap();
     assert_eq!((forged.status().as_u16(), forged.text().await.unwrap().as_str()), (403, ""));
     must_have_heard(&house, daemon, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_pair_is_accepted_during_a_rotation_and_refused_after_it() {
+    const NEW_KEY: &str = "6qkdMrq68nTKduznJYO1A37W2oEgpkMUvkttRToqhUt";
+    let house = House::new("rotation", RULES);
+    let settings = std::fs::read_to_string(house.path("jifen.toml")).unwrap();
+    let present = format!("token = \"{APP_TOKEN}\"\nencoding_aes_key = \"{KEY}\"\n");
+    assert!(settings.contains(&present));
+    let rotated = format!("token = \"new\"\nencoding_aes_key = \"{NEW_KEY}\"\n");
+    let sealed = |id: &str, token: &str, key: &str| {
+        let keys = jifen::wecom::envelope::Keys::new(token, key, crate::wecom::CORP_ID).unwrap();
+        let envelope = keys.seal(&GOOD.replace("<MsgId>1<", &format!("<MsgId>{id}<")), "1", "2", [7; 16]);
+        let uri = format!("/wecom/acme/assistant?msg_signature={}&timestamp=1&nonce=2", envelope.signature);
+        Callback { id: id.into(), uri, body: body_of(&envelope.encrypt) }
+    };
+    // The platform may have changed one, the other or both.
+    let pairs = [("old", APP_TOKEN, KEY), ("token", "new", KEY), ("key", APP_TOKEN, NEW_KEY), ("both", "new", NEW_KEY)];
+    let statuses = async |id: u64, settings: String| {
+        house.write("jifen.toml", &settings);
+        let (daemon, http) = (house.open().await, client());
+        let mut statuses = Vec::new();
+        for (at, (_, token, key)) in (id..).zip(pairs) {
+            statuses.push(post(&http, &daemon, &sealed(&at.to_string(), token, key)).await);
+        }
+        assert_eq!(daemon.stop().await, Some(0));
+        statuses
+    };
+    let overlap = format!("{rotated}token_old = \"{APP_TOKEN}\"\nencoding_aes_key_old = \"{KEY}\"\n");
+    assert_eq!(statuses(100, settings.replacen(&present, &overlap, 1)).await, [200, 200, 200, 200], "{pairs:?}");
+    assert_eq!(statuses(200, settings.replacen(&present, &rotated, 1)).await, [403, 403, 403, 200], "{pairs:?}");
+    assert_eq!(house.reader().head().unwrap().event.0, 5);
+    house.must_verify();
 }
 
 async fn must_have_heard(house: &House, daemon: Daemon, events: i64) {

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use jifen::store::sqlite::SqliteReader;
+use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::{Vault, parse_master};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -141,6 +141,11 @@ impl House {
         SqliteReader::open(&self.path("jifen.db"), &vault).expect("a readable database")
     }
 
+    /// The database, written beside whoever else writes.
+    pub fn store(&self) -> SqliteStore {
+        SqliteStore::open(&self.path("jifen.db"), &Vault::new(parse_master(MASTER).expect("a good key"))).expect("a writable database")
+    }
+
     /// What the daemons of this house logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("stderr.log")).unwrap_or_default()
@@ -161,6 +166,7 @@ pub struct Daemon {
     pub addr: SocketAddr,
     pub pid: Pid,
     ended: Option<oneshot::Receiver<ExitStatus>>,
+    end: Option<ExitStatus>,
 }
 
 impl Daemon {
@@ -180,7 +186,7 @@ impl Daemon {
         });
         let line = timeout(PATIENCE, line).await.expect("a first line in time").expect("the thread lives").expect("readable");
         let daemon = match line.trim().strip_prefix("listening on http://") {
-            Some(addr) => Daemon { addr: addr.parse().expect("an address"), pid, ended: Some(end) },
+            Some(addr) => Daemon { addr: addr.parse().expect("an address"), pid, ended: Some(end), end: None },
             None => {
                 let status = timeout(PATIENCE, end).await.expect("it ends in time").expect("a status");
                 return Err((status.code(), fs::read_to_string(&log).expect("a log")));
@@ -206,6 +212,13 @@ impl Daemon {
         self.end().await.code()
     }
 
+    /// SIGTERM if it still runs, and how it ended.
+    pub async fn stop_if_alive(mut self) -> Option<i32> {
+        // Who is gone already hears nothing.
+        let _ = kill_process(self.pid, Signal::TERM);
+        self.end().await.code()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).expect("it still runs");
@@ -213,10 +226,23 @@ impl Daemon {
 
     /// Waits for its end.
     pub async fn end(&mut self) -> ExitStatus {
+        if let Some(status) = self.has_ended() {
+            return status;
+        }
         let ended = self.ended.as_mut().expect("it ends once");
         let status = timeout(PATIENCE, ended).await.expect("it ends in time").expect("a status");
         self.ended = None;
+        self.end = Some(status);
         status
+    }
+
+    /// How it ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        if let Some(status) = self.ended.as_mut().and_then(|ended| ended.try_recv().ok()) {
+            self.ended = None;
+            self.end = Some(status);
+        }
+        self.end
     }
 
     /// A URL of it.

@@ -136,6 +136,8 @@ async fn what_is_no_http_is_refused_without_a_panic() {
     let mut garbage: Vec<Vec<u8>> = vec![
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a client hello \r\n\r\n".to_vec(),
         b"GET /\r\n\r\n".to_vec(),
+        b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+        b"GET /wecom/%00/..%2f..%2f HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
         b"\0\0\0\0\r\n\r\n".to_vec(),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
         b"POST /wecom/acme/assistant HTTP/1.1\r\nContent-Length: -1\r\n\r\n".to_vec(),

@@ -60,6 +60,8 @@ async fn every_genuine_envelope_is_acknowledged_and_kept_whatever_is_in_it() {
         assert_eq!(post(&http, &daemon, callback).await, 200, "{name}, once more");
     }
     assert_eq!(post(&http, &daemon, &app_text(99, "xiaogang", now_secs(), "签到")).await, 200, "others are served");
+    let metrics = http.get(daemon.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("jifen_clamped_times_total{channel=\"acme/assistant\"}"), "{metrics}");
     assert_eq!(daemon.stop().await, Some(0));
     assert_eq!(house.reader().head().unwrap().event.0, odd.len() as i64 + 1, "each is kept once");
     house.must_verify();

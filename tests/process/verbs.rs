@@ -13,7 +13,7 @@ const DONE: Option<i32> = Some(0);
 const FINDING: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
 
-const VERBS: [&str; 7] = ["demo", "serve", "check", "replay", "explain", "export", "verify"];
+const VERBS: [&str; 11] = ["demo", "serve", "check", "replay", "explain", "retry", "outbox", "export", "verify", "backup", "restore"];
 
 /// Three days of two people, with all that a line may have.
 const HISTORY: &str = r#"
@@ -144,6 +144,8 @@ fn explain_is_json_of_the_agreed_shape_and_an_ambiguous_id_is_a_finding() {
     let explained: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(keys(&explained), ["event", "verdicts"]);
     assert_eq!((&explained["event"]["id"], &explained["event"]["points"]), (&Value::from("m-1"), &Value::from(2)));
+    let reply = &explained["event"]["replies"][0];
+    assert_eq!((&reply["occasion"], &reply["state"], &reply["reason"]), (&"paid".into(), &"suppressed".into(), &"历史补录,不发送".into()));
     let verdict = &explained["verdicts"][0];
     assert_eq!(keys(verdict), sorted(&["rule", "outcome", "points", "why"]));
     assert_eq!((&verdict["rule"], &verdict["outcome"], &verdict["points"]), (&Value::from("check_in.daily"), &Value::from("paid"), &Value::from(2)));

@@ -7,7 +7,7 @@ use jifen::model::cells::{AccountCell, AccountKey, Occurrence};
 use jifen::model::day::{Day, Millis, Period};
 use jifen::model::decision::{Args, Chart, Mark, Occasion, Part, Payment, Record, Reply, Ruling, Template, Verdict};
 use jifen::model::event::{Channel, GroupKind, Identity, IdentityKind};
-use jifen::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, KeyBytes, MemberId, PostingSeq, RulesHash};
+use jifen::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, KeyBytes, MemberId, PostingSeq, RulesHash, SourceId};
 use jifen::model::journal::{AccountRef, EventRow, GroupRow, Posting};
 use jifen::store::codec::encode_record;
 use jifen::store::{Batch, Destination, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, ReplyRow, ReplyState, Store, StoreError, Wants, reply_id};
@@ -94,6 +94,7 @@ fn place(batch: &mut Batch) {
     (batch.head.group, batch.head.campaign) = (1, 1);
     batch.groups.push((corp(), GroupRow { id: GroupId(1), chat: "wrDemoGroup".into(), title: Some("骑行一群".into()), kind: GroupKind::Customer }));
     batch.campaigns.push((CampaignId(1), corp(), "main".into()));
+    batch.sources.push((SourceId(1), corp(), key("").source));
 }
 
 fn person(store: &mut impl Store, batch: &mut Batch, message: Message) -> Result<Person, StoreError> {
@@ -144,6 +145,7 @@ fn event(batch: &mut Batch, message: Message, person: &Person, cell: Option<&mut
         at,
         received_at: at.plus_secs(1),
         day,
+        source: Some(SourceId(1)),
         identity: Some(person.identity),
         account: cell.as_ref().map(|cell| cell.id),
         group: GroupId(1),

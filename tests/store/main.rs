@@ -6,3 +6,4 @@ mod ledger;
 mod story;
 mod verify;
 mod export;
+mod poison;

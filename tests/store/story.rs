@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::ledger::{AMING, Message, RULES, XIAOHONG, batch, book, corp, key, person_key, scratch};
 use jifen::model::cells::AccountKey;
-use jifen::model::ids::{AccountId, EventSeq, IdentityId, KeyBytes, PostingSeq, RulesHash};
+use jifen::model::ids::{AccountId, EventSeq, IdentityId, KeyBytes, PostingSeq, ReplyId, RulesHash};
 use jifen::store::memory::MemoryStore;
 use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::Vault;
-use jifen::store::{Batch, Reader, ReplyOutcome, ReplyState, Store, StoreError, Wants, reply_id};
+use jifen::store::{Batch, Overrule, Reader, ReplyOutcome, ReplyState, Store, StoreError, Wants, reply_id};
 
 const MORNING: &str = "2026-11-22T09:00:00+08:00";
 
@@ -26,6 +26,9 @@ fn story(store: &mut impl Store, reader: &dyn Reader) {
     the_database_itself_refuses_a_second_copy(store, reader);
     what_is_aborted_never_was(store, reader);
     a_reply_lives_its_life(store, reader);
+    an_operator_overrules_what_stands_as_it_was_seen(store, reader);
+    an_event_is_found_by_its_order(reader);
+    the_outbox_is_held_until_it_is_let_go(store, reader);
     a_frozen_reader_stands_still(store, reader);
 }
 
@@ -115,9 +118,57 @@ fn a_reply_lives_its_life(store: &mut impl Store, reader: &dyn Reader) {
     assert!(matches!(nobody, Err(StoreError::Corrupt(_))), "an outcome of no reply");
 }
 
+/// The first reply is refused by now, the second waits.
+fn an_operator_overrules_what_stands_as_it_was_seen(store: &mut impl Store, reader: &dyn Reader) {
+    let ids = [reply_id(EventSeq(1), 0), reply_id(EventSeq(3), 0)];
+    let mut overrule = |id, from, to, renewed_at| {
+        let head = store.begin().unwrap();
+        let overrule = Overrule { id, from, to, renewed_at, reason: "再发".into() };
+        store.commit(&Batch { head, overrules: vec![overrule], ..Batch::default() }).unwrap();
+        let row = reader.replies_of(EventSeq(id.0 / 16)).unwrap().remove(0);
+        (row.state, row.tries, row.created_at)
+    };
+    let created_at = reader.replies_of(EventSeq(1)).unwrap()[0].created_at;
+    let renewed_at = created_at.plus_secs(3_600);
+    assert_eq!(overrule(ids[0], ReplyState::Unknown, ReplyState::Waiting, None), (ReplyState::Refused, 1, created_at), "it had moved on");
+    assert_eq!(overrule(ids[0], ReplyState::Refused, ReplyState::Waiting, Some(renewed_at)), (ReplyState::Waiting, 0, renewed_at));
+    assert_eq!(overrule(ids[1], ReplyState::Waiting, ReplyState::Suppressed, None).0, ReplyState::Suppressed);
+
+    settle(store, ReplyOutcome { id: ids[1], state: ReplyState::Sent, tries: 1, reason: None }).unwrap();
+    let states: Vec<ReplyState> = reader.replies_before(ReplyId(i64::MAX), 10).unwrap().iter().map(|row| row.state).collect();
+    assert_eq!(states, [ReplyState::Suppressed, ReplyState::Waiting], "newest first; what is closed stays closed");
+    assert_eq!(reader.replies_before(ids[1], 10).unwrap()[0].id, ids[0]);
+    let claimed = settle(store, ReplyOutcome { id: ids[1], state: ReplyState::Sending, tries: 1, reason: None });
+    assert!(matches!(claimed, Err(StoreError::Corrupt(_))), "what is closed cannot be claimed");
+
+    for held in [true, false] {
+        let head = store.begin().unwrap();
+        store.commit(&Batch { head, outbox_held: Some(held), ..Batch::default() }).unwrap();
+        assert_eq!(reader.outbox_held().unwrap(), held);
+    }
+}
+
+fn an_event_is_found_by_its_order(reader: &dyn Reader) {
+    assert_eq!(reader.waiting(EventSeq(1), 10).unwrap(), [], "all were decided");
+    for id in ["m-1", "4561255354251345929"] {
+        let (_, seq) = reader.find_events(KeyBytes::of(id)).unwrap()[0].clone();
+        assert_eq!(reader.key_of(seq, KeyBytes::of(id).order()).unwrap(), Some(key(id)));
+        assert_eq!(reader.key_of(EventSeq(99), KeyBytes::of(id).order()).unwrap(), None);
+    }
+}
+
 fn settle(store: &mut impl Store, outcome: ReplyOutcome) -> Result<(), StoreError> {
     let head = store.begin()?;
     store.commit(&Batch { head, outcomes: vec![outcome], ..Batch::default() })
+}
+
+fn the_outbox_is_held_until_it_is_let_go(store: &mut impl Store, reader: &dyn Reader) {
+    let mut held_after = |outbox_held| {
+        let head = store.begin().unwrap();
+        store.commit(&Batch { head, outbox_held, ..Batch::default() }).unwrap();
+        reader.outbox_held().unwrap()
+    };
+    assert_eq!([None, Some(true), None, Some(false), None].map(&mut held_after), [false, true, true, false, false]);
 }
 
 fn a_frozen_reader_stands_still(store: &mut impl Store, reader: &dyn Reader) {
@@ -165,6 +216,20 @@ fn two_writers_take_turns_and_see_each_other() {
     assert!(!book(&mut daemon, Message::new("m-2", MORNING, XIAOHONG, 1)).unwrap());
     assert!(book(&mut daemon, Message { code: "speaking.evening", ..Message::new("m-3", MORNING, AMING, 1) }).unwrap());
     assert_eq!(daemon.begin().unwrap().event, EventSeq(3));
+}
+
+#[test]
+fn a_writer_notices_what_another_one_wrote_and_not_what_it_wrote_itself() {
+    let path = scratch("disturbed").join("jifen.db");
+    let vault = Vault::new([7; 32]);
+    let mut daemon = SqliteStore::open(&path, &vault).unwrap();
+    let mut verb = SqliteStore::open(&path, &vault).unwrap();
+    assert!(book(&mut daemon, Message::new("m-1", MORNING, AMING, 2)).unwrap());
+    assert!(!daemon.disturbed().unwrap());
+    let head = verb.begin().unwrap();
+    verb.commit(&Batch { head, outbox_held: Some(true), ..Batch::default() }).unwrap();
+    assert!(daemon.disturbed().unwrap());
+    assert!(!daemon.disturbed().unwrap(), "once");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use jifen::model::decision::{Outcome, Record};
+use jifen::model::ids::EventSeq;
 use jifen::store::Reader;
+use jifen::store::codec::encode_record;
 use jifen::store::memory::MemoryStore;
 use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::Vault;
@@ -66,7 +69,7 @@ fn a_sound_store_is_proved_whole() {
     let path = sqlite("sound");
     for reader in [&memory.reader() as &dyn Reader, &SqliteReader::open(&path, &Vault::new(MASTER)).unwrap()] {
         let report = proved(reader);
-        assert_eq!(report, Report { events: 5, postings: 4, accounts: 2, findings: vec![] });
+        assert_eq!(report, Report { events: 5, postings: 4, accounts: 2, repair_limited: 0, findings: vec![] });
     }
     assert!(found_after(&path, "SELECT 1").is_empty(), "the way we damage files does no damage itself");
 }
@@ -80,7 +83,7 @@ fn an_empty_store_is_sound() {
 fn every_changed_number_of_a_posting_an_event_or_an_account_is_found() {
     let path = sqlite("numbers");
     let postings = ["event", "ord", "code", "src", "src_part", "dst", "dst_part", "amount", "day", "expires_on"];
-    let events = ["received_at", "at", "day", "identity", "account", "grp", "campaign", "kind", "rules", "prev", "first_posting"];
+    let events = ["received_at", "at", "day", "identity", "account", "source", "grp", "campaign", "kind", "rules", "prev", "first_posting"];
     let accounts = ["campaign", "grp", "member", "available", "held", "lifetime", "frontier", "last_event"];
     for (table, columns) in [("posting", &postings[..]), ("event", &events[..]), ("account", &accounts[..])] {
         for column in columns {
@@ -135,6 +138,8 @@ fn each_damage_is_called_by_its_name() {
         ("DELETE FROM account WHERE id = 1", "INV-account-exists"),
         ("UPDATE event SET prev = 2 WHERE seq = 3", "INV-prev"),
         ("UPDATE event SET campaign = 2 WHERE seq = 3", "INV-account-place"),
+        ("UPDATE event SET source = NULL WHERE seq = 3", "INV-event-source"),
+        ("UPDATE source SET name = 'acme/app/1'", "INV-event-source"),
         ("UPDATE event_key SET seq = 1", "INV-event-key"),
         ("DELETE FROM event_key WHERE seq = 3", "INV-event-key"),
         ("UPDATE outbox SET id = id + 9000 WHERE id = (SELECT max(id) FROM outbox)", "INV-reply-event"),
@@ -144,6 +149,15 @@ fn each_damage_is_called_by_its_name() {
         let found = found_after(&path, damage);
         assert!(found.contains(&name), "{damage}: {found:?}");
     }
+}
+
+#[test]
+fn a_message_that_never_waited_cannot_have_been_decided_again() {
+    let path = sqlite("unparked");
+    let record = Record { outcome: Outcome::Unparked { of: EventSeq(1), alone: false }, ..Record::default() };
+    let hex: String = encode_record(&record).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = found_after(&path, &format!("UPDATE event SET record = x'{hex}' WHERE seq = 5"));
+    assert!(found.contains(&"INV-unparked"), "{found:?}");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Checkpoints, on a thread and a connection of their own: moving WAL pages into the file inside the writer is what makes commits slow.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::error::is_unsure;
+use super::files::beside;
+use super::guard::Guard;
 use crate::store::StoreError;
 
 /// Between checkpoints while commits go on: long enough to gather pages written twice, short enough to keep the WAL small.
@@ -92,15 +95,14 @@ struct State {
 }
 
 impl Checkpointer {
-    /// Starts the thread; `db` is its own connection to the file at `path`.
-    pub(super) fn start(path: &Path, db: Connection) -> Result<Self, StoreError> {
+    /// Starts the thread; `db` is its own connection to the file at `path`. A disk that fails here breaks off the writing.
+    pub(super) fn start(path: &Path, db: Connection, guard: Option<Guard>) -> Result<Self, StoreError> {
         db.busy_timeout(CUT_TIMEOUT)?;
         let (signal, gate) = (Arc::new(Signal::default()), Arc::new(Gate::default()));
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
+        let wal = beside(path, "-wal");
         let thread = std::thread::Builder::new().name("checkpoint".into()).spawn({
             let (signal, gate) = (signal.clone(), gate.clone());
-            move || run(&signal, &db, &PathBuf::from(wal), &gate)
+            move || run(&signal, &db, &wal, &gate, guard.as_ref())
         });
         let thread = thread.map_err(|error| StoreError::Aborted(format!("系统不让再开线程({error})")))?;
         Ok(Checkpointer { signal, gate, thread: Some(thread) })
@@ -152,11 +154,24 @@ impl Signal {
     }
 }
 
-fn run(signal: &Signal, db: &Connection, wal: &Path, gate: &Gate) {
+fn run(signal: &Signal, db: &Connection, wal: &Path, gate: &Gate, guard: Option<&Guard>) {
     while signal.wait() {
-        if let Err(error) = checkpoint(db, wal, gate) {
-            tracing::warn!(%error, "checkpoint failed, the next one tries again");
+        let Err(error) = checkpoint(db, wal, gate) else { continue };
+        let is_unsure = is_unsure(&error);
+        let error = StoreError::from(error);
+        tracing::warn!(%error, "checkpoint failed, the next one tries again");
+        if let Some(guard) = guard {
+            tell(guard, &error, is_unsure);
         }
+    }
+}
+
+/// Breaks off after a sync that failed: a second one would say that all is well (<https://lwn.net/Articles/752063/>). After any other error
+/// the WAL still has everything.
+fn tell(guard: &Guard, error: &StoreError, is_unsure: bool) {
+    // A file that was taken away fails too, and is called by its name.
+    if guard.look() && is_unsure {
+        guard.break_off(format!("把 -wal 并入数据库时出错:{error}"));
     }
 }
 

@@ -8,6 +8,8 @@ use std::fs::{File, TryLockError};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
+use rustix::process::geteuid;
+
 use super::error;
 use crate::store::StoreError;
 
@@ -22,7 +24,8 @@ impl Lock {
     pub fn take(path: &Path) -> Result<Self, StoreError> {
         let opened = File::options().read(true).write(true).create(true).truncate(false).open(path);
         let file = opened.map_err(|error| {
-            error::at(path, StoreError::Aborted(format!("数据库打不开({error})。请检查路径,以及运行 jifen 的用户能不能写它和它所在的目录")))
+            let user = geteuid().as_raw();
+            error::at(path, StoreError::Aborted(format!("数据库打不开({error})。请检查路径,以及运行 jifen 的用户(uid {user})能不能写它和它所在的目录")))
         })?;
         let lock = Lock { file: ManuallyDrop::new(file) };
         match lock.file.try_lock() {

@@ -2,15 +2,28 @@
 //!
 //! WAL with `synchronous=FULL`: a commit is on the disk before anybody is answered, one fsync for a whole batch. Checkpoints run
 //! on a thread of their own, because in the writer they are the p99 of every commit.
+//!
+//! A file that is served ([`serving`]) is checked before, has a mark beside it that tells how far it had come, and a keeper that looks
+//! after both; a [`guard::Guard`] breaks the writing off when the file is no longer what or where it was.
 
 mod error;
 mod migrate;
 mod names;
 mod day_keys;
+pub mod day_key_file;
 mod rows;
 mod read;
 mod write;
 mod checkpoint;
+mod meta;
+mod integrity;
+mod mark;
+pub mod guard;
+mod keeper;
+pub mod serving;
+pub mod files;
+pub mod copy;
+pub mod restore;
 pub mod lock;
 
 use std::cell::RefCell;
@@ -23,9 +36,11 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use self::checkpoint::Checkpointer;
 use self::day_keys::DayKeys;
+use self::keeper::Keeper;
 use self::names::Names;
 use super::vault::Vault;
 use super::{Batch, Directory, Head, Loaded, Past, Store, StoreError, Wants};
+use crate::failpoint;
 use crate::model::cells::AccountCell;
 use crate::model::ids::{AccountId, EventKey, EventSeq, RulesHash};
 
@@ -43,12 +58,16 @@ const STATEMENTS_MAX: usize = 64;
 
 /// The writer's side of an SQLite file.
 pub struct SqliteStore {
+    // Leaves its last mark before anything closes. Only a file that is served has one.
+    keeper: Option<Keeper>,
     // Stops before the connection closes, so that the last connection to close leaves no WAL behind.
     checkpointer: Checkpointer,
     db: Connection,
     vault: Vault,
     names: Names,
     day_keys: DayKeys,
+    /// What `PRAGMA data_version` said last.
+    data_version: i64,
 }
 
 impl SqliteStore {
@@ -57,11 +76,18 @@ impl SqliteStore {
     /// Refuses (with a sentence that says what to do) a file that is no database or not ours, is read-only, was written by a newer
     /// program, or is sealed under another master key.
     pub fn open(path: &Path, vault: &Vault) -> Result<Self, StoreError> {
-        open_writer(path, vault).map_err(|error| error::at(path, error))
+        open_writer(path, vault).and_then(|db| SqliteStore::over(path, vault, db, None)).map_err(|error| error::at(path, error))
+    }
+
+    fn over(path: &Path, vault: &Vault, db: Connection, keeper: Option<Keeper>) -> Result<Self, StoreError> {
+        let guard = keeper.as_ref().map(|keeper| keeper.guard().clone());
+        let checkpointer = Checkpointer::start(path, connect_beside(path)?, guard)?;
+        let data_version = read::data_version(&db)?;
+        Ok(SqliteStore { keeper, checkpointer, db, vault: vault.clone(), names: Names::default(), day_keys: DayKeys::default(), data_version })
     }
 }
 
-fn open_writer(path: &Path, vault: &Vault) -> Result<SqliteStore, StoreError> {
+fn open_writer(path: &Path, vault: &Vault) -> Result<Connection, StoreError> {
     let mut db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     if db.is_readonly(MAIN_DB)? {
         return Err(StoreError::Aborted("文件是只读的,记不了账。请让运行 jifen 的用户可以写它和它所在的目录".into()));
@@ -69,15 +95,21 @@ fn open_writer(path: &Path, vault: &Vault) -> Result<SqliteStore, StoreError> {
     migrate::require_readable(&db)?;
     use_wal(&db)?;
     db.execute_batch(&format!("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0; PRAGMA cache_size = -{WRITER_CACHE_KIB};"))?;
+    // A day key that is destroyed is overwritten, at no further write.
+    db.execute_batch("PRAGMA secure_delete = FAST")?;
     migrate::migrate(&mut db, path, migrate::MIGRATIONS)?;
     check_vault(&mut db, vault)?;
-    let checkpointer = Checkpointer::start(path, connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)?;
-    Ok(SqliteStore { checkpointer, db, vault: vault.clone(), names: Names::default(), day_keys: DayKeys::default() })
+    Ok(db)
 }
 
 impl Store for SqliteStore {
     fn begin(&mut self) -> Result<Head, StoreError> {
+        self.keeper.as_ref().map_or(Ok(()), |keeper| keeper.guard().require_sound())?;
         self.checkpointer.enter();
+        if failpoint::fails("ledger.begin") {
+            self.abort();
+            return Err(StoreError::Aborted("failpoint ledger.begin".into()));
+        }
         let begun = begin(&self.db).and_then(|()| read::head(&self.db));
         if begun.is_err() {
             self.abort();
@@ -113,8 +145,12 @@ impl Store for SqliteStore {
         let written = write::batch(&self.db, &mut self.names, &mut self.day_keys, &self.vault, batch).and_then(|()| commit(&self.db));
         if let Err(error) = written {
             self.abort();
+            if let StoreError::Unknown(_) = &error {
+                self.leave_wal();
+            }
             return Err(error);
         }
+        failpoint::hit("ledger.after_commit");
         self.names.keep();
         self.day_keys.keep();
         self.checkpointer.leave();
@@ -128,9 +164,30 @@ impl Store for SqliteStore {
         self.db_rollback();
         self.checkpointer.leave();
     }
+
+    fn disturbed(&mut self) -> Result<bool, StoreError> {
+        let now = read::data_version(&self.db)?;
+        Ok(std::mem::replace(&mut self.data_version, now) != now)
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if self.keeper.as_ref().is_some_and(|keeper| keeper.guard().is_broken()) {
+            self.leave_wal();
+        }
+    }
 }
 
 impl SqliteStore {
+    /// After a disk or a file failed, the WAL is what is sound: it is not moved into the file and removed, as who closes last does. The
+    /// next start finds it.
+    fn leave_wal(&self) {
+        if let Err(error) = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::error!(%error, "the -wal cannot be kept");
+        }
+    }
+
     /// SQLite rolls back by itself after some errors; what fails here is rolled back when the file is next opened.
     fn db_rollback(&self) {
         if !self.db.is_autocommit()
@@ -146,11 +203,14 @@ fn begin(db: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// COMMIT. An IO error here leaves open whether the batch is on the disk; any other error means that it is not.
+/// COMMIT. A sync that fails here leaves open whether the batch is on the disk; any other error means that it is not.
 fn commit(db: &Connection) -> Result<(), StoreError> {
+    if failpoint::fails("ledger.before_commit") {
+        return Err(StoreError::Aborted("failpoint ledger.before_commit".into()));
+    }
     match db.prepare_cached("COMMIT")?.execute([]) {
         Ok(_) => Ok(()),
-        Err(error) if error::is_io(&error) => {
+        Err(error) if error::is_unsure(&error) => {
             Err(StoreError::Unknown(format!("提交时磁盘出错({error}),不知道这一批有没有写进去。请停下检查磁盘,再启动;没有回 200 的消息企业微信会再送一次")))
         }
         Err(error) => Err(error.into()),
@@ -195,6 +255,13 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // Otherwise STAT4 plans a cached statement anew whenever its parameters change (<https://sqlite.org/queryplanner-ng.html#qpstab>).
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(db)
+}
+
+/// A connection of a thread beside the writer, who closes last.
+fn connect_beside(path: &Path) -> Result<Connection, StoreError> {
+    let db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(db)
 }
 

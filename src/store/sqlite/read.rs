@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::SqliteReader;
 use super::day_keys::DayKeys;
 use super::names::Names;
 use super::rows::{self, account_columns, all, event_columns, identity_columns, one, posting_columns, reply_columns};
+use super::{SqliteReader, meta};
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
-use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId};
 use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
 use crate::store::vault::Vault;
 use crate::store::{
@@ -35,6 +35,11 @@ pub(super) fn head(db: &Connection) -> Result<Head, StoreError> {
     Ok(head?)
 }
 
+/// Changes whenever another connection has committed, or has begun the WAL again (<https://sqlite.org/pragma.html#pragma_data_version>).
+pub(super) fn data_version(db: &Connection) -> Result<i64, StoreError> {
+    Ok(db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
+}
+
 pub(super) fn directory(db: &Connection, names: &mut Names) -> Result<Directory, StoreError> {
     let groups = all(db, "SELECT id, corp, chat, title, kind FROM grp", [], |row| {
         let id: i64 = row.get(0)?;
@@ -46,7 +51,9 @@ pub(super) fn directory(db: &Connection, names: &mut Names) -> Result<Directory,
     let campaigns = all(db, "SELECT id, corp, name FROM campaign", [], |row| {
         Ok(((names.text(db, row.get(1)?)?, row.get::<_, String>(2)?.into()), CampaignId(row.get(0)?)))
     })?;
-    Ok(Directory { groups: groups.into_iter().collect(), campaigns: campaigns.into_iter().collect() })
+    let sources =
+        all(db, "SELECT id, corp, name FROM source", [], |row| Ok(((names.text(db, row.get(1)?)?, row.get::<_, String>(2)?.into()), SourceId(row.get(0)?))))?;
+    Ok(Directory { groups: groups.into_iter().collect(), campaigns: campaigns.into_iter().collect(), sources: sources.into_iter().collect() })
 }
 
 pub(super) fn admit(db: &Connection, names: &mut Names, keys: &[EventKey]) -> Result<Vec<Option<EventSeq>>, StoreError> {
@@ -176,8 +183,12 @@ fn postings_of(db: &Connection, names: &mut Names, event: EventSeq, first: Optio
 
 impl SqliteReader {
     fn replies(&self, sql: &str, from: i64, bound: i64) -> Result<Vec<ReplyRow>, StoreError> {
-        let found = all(&self.db, sql, [from, bound], |row| reply(&self.db, &mut self.names.borrow_mut(), &mut self.day_keys.borrow_mut(), &self.vault, row))?;
+        let found = all(&self.db, sql, [from, bound], |row| self.reply_row(row))?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    fn reply_row(&self, row: &Row<'_>) -> Result<Option<ReplyRow>, StoreError> {
+        reply(&self.db, &mut self.names.borrow_mut(), &mut self.day_keys.borrow_mut(), &self.vault, row)
     }
 
     fn event_row(&self, row: &Row<'_>) -> Result<EventRow, StoreError> {
@@ -228,6 +239,28 @@ impl Reader for SqliteReader {
     fn events(&self, from: EventSeq, limit: usize) -> Result<Vec<EventRow>, StoreError> {
         const SQL: &str = concat!("SELECT ", event_columns!(), " FROM event WHERE seq >= ?1 ORDER BY seq LIMIT ?2");
         all(&self.db, SQL, [from.0, limit as i64], |row| self.event_row(row))
+    }
+
+    fn waiting(&self, from: EventSeq, limit: usize) -> Result<Vec<EventRow>, StoreError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            event_columns!(),
+            " FROM event INDEXED BY event_waiting WHERE substr(record, 2, 1) IN (x'03', x'04') AND seq >= ?1 ORDER BY seq LIMIT ?2"
+        );
+        all(&self.db, SQL, [from.0, limit as i64], |row| self.event_row(row))
+    }
+
+    fn key_of(&self, event: EventSeq, order: u64) -> Result<Option<EventKey>, StoreError> {
+        // As in `find_events`; a key begins with the bytes of its order.
+        const SQL: &str = "SELECT s.text, k.key FROM (WITH RECURSIVE source(id) AS (
+            SELECT min(source) FROM event_key UNION ALL SELECT (SELECT min(source) FROM event_key WHERE source > id) FROM source WHERE id IS NOT NULL
+        ) SELECT id FROM source WHERE id IS NOT NULL) AS f JOIN event_key AS k ON k.source = f.id AND k.key >= ?1 AND k.key < ?2 JOIN name AS s ON s.id = f.id
+        WHERE k.seq = ?3";
+        // Longer than any key, so that it comes behind all that begin so.
+        let (first, behind) = (order.to_be_bytes(), [&order.to_be_bytes()[..], &[u8::MAX; 16]].concat());
+        one(&self.db, SQL, params![first, behind, event.0], |row| {
+            Ok(EventKey { source: row.get::<_, String>(0)?.into(), key: KeyBytes::from_slice(&row.get::<_, Vec<u8>>(1)?) })
+        })
     }
 
     fn contents(&self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
@@ -303,12 +336,35 @@ impl Reader for SqliteReader {
         self.replies(SQL, from.0, limit as i64)
     }
 
+    fn open_reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
+        const SQL: &str = "SELECT id FROM outbox INDEXED BY outbox_open WHERE state < 2 AND id >= ?1 ORDER BY id LIMIT ?2";
+        all(&self.db, SQL, [from.0, limit as i64], |row| Ok(ReplyId(row.get(0)?)))
+    }
+
     fn reply_ids(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyId>, StoreError> {
         all(&self.db, "SELECT id FROM outbox WHERE id >= ?1 ORDER BY id LIMIT ?2", [from.0, limit as i64], |row| Ok(ReplyId(row.get(0)?)))
+    }
+
+    fn outbox_held(&self) -> Result<bool, StoreError> {
+        meta::outbox_held(&self.db)
     }
 
     fn replies_of(&self, event: EventSeq) -> Result<Vec<ReplyRow>, StoreError> {
         const SQL: &str = concat!("SELECT ", reply_columns!(), " FROM outbox WHERE id >= ?1 AND id < ?2 ORDER BY id");
         self.replies(SQL, reply_id(event, 0).0, reply_id(event, REPLIES_PER_EVENT_MAX).0)
+    }
+
+    fn reply(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError> {
+        const SQL: &str = concat!("SELECT ", reply_columns!(), " FROM outbox WHERE id = ?1");
+        Ok(one(&self.db, SQL, [id.0], |row| self.reply_row(row))?.flatten())
+    }
+
+    fn replies_before(&self, before: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError> {
+        const SQL: &str = concat!("SELECT ", reply_columns!(), " FROM outbox WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+        let found = all(&self.db, SQL, [before.0, limit as i64], |row| match self.reply_row(row) {
+            Err(StoreError::Corrupt(_)) => Ok(None),
+            read => read,
+        })?;
+        Ok(found.into_iter().flatten().collect())
     }
 }

@@ -9,14 +9,14 @@ use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::{Day, Millis};
 use crate::model::decision::Part;
 use crate::model::event::{GroupKind, Identity, IdentityKind};
-use crate::model::ids::{AccountId, CampaignId, EventSeq, GroupId, IdentityId, MemberId, PostingSeq};
+use crate::model::ids::{AccountId, CampaignId, EventSeq, GroupId, IdentityId, MemberId, PostingSeq, SourceId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::store::{IdentityRow, ReplyState, StoreError, codec};
 
 /// Columns of `event`, as [`event`] reads them.
 macro_rules! event_columns {
     () => {
-        "seq, received_at, at, day, identity, account, grp, campaign, kind, rules, prev, first_posting, record"
+        "seq, received_at, at, day, identity, account, grp, campaign, kind, rules, prev, first_posting, record, source"
     };
 }
 
@@ -75,6 +75,7 @@ pub(super) fn event(db: &Connection, names: &mut Names, row: &Row<'_>) -> Result
         received_at: Millis(row.get(1)?),
         at: Millis(row.get(2)?),
         day: Day(row.get(3)?),
+        source: row.get::<_, Option<i64>>(13)?.map(SourceId),
         identity: row.get::<_, Option<i64>>(4)?.map(IdentityId),
         account: row.get::<_, Option<i64>>(5)?.map(AccountId),
         group: GroupId(row.get(6)?),

@@ -6,13 +6,14 @@ use rusqlite::{Connection, params};
 
 use super::day_keys::DayKeys;
 use super::names::Names;
-use super::rows;
+use super::{meta, rows};
+use crate::failpoint;
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
-use crate::model::ids::{CampaignId, CorpName, RulesHash};
+use crate::model::ids::{CampaignId, CorpName, ReplyId, RulesHash, SourceId};
 use crate::model::journal::{GroupRow, Posting};
 use crate::store::vault::Vault;
-use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, ReplyOutcome, ReplyRow, StoreError, codec};
+use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, Overrule, ReplyOutcome, ReplyRow, ReplyState, StoreError, codec};
 
 /// What a probe writes: a callback's long text and the dozen pages around it. On a disk that is nearly full a smaller commit
 /// still goes through where no callback does.
@@ -22,18 +23,23 @@ const PROBE_BYTES: i64 = 64 * 1024;
 pub(super) fn batch(db: &Connection, names: &mut Names, keys: &mut DayKeys, vault: &Vault, batch: &Batch) -> Result<(), StoreError> {
     rules(db, &batch.rules, batch.events.first())?;
     campaigns(db, names, &batch.campaigns)?;
+    sources(db, names, &batch.sources)?;
     groups(db, names, &batch.groups)?;
     members(db, names, vault, &batch.members)?;
     identities(db, names, &batch.identities)?;
     accounts(db, &batch.accounts)?;
+    failpoint::hit("ledger.balance");
     events(db, names, &batch.events)?;
     event_keys(db, names, &batch.events)?;
     contents(db, keys, vault, &batch.events)?;
     postings(db, names, &batch.postings)?;
+    failpoint::hit("ledger.entries");
     replies(db, names, keys, vault, &batch.replies)?;
     outcomes(db, &batch.outcomes)?;
+    overrules(db, &batch.overrules)?;
     erasure(db, keys, batch.erase_texts_before)?;
     probe(db, batch.probe)?;
+    batch.outbox_held.map_or(Ok(()), |held| meta::hold_outbox(db, held))?;
     head(db, &batch.head)
 }
 
@@ -62,6 +68,14 @@ fn rules(db: &Connection, rules: &[(RulesHash, Arc<str>)], first: Option<&NewEve
 fn campaigns(db: &Connection, names: &mut Names, campaigns: &[(CampaignId, CorpName, Arc<str>)]) -> Result<(), StoreError> {
     let mut statement = db.prepare_cached("INSERT INTO campaign (id, corp, name) VALUES (?1, ?2, ?3)")?;
     for (id, corp, name) in campaigns {
+        statement.execute(params![id.0, names.id(db, corp)?, &**name])?;
+    }
+    Ok(())
+}
+
+fn sources(db: &Connection, names: &mut Names, sources: &[(SourceId, CorpName, Arc<str>)]) -> Result<(), StoreError> {
+    let mut statement = db.prepare_cached("INSERT INTO source (id, corp, name) VALUES (?1, ?2, ?3)")?;
+    for (id, corp, name) in sources {
         statement.execute(params![id.0, names.id(db, corp)?, &**name])?;
     }
     Ok(())
@@ -122,8 +136,8 @@ fn accounts(db: &Connection, accounts: &[AccountCell]) -> Result<(), StoreError>
 }
 
 fn events(db: &Connection, names: &mut Names, events: &[NewEvent]) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO event (seq, received_at, at, day, identity, account, grp, campaign, kind, rules, prev, first_posting, record)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    const SQL: &str = "INSERT INTO event (seq, received_at, at, day, identity, account, grp, campaign, kind, rules, prev, first_posting, record, source)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     let mut statement = db.prepare_cached(SQL)?;
     for NewEvent { row, encoded, .. } in events {
         statement.execute(params![
@@ -139,7 +153,8 @@ fn events(db: &Connection, names: &mut Names, events: &[NewEvent]) -> Result<(),
             names.rules_id(db, row.rules)?,
             row.prev.map(|seq| seq.0),
             row.first_posting.map(|seq| seq.0),
-            encoded
+            encoded,
+            row.source.map(|id| id.0)
         ])?;
     }
     Ok(())
@@ -213,13 +228,28 @@ fn replies(db: &Connection, names: &mut Names, keys: &mut DayKeys, vault: &Vault
     Ok(())
 }
 
+/// A closed reply stays closed (an operator may have dropped it meanwhile), and must not be claimed: nothing would say that it was sent.
 fn outcomes(db: &Connection, outcomes: &[ReplyOutcome]) -> Result<(), StoreError> {
-    let mut statement = db.prepare_cached("UPDATE outbox SET state = ?2, tries = ?3, reason = ?4 WHERE id = ?1")?;
+    let mut statement = db.prepare_cached("UPDATE outbox SET state = ?2, tries = ?3, reason = ?4 WHERE id = ?1 AND state < 2")?;
     for outcome in outcomes {
         let changed = statement.execute(params![outcome.id.0, rows::reply_state_number(outcome.state), outcome.tries, outcome.reason.as_deref()])?;
-        if changed == 0 {
-            return Err(StoreError::Corrupt(format!("outbox 表里没有 {} 号回复", outcome.id)));
+        if changed == 0 && (outcome.state == ReplyState::Sending || !has_reply(db, outcome.id)?) {
+            return Err(StoreError::Corrupt(format!("outbox 表里没有待发的 {} 号回复", outcome.id)));
         }
+    }
+    Ok(())
+}
+
+fn has_reply(db: &Connection, id: ReplyId) -> Result<bool, StoreError> {
+    Ok(db.prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?.exists([id.0])?)
+}
+
+fn overrules(db: &Connection, overrules: &[Overrule]) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE outbox SET state = ?3, tries = 0, reason = ?4, created_at = coalesce(?5, created_at) WHERE id = ?1 AND state = ?2";
+    let mut statement = db.prepare_cached(SQL)?;
+    for Overrule { id, from, to, renewed_at, reason } in overrules {
+        let (from, to) = (rows::reply_state_number(*from), rows::reply_state_number(*to));
+        statement.execute(params![id.0, from, to, &**reason, renewed_at.map(|at| at.0)])?;
     }
     Ok(())
 }
