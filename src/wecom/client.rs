@@ -18,11 +18,12 @@ use super::token::Tokens;
 pub const TEXT_BYTES_MAX: usize = 2048;
 /// Bytes of an AI bot's markdown.
 pub const MARKDOWN_BYTES_MAX: usize = 20480;
-/// WeCom drops a message/send that is the same JSON as one before it within this many seconds and up to [`DUPLICATE_SPREAD_SECS`] more:
-/// time enough for a restart.
-const DUPLICATE_SECS: u64 = 300;
-/// Two answers may read the same and both be meant. They differ in the interval they name, and so in their JSON.
-const DUPLICATE_SPREAD_SECS: u64 = 997;
+/// WeCom drops a message/send that is the same JSON as one before it within this many seconds and up to [`DUPLICATE_SPREAD_SECS`] more
+/// (<https://developer.work.weixin.qq.com/document/path/90236>): longer than anything waits to be sent once more.
+const DUPLICATE_SECS: u64 = 660;
+/// Two answers may read the same and both be meant. They differ in the interval they name, and so in their JSON: a prime, so that only
+/// events so many apart meet, as large as the four hours that WeCom allows leave room for.
+const DUPLICATE_SPREAD_SECS: u64 = 13729;
 
 /// The API of one corp. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -252,7 +253,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                r#"/cgi-bin/message/send?access_token=T1 {"agentid":1000002,"duplicate_check_interval":307,"enable_duplicate_check":1,"msgtype":"text","text":{"content":"签到成功"},"touser":"aming"}"#,
+                r#"/cgi-bin/message/send?access_token=T1 {"agentid":1000002,"duplicate_check_interval":667,"enable_duplicate_check":1,"msgtype":"text","text":{"content":"签到成功"},"touser":"aming"}"#,
                 r#"/cgi-bin/appchat/send?access_token=T1 {"chatid":"wrkGroup","msgtype":"text","text":{"content":"签到成功"}}"#,
                 r#"/cgi-bin/webhook/send?key=K%261 {"msgtype":"text","text":{"content":"签到成功","mentioned_list":["aming"]}}"#,
                 r#"/cgi-bin/aibot/response?response_code=A {"markdown":{"content":"签到成功"},"msgtype":"markdown"}"#,

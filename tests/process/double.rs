@@ -40,7 +40,9 @@ pub struct Sent {
     /// Who it is for: `touser`, empty where there is none.
     pub to: String,
     pub text: String,
-    /// Whether somebody may have seen it: it was answered with success or not at all, and was no repetition that WeCom drops.
+    /// Answered with success, or not at all: whoever sent it must reckon with its being read.
+    pub taken: bool,
+    /// Whether somebody may have seen it: it was taken, and was no repetition that WeCom drops.
     pub shown: bool,
 }
 
@@ -120,7 +122,7 @@ impl Double {
         let answer = book.answers.pop_front().unwrap_or(Answer::Code(0));
         let taken = !matches!(answer, Answer::Code(1..) | Answer::Code(..=-1));
         let shown = taken && (body["enable_duplicate_check"] != 1 || book.once.insert(body.to_string()));
-        book.sent.push(Sent { shown, ..sent });
+        book.sent.push(Sent { taken, shown, ..sent });
         self.count.send_replace(book.sent.len());
         answer
     }
@@ -149,7 +151,7 @@ async fn take(State(double): State<Double>, request: Request) -> Response {
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let text = ["text", "markdown"].iter().find_map(|kind| body[kind]["content"].as_str()).unwrap_or_default().to_owned();
     let to = body["touser"].as_str().unwrap_or_default().to_owned();
-    match double.note(Sent { token, to, text, shown: false }, &body) {
+    match double.note(Sent { token, to, text, taken: false, shown: false }, &body) {
         Answer::Code(code) => axum::Json(json!({ "errcode": code, "errmsg": "as told" })).into_response(),
         Answer::Garbage => "<html>502 Bad Gateway".into_response(),
         Answer::Silence => std::future::pending().await,

@@ -61,14 +61,19 @@ async fn bodies_over_the_limit_are_413_whatever_their_length_says() {
     assert!(announced.starts_with("HTTP/1.1 413"), "{announced}");
     // The rest of a body that is longer than it says is no request.
     let longer = raw(&daemon, &[head("Content-Length: 10"), large.into_bytes()].concat()).await;
-    assert!(longer.starts_with("HTTP/1.1 403") && !longer.contains(" 200 "), "{longer}");
+    assert!(is_refused(&longer), "{longer}");
     let both = raw(&daemon, &head("Content-Length: 10\r\nTransfer-Encoding: chunked")).await;
     assert!(!both.contains(" 200 "), "{both}");
     let zipped = raw(&daemon, &[head("Content-Encoding: gzip\r\nConnection: close\r\nContent-Length: 4"), vec![0x1f, 0x8b, 8, 0]].concat()).await;
-    assert!(zipped.starts_with("HTTP/1.1 403"), "{zipped}");
+    assert!(is_refused(&zipped), "{zipped}");
     endless_chunks_are_cut(&daemon).await;
     assert!(peak_kib(&daemon) < MEMORY_KIB_MAX, "{} KiB", peak_kib(&daemon));
     assert_eq!(post(&client(), &daemon, &app_text(1, "aming", now_secs(), "签到")).await, 200);
+}
+
+/// A 403, or nothing at all: who is refused while still sending may be cut off before it reads why.
+fn is_refused(answer: &str) -> bool {
+    (answer.is_empty() || answer.starts_with("HTTP/1.1 403")) && !answer.contains(" 200 ")
 }
 
 async fn endless_chunks_are_cut(daemon: &Daemon) {
