@@ -320,7 +320,7 @@ fn looks_back(source: impl Fn(i64) -> &'static str, apart_secs: i64) -> usize {
     let mut counting = Counting { store: MemoryStore::default(), asked: HashMap::new() };
     let mut pipeline = pipeline(&mut counting);
     for at in 0..9 {
-        let line = says(source(at), at * apart_secs, "打卡").to_string();
+        let line = with(says(source(at), at * apart_secs, "打卡"), "id", &(100 + at).to_string()).to_string();
         pipeline.hear(parse_line(&line, CORP, Millis(1_795_500_000_000)).expect("a good line")).expect("memory never fails");
     }
     drop(pipeline);
