@@ -28,7 +28,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -57,6 +57,7 @@
 pub mod failpoint;
 pub mod model;
 pub mod clock;
+pub mod picture;
 pub mod settings;
 pub mod rules;
 pub mod store;

@@ -233,6 +233,9 @@ pub struct Said {
     /// How many pictures came with it.
     #[serde(default)]
     pub images: u32,
+    /// Those of them whose contents are known, by what they show; a channel that only counts pictures leaves this empty.
+    #[serde(default)]
+    pub pictures: Vec<Picture>,
     /// A video came with it.
     #[serde(default)]
     pub video: bool,
@@ -245,4 +248,27 @@ pub struct Said {
     /// The platform says the assistant was mentioned (an AI bot or group robot hears nothing else), or the sender wrote its name after an @.
     #[serde(default)]
     pub at_assistant: bool,
+}
+
+/// A picture by its contents. It is made of bytes by [`crate::picture`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Picture {
+    /// The first 8 bytes of a SHA-256: of the file's bytes, or of the name that a channel has for its contents.
+    pub exact: u64,
+    /// What it looks like; `None` where nobody could open it.
+    pub look: Option<Look>,
+    /// How what is common would look if this picture were cut out of another, or another out of this one. Only for comparing on arrival, never kept.
+    #[serde(skip)]
+    pub crops: Vec<Look>,
+}
+
+/// What a picture looks like: alike pictures differ in few bits, whatever became of their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Look(pub [u64; 2]);
+
+impl Look {
+    /// In how many of the 128 bits two differ.
+    pub fn distance(self, other: Look) -> u32 {
+        (self.0[0] ^ other.0[0]).count_ones() + (self.0[1] ^ other.0[1]).count_ones()
+    }
 }
