@@ -22,12 +22,6 @@ pub const PICTURE_PIXELS_MAX: u64 = 50_000_000;
 /// Most memory that unpacking may take, in bytes: the pixels above with four channels.
 const PICTURE_ALLOC_MAX: u64 = 4 * PICTURE_PIXELS_MAX;
 
-/// Pictures whose looks differ in at most so many of 128 bits are one picture.
-///
-/// Measured in the tests below: re-compressed, cut by 5 % and watermarked pictures differ in 13 at most, fifty screenshots of one riding app
-/// in 19 at least.
-pub const LOOK_DISTANCE_MAX: u32 = 15;
-
 /// The longer side of what is looked at, in pixels; finer detail is not needed.
 const SIDE: u32 = 512;
 /// Blocks on a side of the grid that the frequencies are taken of.
@@ -60,11 +54,20 @@ pub enum BadPicture {
     Broken,
 }
 
+/// A picture that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// What is kept of it.
+    pub picture: Picture,
+    /// How it would look if it were cut out of another, or another out of it ([`crate::model::event::Said::crops`]).
+    pub crops: Vec<Look>,
+}
+
 /// Looks at a file.
 ///
 /// # Errors
 /// See [`BadPicture`]; nothing large is unpacked to find that out.
-pub fn look_at(bytes: &[u8]) -> Result<Picture, BadPicture> {
+pub fn look_at(bytes: &[u8]) -> Result<Sight, BadPicture> {
     let grey = open(bytes)?;
     let sums = Sums::of(&grey);
     let whole = sums.look(Region::MIDDLE);
@@ -74,17 +77,12 @@ pub fn look_at(bytes: &[u8]) -> Result<Picture, BadPicture> {
         crops.dedup();
         crops
     });
-    Ok(Picture { exact: exact(bytes), look: whole, crops })
+    Ok(Sight { picture: Picture { exact: exact(bytes), look: whole }, crops })
 }
 
 /// What stands for contents that are known by bytes, or by a name a channel has for them (a checksum): the first 8 bytes of their SHA-256.
 pub fn exact(contents: &[u8]) -> u64 {
     Sha256::digest(contents).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-/// Whether this picture, as it arrived, looks like an earlier one.
-pub fn is_like(picture: &Picture, earlier: Look) -> bool {
-    picture.look.iter().chain(&picture.crops).any(|look| look.distance(earlier) <= LOOK_DISTANCE_MAX)
 }
 
 /// Unpacks a file, upright, in grey and small.
@@ -118,7 +116,7 @@ fn bad(error: &ImageError) -> BadPicture {
     }
 }
 
-/// A part of a picture, in parts of its sides; may reach over its edge, which then stands for what is beyond.
+/// A part of a picture, in parts of its sides.
 #[derive(Debug, Clone, Copy)]
 struct Region {
     left: f64,
