@@ -257,6 +257,9 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::TooMany => "too_many",
         Refusal::Spent => "budget_spent",
         Refusal::TooLate { .. } => "too_late",
+        Refusal::ProofMissing { .. } => "proof_missing",
+        Refusal::WordMissing { .. } => "word_missing",
+        Refusal::ProofUsed { .. } => "proof_used",
         Refusal::Twin => "twin",
         Refusal::TakenBack => "taken_back",
     }

@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageReader, Limits};
-use sha2::{Digest, Sha256};
 
 use crate::model::event::{Look, Picture};
 
@@ -77,12 +76,7 @@ pub fn look_at(bytes: &[u8]) -> Result<Sight, BadPicture> {
         crops.dedup();
         crops
     });
-    Ok(Sight { picture: Picture { exact: exact(bytes), look: whole }, crops })
-}
-
-/// What stands for contents that are known by bytes, or by a name a channel has for them (a checksum): the first 8 bytes of their SHA-256.
-pub fn exact(contents: &[u8]) -> u64 {
-    Sha256::digest(contents).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    Ok(Sight { picture: Picture { look: whole, ..Picture::known_as(bytes) }, crops })
 }
 
 /// Unpacks a file, upright, in grey and small.

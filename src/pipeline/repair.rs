@@ -6,12 +6,12 @@
 //! order (`at`, then the platform's own order), each event under its own rules; what each message earns now is compared with what is booked
 //! for it, and the differences are booked: reversals into the original bucket, or new postings.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, Occurrence};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Changed, Chart, Claim, Decision, Entry, Outcome, Part, Record, Repair, Side};
+use crate::model::decision::{Changed, Chart, Claim, Decision, Entry, Mark, Outcome, Part, Record, Repair, Side};
 use crate::model::event::{Event, GroupKind, Kind, Place, Said, Via};
 use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::journal::{AccountRef, GroupRow, Posting};
@@ -175,6 +175,7 @@ pub(super) fn redecide(
     events.retain(|event| !taken_back.contains(&event.seq));
     events.sort_by_key(|event| (event.at, event.order, event.seq));
     let (mut cell, mut owed, mut result, mut days) = (window.before, Owed::new(), fresh, HashMap::new());
+    let mut owed_proofs = Proofs::new();
     for event in &events {
         let occurrence = Occurrence { seq: event.seq, at: event.at, day: event.day };
         if let Some((record, postings)) = &event.willed {
@@ -188,6 +189,7 @@ pub(super) fn redecide(
             *owed.entry((event.seq, entry.code.clone())).or_default() += signed(entry);
             days.insert((event.seq, entry.code.clone()), entry.clone());
         }
+        owed_proofs = decision.record.marks.iter().fold(owed_proofs, fold_proof);
         cell.apply(occurrence, &decision.record, &[]);
         cell.earn(decision.entries.iter().map(signed).sum());
         if event.seq == own {
@@ -197,6 +199,7 @@ pub(super) fn redecide(
         }
     }
     let booked = booked(account, window.events.iter().filter(|past| !past.row.record.is_willed()));
+    let booked_proofs = window.events.iter().flat_map(|past| &past.row.record.marks).fold(BTreeMap::new(), fold_proof);
     let mut repair = Repair { takes_back, restated: cell.state.codes, changed: Vec::new() };
     let mut slots: Vec<&(EventSeq, Arc<str>)> = owed.keys().chain(booked.keys().filter(|slot| !owed.contains_key(*slot))).collect();
     slots.sort();
@@ -213,9 +216,27 @@ pub(super) fn redecide(
         }
     }
     result.entries = entries;
-    result.record.marks = Vec::new();
+    result.record.marks = proofs_changed(&booked_proofs, &owed_proofs);
     result.record.repair = Some(Box::new(repair));
     result
+}
+
+/// Pictures and links paid for, by rule and number.
+type Proofs = BTreeMap<(Arc<str>, u64), bool>;
+
+fn fold_proof(mut proofs: Proofs, mark: &Mark) -> Proofs {
+    if let Mark::Proof { key, number, used } = mark {
+        proofs.insert((key.clone(), *number), *used);
+    }
+    proofs
+}
+
+/// What is paid for now and was not, and what no longer is.
+fn proofs_changed(booked: &Proofs, owed: &Proofs) -> Vec<Mark> {
+    let is_used = |proofs: &Proofs, proof: &(Arc<str>, u64)| proofs.get(proof).copied().unwrap_or(false);
+    let all: BTreeSet<&(Arc<str>, u64)> = booked.keys().chain(owed.keys()).collect();
+    let changed = all.into_iter().filter(|proof| is_used(booked, proof) != is_used(owed, proof));
+    changed.map(|proof| Mark::Proof { key: proof.0.clone(), number: proof.1, used: is_used(owed, proof) }).collect()
 }
 
 /// What is booked for one message and rule.

@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 15] = [
+pub const OCCASIONS: [Occasion; 17] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -64,6 +64,8 @@ pub const OCCASIONS: [Occasion; 15] = [
     Occasion::NotUnderstood,
     Occasion::NoCampaign,
     Occasion::Digest,
+    Occasion::Missing,
+    Occasion::Used,
 ];
 
 /// What is said when the operator wrote nothing of their own.
@@ -110,6 +112,8 @@ pub fn default_text(occasion: Occasion) -> &'static str {
         }
         Occasion::NotUnderstood => "没看懂。发「{{帮助}}」看能问什么{% if not 单聊 %};要找人工请 @群主{% endif %}。",
         Occasion::NoCampaign => "这个聊天里没有积分活动,请到活动群里 @我。",
+        Occasion::Missing => "还差{{还差}},{{限时}}内发到{% if 单聊 %}这里{% else %}群里{% endif %}就行,不用重发口令。",
+        Occasion::Used => "{{用过的}}用过了,请换本次的{{要换的}}。弄错了?请找 @群主。",
         Occasion::Digest => {
             "【{{标题}}播报 {{起}}–{{止}}】{% for 项 in 项目 %}{% if 项.人数 > 5 %}{{项.人数}} 位{% else %}{{项.名单}} {% endif %}\
              {% if 项.标题 is endingwith('签到') or 项.标题 is endingwith('打卡') %}{{项.标题}}成功{% else %}完成「{{项.标题}}」{% endif %},\

@@ -144,6 +144,12 @@ const DIGEST: &[Variable] = &[
     text("为什么", "why"),
 ];
 
+/// `还差` what must still come (`一张截图`), `限时` how soon (`10 分钟`).
+const MISSING: &[Variable] = &[text("标题", "title"), text("还差", "missing"), text("限时", "within"), flag("单聊", "single")];
+
+/// `用过的` what was used before (`这张图`), `要换的` what to send instead (`截图`).
+const USED: &[Variable] = &[text("标题", "title"), text("用过的", "used"), text("要换的", "instead")];
+
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {
         Occasion::Paid => PAID,
@@ -161,5 +167,7 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NotUnderstood => NOT_UNDERSTOOD,
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
+        Occasion::Missing => MISSING,
+        Occasion::Used => USED,
     }
 }
