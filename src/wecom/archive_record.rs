@@ -44,6 +44,9 @@ const WORDLESS: [&str; 22] = [
     "voip_doc_share",
 ];
 
+/// Pictures of one message that are told apart; people send a handful.
+const PICTURES_MAX: usize = 100;
+
 /// Reads one record that was pulled at `received_at`. `inbox` is [`Inbox::archive`].
 pub fn to_event(inbox: &Inbox, text: &str, received_at: Millis) -> Event {
     inbox.read(text.to_owned(), received_at)
@@ -156,7 +159,7 @@ fn mixed(items: &[Value]) -> Said {
         }
         whole.text.push_str(&said.text);
         whole.images += said.images;
-        whole.pictures.extend(said.pictures);
+        whole.pictures.extend(said.pictures.into_iter().take(PICTURES_MAX.saturating_sub(whole.pictures.len())));
         whole.video |= said.video;
         whole.link = whole.link.or(said.link);
     }
