@@ -7,7 +7,7 @@ use crate::model::decision::Traits;
 use crate::model::event::{Kind, Look};
 use crate::model::ids::CampaignId;
 use crate::model::journal::EventRow;
-use crate::rules::decide::Coverage;
+use crate::rules::coverage::Coverage;
 use crate::store::proof::{self, Proof, ProofKey};
 use crate::store::{Store, StoreError};
 
