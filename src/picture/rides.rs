@@ -8,7 +8,9 @@ struct Dice(u64);
 impl Dice {
     fn new(number: u64) -> Self {
         let mut dice = Dice(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..8).for_each(|_| drop(dice.below(2)));
+        for _ in 0..8 {
+            dice.below(2);
+        }
         dice
     }
 

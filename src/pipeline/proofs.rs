@@ -1,16 +1,17 @@
 //! Proofs: before a message is decided, its pictures are compared with those that came before, and it is found which of them, or of its
 //! links, were paid for. That is written into what was heard, so that deciding again finds it as it was.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::model::decision::Traits;
-use crate::model::event::{Kind, Look};
+use crate::model::decision::{Mark, Traits};
+use crate::model::event::{Kind, Look, Picture};
 use crate::model::ids::CampaignId;
 use crate::model::journal::EventRow;
 use crate::rules::coverage::Coverage;
 use crate::store::proof::{self, Proof, ProofKey};
 use crate::store::{Store, StoreError};
 
+use super::repair::Window;
 use super::working::{Heard, Working};
 
 /// The looks of a campaign's pictures, each with what its picture is known by; read when they are first asked for.
@@ -74,7 +75,7 @@ impl Working<'_> {
         }
         let numbers = media.pictures.iter().map(|picture| picture.original()).chain(media.link).chain(waiting);
         let mut used = Vec::new();
-        for number in numbers.collect::<std::collections::BTreeSet<u64>>() {
+        for number in numbers.collect::<BTreeSet<u64>>() {
             if self.proof(store, ProofKey { campaign, number })?.is_some_and(|proof| proof.used) {
                 used.push(number);
             }
@@ -93,6 +94,28 @@ impl Working<'_> {
         let Some(cell) = cell else { return Vec::new() };
         let recent = |code: std::sync::Arc<str>| cell.state.code(&format!("{code}{}", crate::rules::check_in::needs::PROOF)).map(|state| &state.recent);
         codes.filter_map(recent).flatten().map(|recent| recent.fingerprint).filter(|number| *number != 0).collect()
+    }
+
+    /// Which pictures and links of these events are paid for by other messages than these.
+    pub(super) fn taken<S: Store>(&self, store: &mut S, window: &Window) -> Result<Vec<u64>, StoreError> {
+        let (mut numbers, mut own) = (BTreeSet::new(), BTreeSet::new());
+        for record in window.events.iter().map(|past| &past.row.record) {
+            let media = record.heard.iter().map(|heard| &heard.media);
+            numbers.extend(media.flat_map(|media| media.pictures.iter().map(Picture::original).chain(media.link)));
+            for mark in &record.marks {
+                if let Mark::Proof { number, used, .. } = mark {
+                    if *used { own.insert(*number) } else { own.remove(number) };
+                }
+            }
+        }
+        let mut taken = Vec::new();
+        for number in numbers.difference(&own) {
+            let key = ProofKey { campaign: window.before.key.campaign, number: *number };
+            if self.proof(store, key)?.is_some_and(|proof| proof.used) {
+                taken.push(*number);
+            }
+        }
+        Ok(taken)
     }
 
     fn proof<S: Store>(&self, store: &mut S, key: ProofKey) -> Result<Option<Proof>, StoreError> {

@@ -6,6 +6,7 @@
 //! order (`at`, then the platform's own order), each event under its own rules; what each message earns now is compared with what is booked
 //! for it, and the differences are booked: reversals into the original bucket, or new postings.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub(super) struct Window {
     pub(super) events: Vec<Past>,
     /// The account before the first of them: its state and what it had earned; what it had spent does not matter here.
     pub(super) before: AccountCell,
+    /// Pictures and links of these events that are paid for elsewhere.
+    pub(super) taken: Vec<u64>,
 }
 
 /// Walks an account's history back to a snapshot that is older than `earliest`. `None` when the bounds are passed.
@@ -62,7 +65,7 @@ pub(super) fn window<E>(
     events.reverse();
     (before.available, before.lifetime) = (cell.available, cell.lifetime);
     before.earn(-events.iter().flat_map(|past| &past.postings).map(|posting| earned(posting, cell.id)).sum::<i64>());
-    Ok(Some(Window { events, before }))
+    Ok(Some(Window { events, before, taken: Vec::new() }))
 }
 
 /// What a posting added to an account's lifetime.
@@ -91,7 +94,7 @@ pub(super) struct Again<'a> {
     at: Millis,
     day: Day,
     order: u64,
-    prepared: std::borrow::Cow<'a, Prepared>,
+    prepared: Cow<'a, Prepared>,
     campaign: usize,
     /// What a committed event took of what members share; `None` for the newcomer.
     claims: Option<Vec<Claim>>,
@@ -103,7 +106,7 @@ impl<'a> Again<'a> {
     /// The event that came late, itself.
     pub(super) fn newcomer(seq: EventSeq, day: Day, prepared: &'a Prepared, campaign: usize) -> Self {
         let event = &prepared.event;
-        let prepared = std::borrow::Cow::Borrowed(prepared);
+        let prepared = Cow::Borrowed(prepared);
         Again { seq, at: event.at, day, order: event.key.key.order(), prepared, campaign, claims: None, willed: None }
     }
 
@@ -149,7 +152,7 @@ impl<'a> Again<'a> {
             at: past.row.at,
             day: past.row.day,
             order: past.row.record.order,
-            prepared: std::borrow::Cow::Owned(prepared),
+            prepared: Cow::Owned(prepared),
             campaign,
             claims,
             willed,
@@ -185,7 +188,8 @@ pub(super) fn redecide(
         }
         let shared = event.claims.as_deref().map_or(shared, Shared::Pinned);
         let facts = Facts { account: Some(&cell), shared, ..Facts::default() };
-        let decision = decide(&event.prepared.rules, Some(event.campaign), &event.prepared, &facts);
+        let prepared = knowing(&event.prepared, &window.taken, &owed_proofs);
+        let decision = decide(&prepared.rules, Some(event.campaign), &prepared, &facts);
         for entry in &decision.entries {
             *owed.entry((event.seq, entry.code.clone())).or_default() += signed(entry);
             days.insert((event.seq, entry.code.clone()), entry.clone());
@@ -230,6 +234,17 @@ fn fold_proof(mut proofs: Proofs, mark: &Mark) -> Proofs {
         proofs.insert((key.clone(), *number), *used);
     }
     proofs
+}
+
+/// An event that knows which pictures and links are paid for by now: elsewhere, and by the events before it.
+fn knowing<'p>(prepared: &'p Prepared, taken: &[u64], owed: &Proofs) -> Cow<'p, Prepared> {
+    let owed = owed.iter().filter(|(_, used)| **used).map(|((_, number), _)| *number);
+    let used: Vec<u64> = taken.iter().copied().chain(owed).collect();
+    let mut prepared = Cow::Borrowed(prepared);
+    if !used.is_empty() && prepared.traits.is_some() {
+        prepared.to_mut().traits.iter_mut().for_each(|traits| traits.media.used.extend(&used));
+    }
+    prepared
 }
 
 /// What is paid for now and was not, and what no longer is.
