@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, Occurrence};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Changed, Chart, Claim, Decision, Entry, Outcome, Part, Record, Repair, Side};
+use crate::model::decision::{Changed, Chart, Claim, Decision, Deed, Entry, Outcome, Part, Record, Repair, Side};
 use crate::model::event::{Event, GroupKind, Kind, Place, Said, Via};
 use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::journal::{AccountRef, GroupRow, Posting};
@@ -120,6 +120,7 @@ impl<'a> Again<'a> {
         }
         let traits = record.heard.clone();
         let place = match group {
+            _ if matches!(record.deed, Some(Deed::Due { .. })) => Place::Books { campaign: campaign_id.into(), chat: group.map(|group| group.chat.clone()) },
             Some(group) => Place::Group { chat: group.chat.clone(), kind: group.kind, title: group.title.clone() },
             None if past.row.group == GroupId::NONE => Place::Single,
             None => Place::Group { chat: Arc::default(), kind: GroupKind::Internal, title: None },

@@ -14,7 +14,7 @@ use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
 use crate::rules::text::{fold, strip_mention, strip_token};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, share, willed};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, clock, share, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
@@ -120,6 +120,9 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         return willed;
     }
     let scene = Scene::new(rules, campaign, prepared, heard, facts);
+    if let Some(decision) = clock::decide(&scene) {
+        return Decision { record: Record { deed: decision.record.deed.or(deed), ..decision.record }, ..decision };
+    }
     let mut so_far = SoFar::default();
     let mut rulings = Vec::new();
     let live = || campaign.rules.iter().filter(|rule| rule.common.mode != Mode::Off);
