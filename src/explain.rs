@@ -262,6 +262,7 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::ProofUsed { .. } => "proof_used",
         Refusal::Twin => "twin",
         Refusal::TakenBack => "taken_back",
+        Refusal::NotStayed => "not_stayed",
     }
 }
 

@@ -272,7 +272,7 @@ mod tests {
         let (width, height) = (image.width() as i32, image.height() as i32);
         let (count, size) = if across { (8, width / 18) } else { (6, width / 30) };
         let place = if across { (width / 6, height / 2) } else { (width - size * 10, height - size * 3) };
-        number(&mut marked, &[2, 0, 2, 6, 1, 1, 2, 2][..count], place, size, [255, 255, 255]);
+        number(&mut marked, &[2, 0, 2, 6, 1, 1, 2, 2][..count], place, size, [128, 128, 128]);
         let mut mixed = image.clone();
         for (pixel, mark) in mixed.pixels_mut().zip(marked.pixels()) {
             pixel.0 = std::array::from_fn(|at| pixel.0[at].midpoint(mark.0[at]));

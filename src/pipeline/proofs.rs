@@ -104,7 +104,11 @@ impl Working<'_> {
             numbers.extend(media.flat_map(|media| media.pictures.iter().map(Picture::original).chain(media.link)));
             for mark in &record.marks {
                 if let Mark::Proof { number, used, .. } = mark {
-                    if *used { own.insert(*number) } else { own.remove(number) };
+                    if *used {
+                        own.insert(*number)
+                    } else {
+                        own.remove(number)
+                    };
                 }
             }
         }

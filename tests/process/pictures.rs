@@ -65,7 +65,8 @@ fn a_picture_is_paid_for_once_over_restarts_by_its_bytes_and_by_its_looks() {
 fn pictures_that_cannot_be_read_stop_a_replay_with_what_to_write() {
     let house = House::new("bad-pictures", RULES);
     let many = format!("[{}]", vec!["\"sha256:aa\""; 101].join(","));
-    for (images, sentence) in [("[\"\"]", "空的哈希"), ("[{\"hash\":\"a\",\"look\":\"12\"}]", "32 个十六进制数字"), (many.as_str(), "最多 100 张")] {
+    for (images, sentence) in [("[\"\"]", "空的哈希"), ("[{\"hash\":\"a\",\"look\":\"12\"}]", "32 个十六进制数字"), (many.as_str(), "最多 100 张")]
+    {
         let ran = replay(&house, &line("m-1", "22T09:00:00", "aming", &said("骑行挑战打卡", images)));
         assert_eq!(ran.code, Some(1), "{ran:?}");
         assert!(ran.err.contains("第 1 行") && ran.err.contains(sentence), "{ran:?}");
