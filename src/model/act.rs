@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::day::Day;
+
 /// Something done. Kept, sealed, as the event's contents; what deciding again needs of it is its [`super::decision::Deed`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Act {
@@ -51,6 +53,26 @@ pub enum Act {
         /// How many.
         points: i64,
     },
+    /// An operator put expired points back.
+    Reinstated {
+        /// What had expired and comes back.
+        parts: Vec<Expired>,
+        /// Who did it: an operator's id.
+        by: Arc<str>,
+        /// Why, for the audit.
+        reason: Arc<str>,
+    },
+}
+
+/// A posting by which points expired, as far as they are to come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// Its place in the ledger.
+    pub posting: i64,
+    /// The first day on which these points were gone, where their lot had one.
+    pub expires_on: Option<Day>,
+    /// How many come back.
+    pub amount: i64,
 }
 
 impl Act {
@@ -64,6 +86,7 @@ impl Act {
             Act::Due { .. } => "due",
             Act::Granted { .. } => "granted",
             Act::Opened { .. } => "opened",
+            Act::Reinstated { .. } => "reinstated",
         }
     }
 }

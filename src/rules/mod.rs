@@ -17,6 +17,8 @@ pub mod cap;
 pub mod boost;
 pub mod share;
 pub mod willed;
+pub mod validity;
+pub mod expiry;
 pub mod decide;
 pub mod answer;
 pub mod wording;
