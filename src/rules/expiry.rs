@@ -54,9 +54,9 @@ fn inactive_from(validity: &Validity, account: &AccountCell, calendar: &Calendar
 
 /// Debts are forgiven, else paid by what goes first; then goes what must. `idle`: all of it.
 fn settle(state: &AccountState, day: Day, idle: bool) -> Vec<Move> {
-    let (mut lots, mut moves) = (state.lots.clone(), Vec::new());
+    let (mut lots, mut moves) = (state.joined(day), Vec::new());
     forgive(state, &mut lots, &mut moves);
-    lots.sort_by_key(|lot| (lot.expires_on.is_none(), lot.expires_on, lot.vests_on));
+    lots.sort_by_key(Lot::spending_order);
     let goes = |lot: &Lot| idle || lot.is_gone(day);
     pay(&mut lots, &mut moves, |_| true, goes);
     for lot in lots.iter_mut().filter(|lot| lot.amount > 0 && goes(lot)) {

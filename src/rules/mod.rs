@@ -19,6 +19,7 @@ pub mod share;
 pub mod willed;
 pub mod validity;
 pub mod expiry;
+pub mod coverage;
 pub mod decide;
 pub mod answer;
 pub mod wording;

@@ -33,7 +33,37 @@ pub fn decide(act: &Act, validity: &Validity, account: Option<&AccountCell>, (da
         points if points > 0 => vec![validity::given(code, chart, points, day, validity.bucket(None, None, day))],
         points => validity::taken(code, chart, points.saturating_neg(), day, account),
     };
-    let marks = validity.earned(account, at).filter(|_| points > 0).into_iter().collect();
+    let marks = validity.earned(account, at).filter(|_| ruling.booked() > 0).into_iter().collect();
     let verdicts = vec![Verdict { rule: code.clone(), ruling }];
     Some(Decision { record: Record { deed: Some(Deed::Willed), verdicts, marks, ..Record::default() }, entries, replies: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::decision::{Part, Side};
+
+    fn granted(points: i64) -> Act {
+        Act::Granted { points, by: "wangwu".into(), reason: "帮忙答疑".into(), batch: None }
+    }
+
+    fn booked(points: i64, account: &AccountCell) -> (i64, Vec<(Side, Side, i64)>) {
+        let decision = decide(&granted(points), &Validity::default(), Some(account), (Day(0), Millis(0))).expect("a grant");
+        let entries = decision.entries.iter().map(|entry| (entry.src, entry.dst, entry.amount)).collect();
+        (decision.record.verdicts[0].ruling.booked(), entries)
+    }
+
+    #[test]
+    fn points_given_come_from_corrections_and_points_taken_go_back_there() {
+        let (adjusted, own) = (Side::System(Chart::Adjusted), Side::Own(Part::Available));
+        assert_eq!(booked(10, &AccountCell::default()), (10, vec![(adjusted, own, 10)]));
+        assert_eq!(booked(-10, &AccountCell::default()), (-10, vec![(own, adjusted, 10)]), "a claw-back may go below zero");
+    }
+
+    #[test]
+    fn a_grant_past_what_can_be_counted_is_refused_whole() {
+        let rich = AccountCell { available: crate::model::points::POINTS_MAX, ..AccountCell::default() };
+        assert_eq!(booked(1, &rich), (0, Vec::new()));
+        assert_eq!(booked(i64::MIN, &rich), (0, Vec::new()));
+    }
 }
