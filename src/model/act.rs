@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::day::Day;
+use super::day::{Day, Millis};
 
 /// Something done. Kept, sealed, as the event's contents; what deciding again needs of it is its [`super::decision::Deed`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,11 @@ pub enum Act {
         /// Why, for the audit.
         reason: Arc<str>,
     },
+    /// A list of the group's members has somebody in it.
+    Listed {
+        /// Since when, as the list says.
+        joined_at: Millis,
+    },
 }
 
 /// A posting by which points expired, as far as they are to come back.
@@ -87,6 +92,7 @@ impl Act {
             Act::Granted { .. } => "granted",
             Act::Opened { .. } => "opened",
             Act::Reinstated { .. } => "reinstated",
+            Act::Listed { .. } => "listed",
         }
     }
 }

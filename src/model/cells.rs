@@ -228,7 +228,9 @@ impl AccountCell {
     /// without marks and without postings on this account.
     pub fn apply(&mut self, event: Occurrence, record: &Record, postings: &[Posting]) {
         // What has vested by now is moved as the decision saw it.
-        self.state.join_vested(event.day);
+        if !postings.is_empty() {
+            self.state.join_vested(event.day);
+        }
         for posting in postings {
             self.move_points(posting);
         }

@@ -24,7 +24,7 @@ pub static EXPIRY: LazyLock<Arc<str>> = LazyLock::new(|| "expiry".into());
 pub static REINSTATEMENT: LazyLock<Arc<str>> = LazyLock::new(|| "reinstatement".into());
 
 /// Seconds after which a notice is not worth saying any more.
-const NOTICE_FRESH_SECS: i64 = 12 * 3_600;
+pub(super) const NOTICE_FRESH_SECS: i64 = 12 * 3_600;
 
 /// Points of one lot, moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,8 +34,8 @@ const SECS_PER_DAY: i64 = 86_400;
 /// What a campaign says of the life of points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validity {
-    /// `expires`
-    pub expires: Life,
+    /// `expires`, where it is written.
+    pub expires: Option<Life>,
     /// `expiry_round`: long lives end with their month.
     pub rounds_to_month: bool,
     /// `inactivity`: everything expires when nothing was earned for so many days.
@@ -67,7 +67,7 @@ pub enum Life {
 
 impl Default for Validity {
     fn default() -> Self {
-        Validity { expires: Life::Never, rounds_to_month: true, inactive_days: None, notice_days: Vec::new(), grace_days: 0 }
+        Validity { expires: None, rounds_to_month: true, inactive_days: None, notice_days: Vec::new(), grace_days: 0 }
     }
 }
 
@@ -84,7 +84,7 @@ impl Validity {
     /// The bucket of points earned on a day by a rule with these keys. Their life begins when they may be spent.
     pub fn bucket(&self, hold_days: Option<i32>, own: Option<Life>, day: Day) -> Bucket {
         let vests_on = hold_days.filter(|days| *days > 0).map(|days| day.plus(days));
-        let expires_on = own.unwrap_or(self.expires).ends(vests_on.unwrap_or(day), self.rounds_to_month);
+        let expires_on = own.or(self.expires).unwrap_or_default().ends(vests_on.unwrap_or(day), self.rounds_to_month);
         Bucket { vests_on, expires_on }
     }
 
@@ -102,7 +102,7 @@ impl Validity {
 
     /// Whether points here can ever go.
     pub fn can_expire(&self) -> bool {
-        self.expires != Life::Never || self.inactive_days.is_some()
+        self.expires.is_some_and(|life| life != Life::Never) || self.inactive_days.is_some()
     }
 }
 
@@ -177,7 +177,7 @@ pub fn read(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Validity {
     notice_days.sort_unstable_by(|one, other| other.cmp(one));
     notice_days.dedup();
     Validity {
-        expires: life(table, mistakes).unwrap_or_default(),
+        expires: life(table, mistakes),
         rounds_to_month: table.text("expiry_round") != Some("day"),
         inactive_days,
         notice_days,
@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn gone(expires: &str, from: Day) -> Option<Day> {
-        let validity = Validity { expires: parse_life(expires).expect("readable"), ..Validity::default() };
+        let validity = Validity { expires: parse_life(expires).ok(), ..Validity::default() };
         validity.bucket(None, None, from).expires_on
     }
 
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(gone("365d", day(2026, 11, 22)), Some(day(2027, 12, 1)));
         assert_eq!(gone("30d", day(2026, 11, 1)), Some(day(2026, 12, 1)), "a whole month is not made longer");
         assert_eq!(gone("7d", day(2026, 11, 22)), Some(day(2026, 11, 29)));
-        let by_day = Validity { expires: Life::Days(365), rounds_to_month: false, ..Validity::default() };
+        let by_day = Validity { expires: Some(Life::Days(365)), rounds_to_month: false, ..Validity::default() };
         assert_eq!(by_day.bucket(None, None, day(2026, 11, 22)).expires_on, Some(day(2027, 11, 22)));
         assert_eq!(gone("never", day(2026, 11, 22)), None);
     }
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn the_life_of_held_points_begins_when_they_may_be_spent() {
-        let validity = Validity { expires: Life::Days(7), ..Validity::default() };
+        let validity = Validity { expires: Some(Life::Days(7)), ..Validity::default() };
         let bucket = validity.bucket(Some(10), None, Day(100));
         assert_eq!(bucket, Bucket { vests_on: Some(Day(110)), expires_on: Some(Day(117)) });
         assert_eq!(validity.bucket(Some(10), Some(Life::Never), Day(100)), Bucket { vests_on: Some(Day(110)), expires_on: None });

@@ -20,7 +20,7 @@ pub fn decide(act: &Act, validity: &Validity, account: Option<&AccountCell>, (da
     let (code, chart, points) = match act {
         Act::Granted { points, .. } => (&*GRANT, Chart::Adjusted, *points),
         Act::Opened { points } => (&*OPENING, Chart::Opening, *points),
-        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Reinstated { .. } => return None,
+        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Reinstated { .. } | Act::Listed { .. } => return None,
     };
     let (available, lifetime) = account.map_or((0, 0), |account| (account.available, account.lifetime));
     let fits = |before: i64| Points(before).checked_add(Points(points)).is_some();
