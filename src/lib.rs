@@ -29,7 +29,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, scheduler, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, scheduler, replay, verify, export, explain, reinstate} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -70,6 +70,7 @@ pub mod scenario;
 pub mod verify;
 pub mod export;
 pub mod explain;
+pub mod reinstate;
 pub mod web;
 pub mod app;
 pub mod demo;

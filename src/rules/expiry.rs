@@ -20,8 +20,21 @@ use crate::rules::wording;
 /// Ledger code of points that are gone, and the name of the job that books them out.
 pub static EXPIRY: LazyLock<Arc<str>> = LazyLock::new(|| "expiry".into());
 
+/// Ledger code of debts paid from other lots: it leaves as much as it brings.
+pub static SETTLEMENT: LazyLock<Arc<str>> = LazyLock::new(|| "settlement".into());
+
 /// Ledger code of points put back.
 pub static REINSTATEMENT: LazyLock<Arc<str>> = LazyLock::new(|| "reinstatement".into());
+
+/// What operators and members read for a code of this file.
+pub fn title(code: &str) -> Option<&'static str> {
+    match code {
+        "expiry" => Some("过期"),
+        "settlement" => Some("抵扣欠分"),
+        "reinstatement" => Some("恢复过期积分"),
+        _ => None,
+    }
+}
 
 /// Seconds after which a notice is not worth saying any more.
 pub(super) const NOTICE_FRESH_SECS: i64 = 12 * 3_600;
@@ -130,8 +143,12 @@ impl Move {
     fn entry(&self, day: Day) -> Entry {
         let (own, expired) = (Side::Own(Part::Available), Side::System(Chart::Expired));
         let sides = if self.signed() < 0 { (own, expired) } else { (expired, own) };
+        let code = match self {
+            Move::Gone(_) | Move::Forgiven(_) => &*EXPIRY,
+            Move::Pays(_) | Move::Paid(_) => &*SETTLEMENT,
+        };
         let LotPart { vests_on, expires_on, amount } = self.part();
-        entry(&EXPIRY, sides, amount, day, Bucket { vests_on, expires_on })
+        entry(code, sides, amount, day, Bucket { vests_on, expires_on })
     }
 
     /// What expired of a day's lots is remembered: it may be taken back later.
