@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["app"],
     &["web", "archive", "scheduler", "scenario", "replay", "verify", "export", "explain"],
     &["pipeline", "outbox"],
-    &["rules", "store", "wecom", "settings", "clock"],
+    &["rules", "store", "wecom", "settings", "clock", "line"],
     &["model"],
     &["failpoint"],
 ];

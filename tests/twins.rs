@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jifen::explain::{Explained, explain};
+use jifen::line::parse_line;
 use jifen::model::cells::AccountCell;
 use jifen::model::day::Millis;
 use jifen::model::event::{Channel, Event};
 use jifen::model::ids::{AccountId, EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq, RulesHash};
 use jifen::model::journal::{AccountRef, Posting};
 use jifen::pipeline::{Pipeline, Silent};
-use jifen::replay::{parse_line, replay};
+use jifen::replay::replay;
 use jifen::rules::campaign::Rules;
 use jifen::rules::decide::hear;
 use jifen::rules::file;

@@ -157,6 +157,8 @@ pub enum Channel {
     /// `jifen replay`: history; its replies are committed as suppressed.
     #[default]
     Replay,
+    /// A caller of `/api/v1`: a shop, a form, a mini-program.
+    Api,
 }
 
 impl Channel {
@@ -168,6 +170,7 @@ impl Channel {
             Channel::Robot => "robot",
             Channel::Archive => "archive",
             Channel::Replay => "replay",
+            Channel::Api => "api",
         }
     }
 }
