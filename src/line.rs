@@ -5,12 +5,14 @@
 //! ```
 //!
 //! Without `group` it is a single chat. Instead of `said`: `"joined":{}`, `"left":{}`, `"recalled":{"of":"m-1"}`,
-//! `"order_paid":{"shop":"taobao","number":"…","fen":26800}`, `"happened":{"event":"verified"}`. In a replay, `source` names the channel
-//! that would have brought it (`app/1000002`), so that history already received is known; it defaults to `replay`. What two sources tell of
-//! one message pays once. A caller of the API names no source: it is the caller's own.
+//! `"order_paid":{"shop":"taobao","number":"…","fen":26800}`, `"happened":{"event":"verified","subject":"…"}`. What happened in no chat may name the
+//! `campaign` in whose books it belongs; without, it goes where single chats go. In a replay, `source` names the channel that would have
+//! brought it (`app/1000002`), so that history already received is known; it defaults to `replay`. What two sources tell of one message pays
+//! once. A caller of the API names no source: it is the caller's own.
 
 use serde::Deserialize;
 
+use crate::model::act::Act;
 use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, GroupKind, Identity, Kind, Place, Said, Via};
 use crate::model::ids::{EventKey, KeyBytes};
@@ -25,6 +27,7 @@ struct Line {
     at: jiff::Timestamp,
     corp: Option<String>,
     group: Option<String>,
+    campaign: Option<String>,
     member: String,
     name: Option<String>,
     source: Option<String>,
@@ -87,6 +90,7 @@ struct OrderLine {
 #[serde(deny_unknown_fields)]
 struct HappenedLine {
     event: String,
+    subject: Option<String>,
 }
 
 /// Why a line of a caller is not taken.
@@ -131,8 +135,15 @@ pub fn parse_told(text: &str, corp: &str, caller: &str, received_at: Millis) -> 
 
 fn read(line: &str) -> Result<Line, String> {
     let line: Line = serde_json::from_str(line).map_err(|error| format!("不是一条能读的事件({error})"))?;
-    let ids = [("id", Some(&line.id)), ("member", Some(&line.member)), ("group", line.group.as_ref()), ("corp", line.corp.as_ref())];
-    for (field, value) in ids.into_iter().filter_map(|(field, value)| Some((field, value?))) {
+    let ids = [
+        ("id", Some(&line.id)),
+        ("member", Some(&line.member)),
+        ("group", line.group.as_ref()),
+        ("corp", line.corp.as_ref()),
+        ("campaign", line.campaign.as_ref()),
+    ];
+    let happened = line.happened.iter().flat_map(|happened| [("event", Some(&happened.event)), ("subject", happened.subject.as_ref())]);
+    for (field, value) in ids.into_iter().chain(happened).filter_map(|(field, value)| Some((field, value?))) {
         if value.is_empty() {
             return Err(format!("{field} 是空的"));
         }
@@ -147,9 +158,13 @@ fn read(line: &str) -> Result<Line, String> {
 }
 
 fn event(line: Line, corp: &str, source: &str, via: Via, received_at: Millis) -> Result<Event, String> {
-    let place = match &line.group {
-        Some(chat) => Place::Group { chat: chat.as_str().into(), kind: GroupKind::Internal, title: None },
-        None => Place::Single,
+    let place = match (&line.group, &line.campaign) {
+        (chat, Some(campaign)) if line.said.is_none() && line.recalled.is_none() => {
+            Place::Books { campaign: campaign.as_str().into(), chat: chat.as_deref().map(Into::into) }
+        }
+        (_, Some(_)) => return Err("消息和撤回不能写 campaign:它们属于哪个活动由所在的群决定".into()),
+        (Some(chat), None) => Place::Group { chat: chat.as_str().into(), kind: GroupKind::Internal, title: None },
+        (None, None) => Place::Single,
     };
     Ok(Event {
         key: EventKey { source: source.into(), key: KeyBytes::of(&line.id) },
@@ -172,13 +187,13 @@ fn kind(line: Line) -> Result<Kind, String> {
             Images::Count(count) => count,
             Images::Hashes(hashes) => u32::try_from(hashes.len()).unwrap_or(u32::MAX),
         };
-        Kind::Said(Said { text: said.text, images, video: said.video, link: said.link, quote: said.quote, at_assistant: said.at_assistant })
+        Kind::Said(Said { text: said.text, images, video: said.video, link: said.link, quote: said.quote, at_assistant: said.at_assistant, ..Said::default() })
     }));
-    kinds.extend(line.joined.map(|Nothing {}| Kind::Joined));
-    kinds.extend(line.left.map(|Nothing {}| Kind::Left));
+    kinds.extend(line.joined.map(|Nothing {}| Kind::Did(Act::Joined)));
+    kinds.extend(line.left.map(|Nothing {}| Kind::Did(Act::Left)));
     kinds.extend(line.recalled.map(|recalled| Kind::Recalled { of: KeyBytes::of(&recalled.of) }));
-    kinds.extend(line.order_paid.map(|order| Kind::OrderPaid { shop: order.shop, number: order.number, fen: order.fen }));
-    kinds.extend(line.happened.map(|happened| Kind::Happened { event: happened.event }));
+    kinds.extend(line.order_paid.map(|order| Kind::Did(Act::OrderPaid { shop: order.shop.into(), number: order.number.into(), fen: order.fen })));
+    kinds.extend(line.happened.map(|happened| Kind::Did(Act::Happened { event: happened.event.into(), subject: happened.subject.map(Into::into) })));
     match (kinds.pop(), kinds.is_empty()) {
         (Some(kind), true) => Ok(kind),
         (Some(_), false) => Err("一行只能写 said、joined、left、recalled、order_paid、happened 中的一个".into()),

@@ -1,5 +1,6 @@
 //! `/api/v1` of the real process: a caller's events are durable, told once for ever, and all or nothing.
 
+use jifen::store::Reader;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

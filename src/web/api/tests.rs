@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
+use crate::model::act::Act;
 use crate::model::event::{Event, Kind};
 use crate::model::ids::EventSeq;
 use crate::settings::Settings;
@@ -70,7 +71,7 @@ async fn an_event_is_answered_with_what_came_of_it() {
     assert_eq!(answer, json!({"events": [{"id": "v-1", "event": 1, "known": false, "paid": 50, "why": "+50 实名认证"}]}));
     let heard = site.heard.lock().unwrap();
     assert_eq!((&*heard[0].key.source, heard[0].corp.as_ref()), ("acme/api/shop", "acme"));
-    assert!(matches!(&heard[0].kind, Kind::Happened { .. }));
+    assert!(matches!(&heard[0].kind, Kind::Did(Act::Happened { .. })));
 }
 
 #[tokio::test]

@@ -46,7 +46,9 @@ fn nobody_cared(event: &EventRow) -> String {
         Outcome::Failed(_) => "判定时出错,没有记账;修好后用 jifen retry 补判".into(),
         Outcome::RecalledBefore => "到达之前就已经撤回,不计分".into(),
         Outcome::TwinOf(first) => format!("先从另一个通道听到过(第 {first} 号事件),只算那一条"),
-        Outcome::Decided | Outcome::DecidedAlone | Outcome::Unparked { .. } if event.campaign.is_none() => "没有积分活动包括这个群".into(),
+        Outcome::Decided | Outcome::DecidedAlone | Outcome::Unparked { .. } if event.campaign.is_none() => {
+            "没有积分活动管这里:群不在任何活动里,或者没有叫这个名字的活动".into()
+        }
         Outcome::Decided | Outcome::DecidedAlone | Outcome::Unparked { .. } => format!("收下了,但 rules.toml 里没有规则为它({})记分", event.kind),
     }
 }
