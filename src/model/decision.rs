@@ -540,6 +540,8 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// Points that go soon.
+    Expiring,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.
