@@ -584,6 +584,8 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// Points that go soon.
+    Expiring,
     /// The picture (link, video) that must come with the word is missing.
     Missing,
     /// The picture or link was paid for before.

@@ -160,7 +160,7 @@ const QUESTIONS: [(&str, Question); 7] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 17] = [
+const OCCASIONS: [(&str, Occasion); 18] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -176,6 +176,7 @@ const OCCASIONS: [(&str, Occasion); 17] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("expiring", Occasion::Expiring),
     ("missing", Occasion::Missing),
     ("used", Occasion::Used),
 ];

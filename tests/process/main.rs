@@ -23,4 +23,5 @@ mod damage;
 mod backup;
 mod verbs;
 mod outbox_verbs;
+mod api;
 mod pictures;
