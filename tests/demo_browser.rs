@@ -231,18 +231,18 @@ async fn hostile_names_are_shown_as_text() {
 /// Rules under which a picture is needed.
 const WITH_PICTURE: &str = "[check_in.show]\ntitle = \"打卡\"\nkeywords = [\"打卡\"]\nmatch = \"contains\"\nneeds = \"image\"\npoints = 10\n";
 
-/// A file with a picture of so many pixels a side, noisy enough to be large.
-fn picture_file(name: &str, side: u32) -> PathBuf {
+/// A file with a picture of so many pixels a side, noisy enough to be large; `what` says what it shows.
+fn picture_file(name: &str, side: u32, what: u32) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
     let grain = |x: u32, y: u32| (x.wrapping_mul(7919) ^ y.wrapping_mul(104_729)).wrapping_mul(2_654_435_761) >> 27;
-    let shade = |x: u32, y: u32| ((x * 8 / side * 37 + y * 8 / side * 91) % 200 + grain(x, y)) as u8;
+    let shade = |x: u32, y: u32| ((x * 8 / side * (37 + what * 26) + y * 8 / side * (91 - what * 40)) % 200 + grain(x, y)) as u8;
     image::RgbImage::from_fn(side, side, |x, y| image::Rgb([shade(x, y), shade(y, x), 120])).save(&path).unwrap();
     path
 }
 
 #[tokio::test]
 async fn a_picture_from_the_phone_is_paid_for_once() {
-    let (small, large) = (picture_file("small.png", 64), picture_file("large.png", 1_600));
+    let (small, large) = (picture_file("small.png", 64, 1), picture_file("large.png", 1_600, 0));
     let bot = Bot::start(WITH_PICTURE).await;
     let browser = Browser::open(PHONE).await;
     browser.visit(&bot.demo.addr.to_string()).await;

@@ -37,7 +37,11 @@ max_times = { day = 5 }
 
 /// Blocks of shades that differ from ride to ride.
 fn ride(number: u32) -> RgbImage {
-    let shade = |x: u32, y: u32| (x / 40 * 7919 + y / 40 * 104_729 + number * 1_299_709).wrapping_mul(2_654_435_761) >> 24;
+    let shade = |x: u32, y: u32| {
+        let block = (x / 40).wrapping_mul(73_856_093) ^ (y / 40).wrapping_mul(19_349_663) ^ number.wrapping_mul(83_492_791);
+        let mixed = block.wrapping_mul(2_654_435_761);
+        (mixed ^ mixed >> 15).wrapping_mul(2_246_822_519) >> 24
+    };
     RgbImage::from_fn(360, 480, |x, y| Rgb([shade(x, y) as u8; 3]))
 }
 
