@@ -11,7 +11,7 @@ use super::workspace::Workspace;
 use super::{DONE, FINDING, Where};
 use crate::clock::Clock;
 use crate::explain::{ExplainError, find};
-use crate::model::decision::Outcome;
+use crate::model::decision::{Outcome, Parking};
 use crate::model::ids::EventSeq;
 use crate::model::journal::EventRow;
 use crate::pipeline::unpark::{Unparked, recollect};
@@ -55,7 +55,9 @@ pub struct Options {
 impl Options {
     fn wants(&self, row: &EventRow) -> bool {
         match row.record.outcome {
-            Outcome::Parked(_) => self.all_parked,
+            Outcome::Parked(Parking::GroupUnknown) => self.all_parked,
+            // That is `jifen approve`.
+            Outcome::Parked(Parking::Approval) => false,
             Outcome::Failed(_) => self.all_failed,
             Outcome::Decided | Outcome::DecidedAlone | Outcome::RecalledBefore | Outcome::TwinOf(_) | Outcome::Unparked { .. } => false,
         }

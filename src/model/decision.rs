@@ -160,6 +160,8 @@ pub enum Outcome {
 pub enum Parking {
     /// rules.toml names a group that no known group bears yet, and this group's name is not known.
     GroupUnknown,
+    /// A second operator must look at it.
+    Approval,
 }
 
 /// What the rules need of a message, kept instead of its text.
@@ -254,13 +256,14 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::Short { .. } => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
                 | Refusal::TooShort { .. }
                 | Refusal::TooPlain { .. }
-                | Refusal::Staff => false,
+                | Refusal::Staff
+                | Refusal::Declined => false,
             },
         }
     }
@@ -366,6 +369,15 @@ pub enum Refusal {
         /// How many.
         first: i64,
     },
+    /// There are not so many points to take.
+    Short {
+        /// How many there are.
+        have: i64,
+        /// How many are wanted.
+        need: i64,
+    },
+    /// The second operator did not let it through, or was the first one.
+    Declined,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.
@@ -556,6 +568,12 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// An operator gave or took points: told to the member.
+    Granted,
+    /// What became of an operator's command.
+    Done,
+    /// Something the operators should know.
+    Alarm,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

@@ -7,7 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
-use crate::model::decision::{Arg, Args, Occasion, Outcome};
+use crate::model::decision::{Arg, Args, Occasion, Outcome, Parking};
 use crate::model::event::{Identity, Said};
 use crate::model::ids::{AccountId, EventSeq, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
@@ -18,6 +18,7 @@ use crate::rules::explain::{explain, telling};
 use crate::rules::hint::{Unpaid, hint};
 use crate::rules::text::strip_mention;
 use crate::rules::versions::Versions;
+use crate::rules::willed;
 use crate::store::aftermath::aftermath;
 use crate::store::waiting::is_waiting;
 use crate::store::{Person, PersonKey, Reader, ReplyRow, StoreError};
@@ -87,7 +88,10 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::Help
         | Occasion::NotUnderstood
         | Occasion::NoCampaign
-        | Occasion::Digest => Ok(Args::default()),
+        | Occasion::Digest
+        | Occasion::Granted
+        | Occasion::Done
+        | Occasion::Alarm => Ok(Args::default()),
     }
 }
 
@@ -207,7 +211,8 @@ impl Question<'_> {
     /// decided under.
     fn reasons(&self, event: &EventRow, said: Option<&Said>) -> Result<Vec<String>, StoreError> {
         let alone = match &event.record.outcome {
-            Outcome::Parked(_) => Some("0,先放着:还不知道这个群叫什么,知道以后会补判"),
+            Outcome::Parked(Parking::Approval) => Some("0,等另一位管理员批准"),
+            Outcome::Parked(Parking::GroupUnknown) => Some("0,先放着:还不知道这个群叫什么,知道以后会补判"),
             Outcome::Failed(_) => Some("0,判定时出了错,还没有记分,请告诉群主"),
             Outcome::RecalledBefore => Some("0,发出后就撤回了,不计分"),
             Outcome::TwinOf(_) => Some("0,同一条消息已从另一个通道记过"),
@@ -265,7 +270,7 @@ impl Question<'_> {
     /// The name members know a rule by; its code when the rules no longer have it.
     fn title(&self, code: &Arc<str>) -> Arc<str> {
         let rule = self.campaign().and_then(|campaign| campaign.rules.iter().find(|rule| rule.code == *code));
-        rule.map_or_else(|| code.clone(), |rule| rule.common.title.clone())
+        rule.map_or_else(|| willed::title(code).map_or_else(|| code.clone(), Arc::from), |rule| rule.common.title.clone())
     }
 
     /// The asker's own numbers are left out where they have none.

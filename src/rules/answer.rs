@@ -93,10 +93,10 @@ fn rank(refusal: &Refusal) -> u8 {
     match refusal {
         Refusal::Already { .. } => 0,
         Refusal::OutsideWindow => 1,
-        Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } => 2,
+        Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } | Refusal::Short { .. } => 2,
         Refusal::OutsideDates => 3,
         Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
-        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack => 5,
+        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::Declined => 5,
     }
 }
 
@@ -211,6 +211,8 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::TooMany
         | Refusal::Spent
         | Refusal::TooLate { .. }
+        | Refusal::Short { .. }
+        | Refusal::Declined
         | Refusal::Twin
         | Refusal::TakenBack => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
     }

@@ -131,6 +131,15 @@ pub struct RepliesTable {
     /// 合并播报。
     #[schemars(extend("x-en" = "Several successes of a group told in one message."))]
     pub digest: Option<OneOrMany>,
+    /// 管理员加分、扣分,告诉成员。
+    #[schemars(extend("x-en" = "An operator gave or took points: told to the member."))]
+    pub granted: Option<OneOrMany>,
+    /// 管理员的口令办得怎么样。
+    #[schemars(extend("x-en" = "What became of an operator's command."))]
+    pub done: Option<OneOrMany>,
+    /// 提醒管理员。
+    #[schemars(extend("x-en" = "Something the operators should know."))]
+    pub alarm: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -154,7 +163,7 @@ const QUESTIONS: [(&str, Question); 7] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 15] = [
+const OCCASIONS: [(&str, Occasion); 18] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -170,6 +179,9 @@ const OCCASIONS: [(&str, Occasion); 15] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("granted", Occasion::Granted),
+    ("done", Occasion::Done),
+    ("alarm", Occasion::Alarm),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

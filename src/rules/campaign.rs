@@ -10,6 +10,7 @@ use crate::rules::Rule;
 use crate::rules::assistant::Assistant;
 use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
+use crate::rules::grant::Grant;
 use crate::rules::template::Templates;
 use crate::rules::testing::Test;
 use crate::rules::when::When;
@@ -32,6 +33,8 @@ pub struct Rules {
     pub templates: Templates,
     /// `[[test]]`
     pub tests: Vec<Test>,
+    /// `[grant]`
+    pub grant: Grant,
 }
 
 /// A set of groups that share rules and balances: `[campaign.<id>]`.

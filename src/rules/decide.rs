@@ -14,7 +14,7 @@ use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
 use crate::rules::text::{fold, strip_mention, strip_token};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, share, willed};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, grant, share, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
@@ -85,7 +85,7 @@ fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
         Act::Left => Some(Deed::Left),
         Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
         Act::Due { job, slot } => Some(Deed::Due { job: job.clone(), slot: *slot }),
-        Act::Granted { .. } | Act::Opened { .. } => Some(Deed::Willed),
+        Act::Granted { .. } | Act::Opened { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => Some(Deed::Willed),
         Act::OrderPaid { .. } => None,
     }
 }
@@ -114,6 +114,9 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         decision.replies.extend(answer::uncovered(rules, prepared, heard, facts));
         return decision;
     };
+    if let Some(granted) = grant::decide(rules, campaign, &prepared.event, facts) {
+        return granted;
+    }
     if let Kind::Did(act) = &prepared.event.kind
         && let Some(willed) = willed::decide(act, facts.account, campaign.calendar.day(prepared.event.at))
     {

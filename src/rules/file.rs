@@ -20,7 +20,7 @@ use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order};
 use crate::rules::template::{Templates, own_texts};
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, assistant_table, fit, lint, shared_keys, syntax, testing};
+use crate::rules::{KINDS, Kind, assistant_table, fit, grant, lint, shared_keys, syntax, testing};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -87,6 +87,7 @@ impl<'a> File<'a> {
             assistant,
             campaigns,
             tests: self.tests(mistakes),
+            grant: grant::read(&self.only_table(self.root, "grant")),
         }
     }
 

@@ -17,6 +17,8 @@ pub mod cap;
 pub mod boost;
 pub mod share;
 pub mod willed;
+pub mod grant;
+pub mod command;
 pub mod decide;
 pub mod answer;
 pub mod wording;
@@ -235,6 +237,8 @@ pub struct Facts<'a> {
     pub others: &'a [(usize, &'a AccountCell)],
     /// What members share.
     pub shared: Shared<'a>,
+    /// Keyed hash of the operator who does it; 0 for everything else.
+    pub actor: u64,
 }
 
 /// What is known of things that members share.

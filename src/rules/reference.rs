@@ -26,7 +26,7 @@ impl Language {
 }
 
 /// Head of a section in both languages, and the definition its keys come from.
-const SECTIONS: [(&str, &str, &str); 8] = [
+const SECTIONS: [(&str, &str, &str); 9] = [
     ("每条规则都能写的键", "Keys that every rule shares", "SharedKeys"),
     ("`max_times`、`max_points` 的周期", "Periods of `max_times` and `max_points`", "LimitTable"),
     ("`[bucket.<名字>]` 共用上限", "`[bucket.<name>]`: a cap shared by rules", "BucketTable"),
@@ -34,6 +34,7 @@ const SECTIONS: [(&str, &str, &str); 8] = [
     ("`[assistant]` 助手", "`[assistant]`", "AssistantTable"),
     ("`[assistant.words]` 提问的说法", "`[assistant.words]`: how each question is asked", "WordsTable"),
     ("`[assistant.replies]` 改写文案", "`[assistant.replies]`: own texts", "RepliesTable"),
+    ("`[grant]` 人工加分", "`[grant]`: points by hand", "GrantTable"),
     ("`[[test]]` 测试", "`[[test]]`", "TestTable"),
 ];
 

@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 15] = [
+pub const OCCASIONS: [Occasion; 18] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -64,6 +64,9 @@ pub const OCCASIONS: [Occasion; 15] = [
     Occasion::NotUnderstood,
     Occasion::NoCampaign,
     Occasion::Digest,
+    Occasion::Granted,
+    Occasion::Done,
+    Occasion::Alarm,
 ];
 
 /// What is said when the operator wrote nothing of their own.
@@ -110,6 +113,11 @@ pub fn default_text(occasion: Occasion) -> &'static str {
         }
         Occasion::NotUnderstood => "没看懂。发「{{帮助}}」看能问什么{% if not 单聊 %};要找人工请 @群主{% endif %}。",
         Occasion::NoCampaign => "这个聊天里没有积分活动,请到活动群里 @我。",
+        Occasion::Granted => {
+            "{{昵称}}:管理员给你{% if 扣分 %}扣了 {{扣分}}{% else %}加了 {{得分}}{% endif %} {{积分名}}({{原因}}),现有 {{余额}} {{积分名}}。"
+        }
+        Occasion::Done => "{{说明}}。",
+        Occasion::Alarm => "【提醒】{{说明}}。",
         Occasion::Digest => {
             "【{{标题}}播报 {{起}}–{{止}}】{% for 项 in 项目 %}{% if 项.人数 > 5 %}{{项.人数}} 位{% else %}{{项.名单}} {% endif %}\
              {% if 项.标题 is endingwith('签到') or 项.标题 is endingwith('打卡') %}{{项.标题}}成功{% else %}完成「{{项.标题}}」{% endif %},\

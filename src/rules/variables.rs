@@ -45,7 +45,7 @@ impl Variable {
 /// The variables of an occasion, those of every occasion first.
 pub fn variables(occasion: Occasion) -> Vec<Variable> {
     // A digest speaks of many: nobody's name and balance stand in it.
-    let personal = if occasion == Occasion::Digest { &[] } else { PERSONAL };
+    let personal = if matches!(occasion, Occasion::Digest | Occasion::Done | Occasion::Alarm) { &[] } else { PERSONAL };
     personal.iter().chain(COMMON).chain(own(occasion)).copied().collect()
 }
 
@@ -144,6 +144,12 @@ const DIGEST: &[Variable] = &[
     text("为什么", "why"),
 ];
 
+/// `得分` points given or `扣分` points taken, the other is 0.
+const GRANTED: &[Variable] = &[int("得分", "points"), int("扣分", "taken"), text("原因", "reason")];
+
+/// `说明` the whole sentence.
+const TOLD: &[Variable] = &[text("说明", "told")];
+
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {
         Occasion::Paid => PAID,
@@ -161,5 +167,7 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NotUnderstood => NOT_UNDERSTOOD,
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
+        Occasion::Granted => GRANTED,
+        Occasion::Done | Occasion::Alarm => TOLD,
     }
 }

@@ -1,4 +1,4 @@
-//! Points moved by somebody's will: grants and opening balances. No rule of rules.toml looks at them, no cap holds them; they stand as booked.
+//! Opening balances, moved by somebody's will as grants are ([`super::grant`]). No rule of rules.toml looks at them, no cap holds them; they stand as booked.
 
 use std::sync::{Arc, LazyLock};
 
@@ -8,18 +8,24 @@ use crate::model::day::Day;
 use crate::model::decision::{Chart, Decision, Deed, Entry, Part, Payment, Record, Refusal, Ruling, Side, Verdict};
 use crate::model::points::Points;
 
-/// Ledger code of points given or taken by an operator.
-pub static GRANT: LazyLock<Arc<str>> = LazyLock::new(|| "grant".into());
-
 /// Ledger code of balances brought from elsewhere.
 pub static OPENING: LazyLock<Arc<str>> = LazyLock::new(|| "opening".into());
+
+/// What operators and members read for a code that is no rule's.
+pub fn title(code: &str) -> Option<&'static str> {
+    match code {
+        "grant" => Some("人工调整"),
+        "opening" => Some("期初积分"),
+        _ => None,
+    }
+}
 
 /// The decision on such an act; `None` for every other.
 pub fn decide(act: &Act, account: Option<&AccountCell>, day: Day) -> Option<Decision> {
     let (code, chart, points) = match act {
-        Act::Granted { points, .. } => (&*GRANT, Chart::Adjusted, *points),
         Act::Opened { points } => (&*OPENING, Chart::Opening, *points),
         Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } => return None,
+        Act::Granted { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => return None,
     };
     let (available, lifetime) = account.map_or((0, 0), |account| (account.available, account.lifetime));
     let fits = |before: i64| Points(before).checked_add(Points(points)).is_some();

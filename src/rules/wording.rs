@@ -133,6 +133,8 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::TooMany => "余额已经到系统能记的最大数".to_owned(),
         Refusal::Spent => "预算已经发完,这一项先停了".to_owned(),
         Refusal::TooLate { first } => format!("只有前 {first} 名有,已经满了"),
+        Refusal::Short { have, need } => format!("只有 {have},不够 {need}"),
+        Refusal::Declined => "没有得到另一位管理员的批准".to_owned(),
         Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
         Refusal::TakenBack => "到达之前就已撤回".to_owned(),
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::event::Identity;
-use crate::model::ids::{AccountId, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
 use crate::model::journal::{EventRow, Posting};
 
 /// The writer's side.
@@ -88,6 +88,14 @@ impl Store for MemoryStore {
             let identity = row.identity.and_then(|id| rows.identities.get(&id)).map(|row| row.identity.clone());
             Past { row: row.clone(), postings: rows.postings_of(seq), identity }
         }))
+    }
+
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(lock(&self.rows).contents.get(&seq).cloned())
+    }
+
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        Ok(lock(&self.rows).people_named(corp, name))
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
@@ -188,6 +196,11 @@ impl Rows {
         own.take_while(|posting| posting.event == event).cloned().collect()
     }
 
+    fn people_named(&self, corp: &CorpName, name: &str) -> Vec<IdentityRow> {
+        let bears = |row: &&IdentityRow| row.corp == *corp && row.member.and_then(|member| self.members.get(&member)?.name.as_deref()) == Some(name);
+        self.identities.values().filter(bears).cloned().collect()
+    }
+
     fn accounts_of(&self, member: MemberId) -> impl Iterator<Item = &AccountCell> {
         self.accounts.values().filter(move |cell| cell.key.member == member)
     }
@@ -279,6 +292,10 @@ impl Reader for MemoryReader {
 
     fn identities_of(&self, member: MemberId) -> Result<Vec<IdentityRow>, StoreError> {
         self.read(|rows| rows.identities.values().filter(|row| row.member == Some(member)).cloned().collect())
+    }
+
+    fn people_named(&self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        self.read(|rows| rows.people_named(corp, name))
     }
 
     fn member(&self, id: MemberId) -> Result<Option<MemberRow>, StoreError> {

@@ -365,6 +365,10 @@ pub trait Store: Send {
     fn account(&mut self, id: AccountId) -> Result<Option<AccountCell>, StoreError>;
     /// One committed event, with its postings and who caused it: what deciding it again needs.
     fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError>;
+    /// The contents of an event, unsealed; `None` when it has none or they are erased.
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError>;
+    /// The outside ids of all members of a corp who bear this name. Looks through all names: for operators' commands only.
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError>;
     /// The text of a rules.toml version.
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError>;
     /// Writes the batch and makes it durable. On an error the batch is closed as well.
@@ -411,6 +415,8 @@ pub trait Reader: Send {
     fn identity(&self, id: IdentityId) -> Result<Option<IdentityRow>, StoreError>;
     /// The outside ids of a member, oldest first.
     fn identities_of(&self, member: MemberId) -> Result<Vec<IdentityRow>, StoreError>;
+    /// The outside ids of all members of a corp who bear this name. Looks through all names.
+    fn people_named(&self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError>;
     /// One member.
     fn member(&self, id: MemberId) -> Result<Option<MemberRow>, StoreError>;
     /// One account.
