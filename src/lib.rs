@@ -28,7 +28,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, replay, grants, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -64,6 +64,7 @@ pub mod wecom;
 pub mod pipeline;
 pub mod outbox;
 pub mod replay;
+pub mod grants;
 pub mod scenario;
 pub mod verify;
 pub mod export;

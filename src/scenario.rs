@@ -12,6 +12,7 @@ use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Via};
 use crate::model::ids::{EventKey, EventSeq, FingerprintKey, KeyBytes};
 use crate::model::journal::{AccountRef, Posting};
+use crate::pipeline::command::Operators;
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::Rules;
 use crate::rules::decide::{Coverage, covers};
@@ -28,6 +29,9 @@ const CHANNEL: &str = "scenario";
 
 /// The group of lines that name none, where the rules cover every group.
 const ANY_GROUP: &str = "测试群";
+
+/// Who may act for the programme in a scenario.
+const OPERATORS: [&str; 2] = ["管理员", "管理员甲"];
 
 /// What came of one line.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +84,7 @@ impl Stage {
         let store = MemoryStore::default();
         let reader = store.reader();
         let pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules.clone())), FingerprintKey::new(b"scenario"), Box::new(Silent));
+        let pipeline = pipeline.with_operators(Operators { members: OPERATORS.map(Arc::from).to_vec(), chat: None });
         Stage { rules: rules.clone(), pipeline, reader: Box::new(reader), said: Vec::new(), lines: 0 }
     }
 
@@ -89,11 +94,18 @@ impl Stage {
     /// The store in memory refused: a bug.
     pub fn play(&mut self, line: &TestLine, group: &str) -> Result<Heard, StoreError> {
         let event = self.event(line, line.group.as_deref().unwrap_or(group));
+        let before = self.reader.head()?.event;
         let done = self.pipeline.hear(event)?;
-        let replies = self.reader.replies_of(done.seq)?;
-        let rendered =
-            replies.iter().flat_map(|row| render(&self.rules, &row.reply, &Default::default()).unwrap_or_else(|error| vec![format!("(回复模板出错:{error})")]));
-        Ok(Heard { event: done.seq, postings: self.reader.postings_of(done.seq)?, replies: rendered.collect() })
+        let (mut postings, mut replies) = (Vec::new(), Vec::new());
+        // What a command does is an event of its own, before the message.
+        for seq in (before.0 + 1..=done.seq.0).map(EventSeq) {
+            postings.extend(self.reader.postings_of(seq)?);
+            for row in self.reader.replies_of(seq)? {
+                let texts = render(&self.rules, &row.reply, &Default::default());
+                replies.extend(texts.unwrap_or_else(|error| vec![format!("(回复模板出错:{error})")]));
+            }
+        }
+        Ok(Heard { event: done.seq, postings, replies })
     }
 
     /// Reads what is booked so far.

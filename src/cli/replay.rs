@@ -42,6 +42,7 @@ pub fn run(options: Options) -> Result<u8> {
     let rules = workspace.rules(options.rules.as_deref())?;
     let store = workspace.store()?;
     let mut pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules)), workspace.vault.fingerprint_key(), Box::new(Silent));
+    pipeline = pipeline.with_operators((&workspace.settings.operators).into());
     let corp = options.corp.unwrap_or_else(|| workspace.first_corp());
     let input: Box<dyn BufRead> = match options.file.to_str() {
         Some("-") => Box::new(stdin().lock()),

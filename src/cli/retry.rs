@@ -69,6 +69,7 @@ pub fn run(options: Options) -> Result<u8> {
     let reader = workspace.reader()?;
     let rules = workspace.rules(options.rules.as_deref())?;
     let mut pipeline = Pipeline::new(workspace.store()?, Arc::new(ArcSwap::new(rules)), workspace.vault.fingerprint_key(), Box::new(Silent));
+    pipeline = pipeline.with_operators((&workspace.settings.operators).into());
     match &options.msgid {
         Some(id) => one(&mut pipeline, &reader, id, options.source.as_deref()),
         None => all(&mut pipeline, &reader, &options),

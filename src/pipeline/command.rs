@@ -39,6 +39,13 @@ pub struct Operators {
     pub chat: Option<Arc<str>>,
 }
 
+impl From<&crate::settings::Operators> for Operators {
+    fn from(written: &crate::settings::Operators) -> Self {
+        let text = |text: &crate::settings::Text| Arc::from(text.as_str().trim());
+        Operators { members: written.members.iter().map(text).collect(), chat: written.chat.as_ref().map(text) }
+    }
+}
+
 impl Operators {
     /// Whether a person is one.
     pub fn include(&self, who: &Identity) -> bool {

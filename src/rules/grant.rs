@@ -119,6 +119,11 @@ fn counted(grant: &Grant, day: Day, actor: u64) -> impl Iterator<Item = (Arc<str
     })
 }
 
+/// What an operator may still move alone on a day; `taken` tells what is counted under a name and number.
+pub fn room(grant: &Grant, day: Day, actor: u64, taken: impl Fn(&str, i64) -> i64) -> i64 {
+    counted(grant, day, actor).map(|(name, number, most)| most.saturating_sub(taken(&name, number))).min().unwrap_or(i64::MAX)
+}
+
 /// The decision on a grant, its review or its reversal; `None` for every other act.
 pub fn decide(rules: &Rules, campaign: &Campaign, event: &Event, facts: &Facts<'_>) -> Option<Decision> {
     let Kind::Did(act) = &event.kind else { return None };
