@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::day::Day;
+use super::day::{Day, Millis};
 use super::ids::{EventSeq, PostingSeq};
 
 /// Something done. Kept, sealed, as the event's contents; what deciding again needs of it is its [`super::decision::Deed`].
@@ -56,6 +56,11 @@ pub enum Act {
     Opened {
         /// How many.
         points: i64,
+    },
+    /// A list of the group's members has somebody in it.
+    Listed {
+        /// Since when, as the list says.
+        joined_at: Millis,
     },
     /// A second operator looked at a grant that waited for one.
     Reviewed {
@@ -111,6 +116,7 @@ impl Act {
             Act::Due { .. } => "due",
             Act::Granted { .. } => "granted",
             Act::Opened { .. } => "opened",
+            Act::Listed { .. } => "listed",
             Act::Reviewed { .. } => "reviewed",
             Act::TakenBack { .. } => "taken_back",
         }

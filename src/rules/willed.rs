@@ -24,7 +24,7 @@ pub fn title(code: &str) -> Option<&'static str> {
 pub fn decide(act: &Act, account: Option<&AccountCell>, day: Day) -> Option<Decision> {
     let (code, chart, points) = match act {
         Act::Opened { points } => (&*OPENING, Chart::Opening, *points),
-        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } => return None,
+        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Listed { .. } => return None,
         Act::Granted { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => return None,
     };
     let (available, lifetime) = account.map_or((0, 0), |account| (account.available, account.lifetime));
