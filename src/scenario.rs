@@ -84,7 +84,7 @@ impl Stage {
         let store = MemoryStore::default();
         let reader = store.reader();
         let pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules.clone())), FingerprintKey::new(b"scenario"), Box::new(Silent));
-        let pipeline = pipeline.with_operators(Operators { members: OPERATORS.map(Arc::from).to_vec(), chat: None });
+        let pipeline = pipeline.with_operators(Operators { members: OPERATORS.map(Arc::from).to_vec(), chat: Some("管理员群".into()) });
         Stage { rules: rules.clone(), pipeline, reader: Box::new(reader), said: Vec::new(), lines: 0 }
     }
 

@@ -3,6 +3,7 @@
 mod workspace;
 mod progress;
 mod backup;
+mod budget;
 mod check;
 mod demo;
 mod explain;
@@ -69,6 +70,8 @@ enum Verb {
     Verify(verify::Options),
     /// 人工加分、扣分:一笔,或一个文件;整批收回
     Grant(grant::Options),
+    /// 预算还剩多少
+    Budget(budget::Options),
     /// 批准另一位管理员提的加分、扣分
     Approve(grant::ReviewOptions),
     /// 驳回另一位管理员提的加分、扣分
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Verb::Export(options) => export::run(options),
         Verb::Verify(options) => verify::run(options),
         Verb::Grant(options) => grant::run(options),
+        Verb::Budget(options) => budget::run(options),
         Verb::Approve(options) => grant::approve(options),
         Verb::Reject(options) => grant::reject(options),
         Verb::Backup(options) => backup::run(options),

@@ -72,6 +72,10 @@ impl Working<'_> {
             Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive | Channel::House => (ReplyState::Waiting, None),
         };
         for (place, reply) in std::mem::take(&mut decision.replies).into_iter().take(REPLIES_PER_EVENT_MAX).enumerate() {
+            if reply.template.occasion == Occasion::Alarm && self.context.operators.chat.is_none() {
+                tracing::warn!(alarm = ?reply.args, "the operators should know, and jifen.toml names no [operators] chat");
+                continue;
+            }
             let destination = self.redirected(&destination, &reply);
             self.batch.replies.push(ReplyRow {
                 id: reply_id(seq, place),

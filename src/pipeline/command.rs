@@ -229,7 +229,8 @@ impl<'a> Working<'a> {
     ) -> Result<Result<Identity, String>, StoreError> {
         let identity = Identity::from_wecom(whom);
         let key = PersonKey { corp: corp.clone(), identity: Identity { kind: identity.kind, value: identity.folded().into() } };
-        if store.load(&Wants { people: vec![key.clone()], ..Wants::default() })?.people.contains_key(&key) {
+        // Who speaks for the first time is not in the store yet.
+        if heard.person.as_ref() == Some(&key) || store.load(&Wants { people: vec![key.clone()], ..Wants::default() })?.people.contains_key(&key) {
             return Ok(Ok(identity));
         }
         let named = store.people_named(corp, whom)?;
@@ -281,7 +282,7 @@ impl<'a> Working<'a> {
 
     /// A grant that waits is told to the operators, once it has its number. Those of a file are told together, by who sent the file.
     pub(super) fn announce_waiting(&self, heard: &Heard<'_>, seq: EventSeq, decision: &mut Decision) {
-        if decision.record.outcome != Outcome::Parked(Parking::Approval) || self.context.operators.chat.is_none() {
+        if decision.record.outcome != Outcome::Parked(Parking::Approval) {
             return;
         }
         let Kind::Did(Act::Granted { points, by, reason, batch: None, .. }) = &heard.prepared.event.kind else { return };

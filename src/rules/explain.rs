@@ -3,7 +3,7 @@
 use crate::model::day::{Calendar, Millis, PeriodKind};
 use crate::model::decision::{Payment, Refusal, Ruling, Verdict};
 use crate::rules::campaign::{RuleEntry, Rules};
-use crate::rules::{willed, wording};
+use crate::rules::{boost, willed, wording};
 
 /// A verdict in words. `rules` are those it was decided under (for titles and windows); `at` is the message's own time, `now`
 /// when it is told.
@@ -61,8 +61,7 @@ fn factors(payment: &Payment) -> String {
     if payment.factors.is_empty() {
         return String::new();
     }
-    let factors: String = payment.factors.iter().map(|factor| format!(" × {} {}%", factor.of, factor.percent)).collect();
-    format!("({}{factors})", payment.base)
+    format!("({} × {})", payment.base, boost::in_words(payment.base, &payment.factors))
 }
 
 #[cfg(test)]

@@ -16,10 +16,12 @@ pub mod campaign;
 pub mod cap;
 pub mod boost;
 pub mod share;
+pub mod budget;
 pub mod willed;
 pub mod clock;
 pub mod presence;
 pub mod grant;
+pub mod festival;
 pub mod command;
 pub mod decide;
 pub mod answer;
@@ -34,9 +36,11 @@ pub mod assistant_table;
 pub mod variables;
 pub mod template;
 pub mod lint;
+pub mod prudence;
 pub mod testing;
 pub mod versions;
 pub mod schema;
+pub mod resolved;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

@@ -73,7 +73,7 @@ pub const OCCASIONS: [Occasion; 18] = [
 pub fn default_text(occasion: Occasion) -> &'static str {
     match occasion {
         Occasion::Paid => {
-            "{{昵称}} {{标题}}{% if 标题 is endingwith('签到') or 标题 is endingwith('打卡') %}成功{% endif %} +{{得分}}{% if 封顶 %}(已到上限){% elif 奖励 %}(含连签 {{档位}} 天 +{{奖励}}){% endif %}\
+            "{{昵称}} {{标题}}{% if 标题 is endingwith('签到') or 标题 is endingwith('打卡') %}成功{% endif %} +{{得分}}{% if 加成 %}({{加成}}){% endif %}{% if 封顶 %}(已到上限){% elif 奖励 %}(含连签 {{档位}} 天 +{{奖励}}){% endif %}\
              {% if 连续 > 1 %},连续 {{连续}} 天{% endif %}{% if 再签 and not 奖励 %}(再签 {{再签}} 天 +{{再得}}){% endif %},\
              现有 {{余额}} {{积分名}}。{% if 奖励 and not 封顶 %}🎉{% endif %}"
         }

@@ -74,7 +74,7 @@ const PERSONAL: &[Variable] = &[name("昵称", "name"), int("余额", "balance")
 const COMMON: &[Variable] = &[text("积分名", "points_name"), text("活动", "campaign"), Variable { name: "商城", alias: "mall", sort: Sort::Link }];
 
 /// `得分` points of this message, `奖励` the streak bonus in it, `档位` the rung reached, `连续` days in a row, `再签` days to the next rung
-/// and `再得` its bonus, `封顶` whether a cap clipped it.
+/// and `再得` its bonus, `封顶` whether a cap clipped it, `加成` the factors in it: `双十一 200%`.
 const PAID: &[Variable] = &[
     text("标题", "title"),
     int("得分", "points"),
@@ -84,6 +84,7 @@ const PAID: &[Variable] = &[
     int("再签", "days_to_bonus"),
     int("再得", "next_bonus"),
     flag("封顶", "clipped"),
+    text("加成", "factors"),
 ];
 
 const ALREADY: &[Variable] =

@@ -89,12 +89,15 @@ pub fn limits(limits: &Limits, points_name: &str) -> String {
 
 /// When a rule is open: its dates and its windows; empty when always.
 pub fn opening(rule: &RuleEntry) -> String {
-    let dates = rule.common.dates.map(|(first, last)| {
-        let (from, to) = (format!("{} 月 {} 日", first.month(), first.day()), format!("{} 月 {} 日", last.month(), last.day()));
-        if first == last { from } else { format!("{from}至 {to}") }
-    });
+    let dates = rule.common.dates.map(dates);
     let windows = rule.common.when.as_ref().map(|when| when.in_words());
     dates.into_iter().chain(windows).filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// First and last day: `11 月 10 日至 11 月 12 日`.
+pub fn dates((first, last): (jiff::civil::Date, jiff::civil::Date)) -> String {
+    let (from, to) = (format!("{} 月 {} 日", first.month(), first.day()), format!("{} 月 {} 日", last.month(), last.day()));
+    if first == last { from } else { format!("{from}至 {to}") }
 }
 
 /// A whole rule in words, for 「规则」: what it pays for, when, how often.
