@@ -212,7 +212,7 @@ impl Books {
             who: Some(who),
             name: None,
             // Its notice goes the way that an app's answer would.
-            via: Via { channel: Channel::App, ..Via::default() },
+            via: Via { channel: Channel::House, ..Via::default() },
             kind: Kind::Did(act),
         }
     }

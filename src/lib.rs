@@ -29,7 +29,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, scheduler, replay, grants, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, replay, grants, verify, export, explain, reinstate} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -59,6 +59,7 @@ pub mod failpoint;
 pub mod model;
 pub mod clock;
 pub mod settings;
+pub mod line;
 pub mod rules;
 pub mod store;
 pub mod wecom;
@@ -71,6 +72,7 @@ pub mod scenario;
 pub mod verify;
 pub mod export;
 pub mod explain;
+pub mod reinstate;
 pub mod web;
 pub mod app;
 pub mod demo;

@@ -140,7 +140,9 @@ pub fn reject(options: ReviewOptions) -> Result<u8> {
 }
 
 fn give_one(desk: &mut Desk, options: &Options) -> Result<u8> {
-    let (Some(member), Some(points)) = (&options.member, options.points) else { bail!("请写成员和分数,例如:jifen grant xiaohong 10 --reason 帮忙答疑") };
+    let (Some(member), Some(points)) = (&options.member, options.points) else {
+        bail!("请写成员和分数,例如:jifen grant xiaohong 10 --reason 帮忙答疑")
+    };
     let Some(why) = &options.reason else { bail!("请写原因:--reason 帮忙答疑(成员会看到)") };
     let row = Row { line: 0, member: member.clone(), points, reason: reason(why).map_err(anyhow::Error::msg)? };
     let now = Clock::default().now();

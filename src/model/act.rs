@@ -57,6 +57,15 @@ pub enum Act {
         /// How many.
         points: i64,
     },
+    /// An operator put expired points back.
+    Reinstated {
+        /// What had expired and comes back.
+        parts: Vec<Expired>,
+        /// Who did it: an operator's id.
+        by: Arc<str>,
+        /// Why, for the audit.
+        reason: Arc<str>,
+    },
     /// A list of the group's members has somebody in it.
     Listed {
         /// Since when, as the list says.
@@ -105,6 +114,25 @@ pub struct GrantPart {
     pub expires_on: Option<Day>,
 }
 
+/// A posting by which points expired, as far as they are to come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// Its place in the ledger.
+    pub posting: i64,
+    /// The first day on which these points were gone, where their lot had one.
+    pub expires_on: Option<Day>,
+    /// How many come back.
+    pub amount: i64,
+}
+
+/// How far back a join that only a member list tells of is followed, in days: as far as late messages are repaired, less a day.
+const LISTED_BACK_DAYS_MAX: i64 = 34;
+
+/// When an [`Act::Listed`] happened: the join itself, so that it stands where the join would have stood.
+pub fn listed_at(joined_at: Millis, told_at: Millis) -> Millis {
+    joined_at.min(told_at).max(told_at.plus_secs(-86_400 * LISTED_BACK_DAYS_MAX))
+}
+
 impl Act {
     /// The word used in the journal, exports and metrics.
     pub fn as_str(&self) -> &'static str {
@@ -116,6 +144,7 @@ impl Act {
             Act::Due { .. } => "due",
             Act::Granted { .. } => "granted",
             Act::Opened { .. } => "opened",
+            Act::Reinstated { .. } => "reinstated",
             Act::Listed { .. } => "listed",
             Act::Reviewed { .. } => "reviewed",
             Act::TakenBack { .. } => "taken_back",

@@ -14,7 +14,8 @@ use crate::model::event::{Event, Identity, Kind, Place};
 use crate::model::ids::{CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::rules::campaign::{Balance, Campaign};
 use crate::rules::command::{self, Command};
-use crate::rules::decide::{Coverage, hear, spoken};
+use crate::rules::coverage::Coverage;
+use crate::rules::decide::{hear, spoken};
 use crate::rules::grant::{WAITS_DAYS, same};
 use crate::rules::text::display_name;
 use crate::rules::wording;
@@ -264,7 +265,8 @@ impl<'a> Working<'a> {
         let row = self.booked.get(key).and_then(|seq| self.batch.events.iter().map(|event| &event.row).find(|row| row.seq == *seq));
         let Some(row) = row else { return format!("没有办:{about} 刚才已经办过") };
         if row.record.outcome == Outcome::Parked(Parking::Approval) {
-            let alone = if self.context.operators.members.len() < 2 { ";现在管理员只有一位,请在 jifen.toml 的 [operators] 里再加一位" } else { "" };
+            let alone =
+                if self.context.operators.members.len() < 2 { ";现在管理员只有一位,请在 jifen.toml 的 [operators] 里再加一位" } else { "" };
             return format!("{about} 要另一位管理员批准:请回复「批准 {0}」或「驳回 {0}」,{WAITS_DAYS} 天内有效{alone}", number(row.seq));
         }
         let calendar = &self.context.rules.campaigns[0].calendar;
@@ -288,7 +290,12 @@ impl<'a> Working<'a> {
         let Kind::Did(Act::Granted { points, by, reason, batch: None, .. }) = &heard.prepared.event.kind else { return };
         let person = heard.person.as_ref().and_then(|person| self.people.get(person));
         let name = display_name(self.name(heard, person));
-        let text = format!("{by} 给 {name} {}({reason}),等另一位管理员 @我 回复「批准 {number}」或「驳回 {number}」,{WAITS_DAYS} 天内有效", signed(*points), reason = reason, number = number(seq));
+        let text = format!(
+            "{by} 给 {name} {}({reason}),等另一位管理员 @我 回复「批准 {number}」或「驳回 {number}」,{WAITS_DAYS} 天内有效",
+            signed(*points),
+            reason = reason,
+            number = number(seq)
+        );
         decision.replies.push(reply(Occasion::Alarm, &text));
     }
 }

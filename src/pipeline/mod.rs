@@ -192,7 +192,8 @@ impl<S: Store> Pipeline<S> {
     /// One transaction. A panic in it is a bug outside of deciding: nothing of it is written, and it goes on to whoever runs this.
     fn attempt(&mut self, works: &[Work], failed: Option<String>) -> Result<Vec<Done>, StoreError> {
         let rules = self.rules.load_full();
-        let context = batch::Context { rules: &rules, fingerprints: &self.fingerprints, has_room: self.listener.has_room(), operators: &self.operators, failed };
+        let context =
+            batch::Context { rules: &rules, fingerprints: &self.fingerprints, has_room: self.listener.has_room(), operators: &self.operators, failed };
         let result = catch_unwind(AssertUnwindSafe(|| batch::run(&mut self.store, &mut self.memory, &context, works)));
         match result {
             Ok(Ok((done, batch))) => {
@@ -255,6 +256,22 @@ impl Handle {
         self.submit(Work::Hear(Box::new(prepared))).await
     }
 
+    /// Hears several events in this order and returns after the commit of the last. Where one is rejected, those before it may stand.
+    ///
+    /// # Errors
+    /// See [`Rejected`].
+    pub async fn hear_all(&self, events: Vec<Event>) -> Result<Vec<Done>, Rejected> {
+        let rules = self.rules.load_full();
+        let works = events.into_iter().map(|event| Work::Hear(Box::new(hear(&rules, recall::normalise(event), &self.fingerprints))));
+        // What follows one that finds no room is not queued: it would overtake it.
+        let answers: Vec<_> = works.map(|work| self.queue(work)).collect::<Result<_, _>>()?;
+        let mut done = Vec::with_capacity(answers.len());
+        for answer in answers {
+            done.push(answered(Ok(answer)).await?);
+        }
+        Ok(done)
+    }
+
     /// Decides waiting events again, in this order; `events` are what [`unpark::resolved`] gave.
     ///
     /// # Errors
@@ -272,20 +289,6 @@ impl Handle {
         Ok(())
     }
 
-    /// Prepares events, queues them together and returns after the commit of the last of them.
-    ///
-    /// # Errors
-    /// See [`Rejected`]; those before it may be committed.
-    pub async fn hear_all(&self, events: impl Iterator<Item = Event>) -> Result<(), Rejected> {
-        let rules = self.rules.load_full();
-        let works = events.map(|event| Work::Hear(Box::new(hear(&rules, recall::normalise(event), &self.fingerprints))));
-        let answers: Vec<_> = works.map(|work| self.queue(work)).collect();
-        for answer in answers {
-            answered(answer).await?;
-        }
-        Ok(())
-    }
-
     /// How much work waits in the queue.
     pub fn waiting(&self) -> usize {
         QUEUE_MAX.saturating_sub(self.queue.capacity())
@@ -294,6 +297,11 @@ impl Handle {
     /// The rules that are live.
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// Makes other rules live, from the next batch on. What was decided stays.
+    pub fn adopt(&self, rules: Arc<Rules>) {
+        self.rules.store(rules);
     }
 
     /// Has the writer look, when it comes to it, whether another process has committed ([`Listener::disturbed`]). A full queue looks later.

@@ -14,7 +14,8 @@ use crate::model::event::{Event, GroupKind, Identity, Kind, Place};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId, SourceId};
 use crate::model::journal::{EventRow, GroupRow};
 use crate::rules::campaign::Balance;
-use crate::rules::decide::{Coverage, covers, decide, hear};
+use crate::rules::coverage::{Coverage, covers};
+use crate::rules::decide::{decide, hear};
 use crate::rules::versions::Versions;
 use crate::rules::{Facts, Prepared, Shared, answer, grant, share};
 use crate::store::codec::encode_record;
@@ -431,6 +432,7 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
             | Act::OrderPaid { .. }
             | Act::Granted { .. }
             | Act::Opened { .. }
+            | Act::Reinstated { .. }
             | Act::Listed { .. }
             | Act::Reviewed { .. }
             | Act::TakenBack { .. }),

@@ -163,7 +163,7 @@ const QUESTIONS: [(&str, Question); 7] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 18] = [
+const OCCASIONS: [(&str, Occasion); 19] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -179,6 +179,7 @@ const OCCASIONS: [(&str, Occasion); 18] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("expiring", Occasion::Expiring),
     ("granted", Occasion::Granted),
     ("done", Occasion::Done),
     ("alarm", Occasion::Alarm),

@@ -32,7 +32,12 @@ pub fn alarms(campaign: &Campaign, claims: &[Claim]) -> Vec<Reply> {
         if let Some(text) = passed(before, after, budget) {
             let worth = campaign.point_value.map_or(String::new(), |value| format!("(约 {} 元)", yuan(budget, value)));
             let text = format!("{title}的预算{text}:{after}/{budget}{worth}");
-            alarms.push(Reply { template: Template { occasion: Occasion::Alarm, rule: None }, args: Args::default().text("说明", text), asked: true, once: None });
+            alarms.push(Reply {
+                template: Template { occasion: Occasion::Alarm, rule: None },
+                args: Args::default().text("说明", text),
+                asked: true,
+                once: None,
+            });
         }
     }
     alarms
@@ -59,7 +64,9 @@ fn passed(before: i64, after: i64, budget: i64) -> Option<&'static str> {
 /// A line of `jifen budget`: code, title and budget of each.
 pub fn listed(campaign: &Campaign) -> Vec<(std::sync::Arc<str>, String, i64)> {
     let live = campaign.rules.iter().filter(|rule| rule.common.mode == Mode::Live);
-    let own = live.filter_map(|rule| Some((crate::rules::share::name(crate::rules::share::BUDGET, rule), format!("{} {}", rule.code, rule.title()), rule.common.budget?)));
+    let own = live.filter_map(|rule| {
+        Some((crate::rules::share::name(crate::rules::share::BUDGET, rule), format!("{} {}", rule.code, rule.title()), rule.common.budget?))
+    });
     let all = campaign.budget.map(|budget| (CAMPAIGN_BUDGET.clone(), "整个活动".to_owned(), budget));
     own.chain(all).collect()
 }

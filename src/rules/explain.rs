@@ -3,13 +3,13 @@
 use crate::model::day::{Calendar, Millis, PeriodKind};
 use crate::model::decision::{Payment, Refusal, Ruling, Verdict};
 use crate::rules::campaign::{RuleEntry, Rules};
-use crate::rules::{boost, willed, wording};
+use crate::rules::{boost, wording};
 
 /// A verdict in words. `rules` are those it was decided under (for titles and windows); `at` is the message's own time, `now`
 /// when it is told.
 pub fn explain(rules: Option<&Rules>, verdict: &Verdict, calendar: &Calendar, (at, now): (Millis, Millis)) -> String {
     let rule = rules.and_then(|rules| find(rules, &verdict.rule));
-    let title = rule.map(RuleEntry::title).or_else(|| willed::title(&verdict.rule)).unwrap_or(&verdict.rule);
+    let title = rule.map(RuleEntry::title).or_else(|| super::expiry::title(&verdict.rule)).unwrap_or(&verdict.rule);
     let period = |kind| wording::that(calendar, kind, at, now);
     match &verdict.ruling {
         Ruling::Paid(payment) => format!("{:+} {title}{}", payment.points, details(payment, period)),

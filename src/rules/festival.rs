@@ -79,7 +79,9 @@ pub fn read(name: &str, table: &RuleTable<'_>, rules: &[RuleEntry], mistakes: &m
 pub fn percent(text: &str) -> Result<u32, String> {
     let number = text.trim().strip_suffix(['%', '%']).map(str::trim);
     let percent = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit())).and_then(|number| number.parse::<u32>().ok());
-    percent.filter(|percent| (1..=PERCENT_MAX).contains(percent)).ok_or_else(|| format!("「{text}」不是倍数;请写 1% 到 {PERCENT_MAX}% 的整数百分比,如 \"200%\" 是两倍"))
+    percent
+        .filter(|percent| (1..=PERCENT_MAX).contains(percent))
+        .ok_or_else(|| format!("「{text}」不是倍数;请写 1% 到 {PERCENT_MAX}% 的整数百分比,如 \"200%\" 是两倍"))
 }
 
 fn meant(written: Vec<(std::ops::Range<usize>, &str)>, rules: &[RuleEntry], mistakes: &mut Mistakes) -> Vec<Arc<str>> {
@@ -152,10 +154,13 @@ mod tests {
 
     #[test]
     fn a_campaign_writes_only_what_differs_and_unknown_rules_are_named() {
-        let (rules, _) = load(&format!("{RULES}\ncampaign.a = {{ groups = [\"a\"], festival = {{ weekend = {{ factor = \"300%\" }} }} }}\ncampaign.main.groups = [\"*\"]")).expect("good");
+        let (rules, _) =
+            load(&format!("{RULES}\ncampaign.a = {{ groups = [\"a\"], festival = {{ weekend = {{ factor = \"300%\" }} }} }}\ncampaign.main.groups = [\"*\"]"))
+                .expect("good");
         let weekend = |at: usize| rules.campaigns[at].festivals.iter().find(|festival| &*festival.title == "周末").map(|festival| festival.percent);
         assert_eq!((weekend(0), weekend(1)), (Some(300), Some(200)));
-        let mistakes = load("check_in.daily = { keywords = [\"签到\"], points = 3 }\nfestival.x = { factor = \"200%\", rules = [\"check_in.dayly\"] }").expect_err("a slip");
+        let mistakes = load("check_in.daily = { keywords = [\"签到\"], points = 3 }\nfestival.x = { factor = \"200%\", rules = [\"check_in.dayly\"] }")
+            .expect_err("a slip");
         assert!(mistakes[0].text.contains("check_in.daily"), "{mistakes:?}");
     }
 

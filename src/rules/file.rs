@@ -21,7 +21,7 @@ use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order, integer};
 use crate::rules::template::{Templates, own_texts};
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, assistant_table, budget, festival, fit, grant, lint, prudence, shared_keys, syntax, testing};
+use crate::rules::{KINDS, Kind, assistant_table, budget, festival, fit, grant, lint, prudence, shared_keys, syntax, testing, validity};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -153,7 +153,11 @@ impl<'a> File<'a> {
         let (rules, heads) = self.rules(own, first, &bucket_names, mistakes);
         let festivals = self.merged("festival", own);
         let festivals = festivals.iter().filter_map(|(name, table)| festival::read(name, table, &rules, mistakes)).collect();
-        let bucket = |(name, table): &(&str, RuleTable<'_>)| Bucket { code: Arc::from(format!("bucket.{name}")), limits: shared_keys::limits(table), per_group: table.text("per") == Some("group") };
+        let bucket = |(name, table): &(&str, RuleTable<'_>)| Bucket {
+            code: Arc::from(format!("bucket.{name}")),
+            limits: shared_keys::limits(table),
+            per_group: table.text("per") == Some("group"),
+        };
         let campaign = Campaign {
             id: Arc::from(*id),
             title: table.text("title").map(Arc::from),
@@ -169,6 +173,7 @@ impl<'a> File<'a> {
             budget: table.get("budget").and_then(integer),
             point_value: point_value(&table, mistakes),
             rules,
+            validity: validity::read(&table, mistakes),
             levels: Vec::new(),
             festivals,
         };
@@ -284,7 +289,14 @@ fn named_tables<'a>(parent: &'a DeTable<'a>, kind: &str) -> Vec<Named<'a>> {
 
 /// What holds in a campaign where nothing is written.
 fn campaign_defaults() -> Vec<(&'static str, String)> {
-    let pairs = [("groups", "[\"*\"]"), ("points_name", "\"积分\""), ("time_zone", "\"Asia/Shanghai\""), ("day_starts_at", "\"00:00\""), ("balance", "\"shared\""), ("staff", "\"auto\"")];
+    let pairs = [
+        ("groups", "[\"*\"]"),
+        ("points_name", "\"积分\""),
+        ("time_zone", "\"Asia/Shanghai\""),
+        ("day_starts_at", "\"00:00\""),
+        ("balance", "\"shared\""),
+        ("staff", "\"auto\""),
+    ];
     pairs.into_iter().map(|(key, value)| (key, value.to_owned())).collect()
 }
 

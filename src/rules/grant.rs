@@ -12,12 +12,14 @@ use crate::model::decision::{
     Args, Chart, Claim, Decision, Deed, Entry, Occasion, Outcome, Parking, Part, Payment, Record, Refusal, Reply, Ruling, Side, Template, Verdict,
 };
 use crate::model::event::{Event, Kind};
+use crate::model::lots::LotPart;
 use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::cap::Periods;
 use crate::rules::shared_keys::{self, LimitTable};
 use crate::rules::table::{RuleTable, integer};
 use crate::rules::text::display_name;
+use crate::rules::validity::{self, Bucket};
 use crate::rules::{Facts, share};
 
 /// Ledger code of points given or taken by an operator.
@@ -98,7 +100,7 @@ pub fn read(table: &RuleTable<'_>) -> Grant {
 pub fn wants(rules: &Rules, act: &Act, day: Day, actor: u64) -> Vec<(Arc<str>, i64)> {
     match act {
         Act::Granted { .. } => counted(&rules.grant, day, actor).map(|(name, number, _)| (name, number)).collect(),
-        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Listed { .. } => Vec::new(),
+        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Listed { .. } | Act::Reinstated { .. } => Vec::new(),
         Act::Opened { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => Vec::new(),
     }
 }
@@ -128,15 +130,26 @@ pub fn room(grant: &Grant, day: Day, actor: u64, taken: impl Fn(&str, i64) -> i6
 pub fn decide(rules: &Rules, campaign: &Campaign, event: &Event, facts: &Facts<'_>) -> Option<Decision> {
     let Kind::Did(act) = &event.kind else { return None };
     let day = campaign.calendar.day(event.at);
-    match act {
+    let mut decision = match act {
         Act::Granted { points, by, reason, waits, .. } => Some(granted(rules, campaign, event, facts, day, (*points, by, reason, *waits))),
         Act::Reviewed { allowed, by, asked_by, points, reason, .. } => Some(match *allowed && !same(by, asked_by) {
             true => booked(rules, campaign, facts, day, (*points, reason), Vec::new()),
             false => refused(Refusal::Declined),
         }),
         Act::TakenBack { parts, reason, .. } => Some(taken_back(rules, campaign, facts, day, parts, reason)),
-        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Opened { .. } | Act::Listed { .. } => None,
+        Act::Joined
+        | Act::Left
+        | Act::Happened { .. }
+        | Act::OrderPaid { .. }
+        | Act::Due { .. }
+        | Act::Opened { .. }
+        | Act::Listed { .. }
+        | Act::Reinstated { .. } => None,
+    }?;
+    if decision.record.verdicts.iter().any(|verdict| verdict.ruling.booked() > 0) {
+        decision.record.marks.extend(campaign.validity.earned(facts.account, event.at));
     }
+    Some(decision)
 }
 
 /// Whether two ids are one operator's: userids have no case.
@@ -170,10 +183,11 @@ fn claims(grant: &Grant, facts: &Facts<'_>, day: Day, size: i64) -> Option<Vec<C
 fn booked(rules: &Rules, campaign: &Campaign, facts: &Facts<'_>, day: Day, (points, reason): (i64, &Arc<str>), claims: Vec<Claim>) -> Decision {
     let entries = match points {
         0 => Err(Refusal::TooMany),
-        given if given > 0 => fits(facts.account, given).map(|()| vec![entry(given, day, (None, None), None)]),
+        given if given > 0 => fits(facts.account, given).map(|()| vec![entry(given, day, campaign.validity.bucket(None, None, day), None)]),
         taken => spend(facts.account, taken.saturating_neg(), day).and_then(|parts| {
             fits(facts.account, taken)?;
-            Ok(parts.into_iter().map(|(bucket, part)| entry(-part, day, bucket, None)).collect())
+            let bucket = |part: &LotPart| Bucket { vests_on: part.vests_on, expires_on: part.expires_on };
+            Ok(parts.iter().map(|part| entry(-part.amount, day, bucket(part), None)).collect())
         }),
     };
     match entries {
@@ -194,7 +208,7 @@ fn taken_back(rules: &Rules, campaign: &Campaign, facts: &Facts<'_>, day: Day, p
         };
         left = left.saturating_add(points);
         if points != 0 {
-            entries.push(entry(points, day, (part.vests_on, part.expires_on), Some(part)));
+            entries.push(entry(points, day, Bucket { vests_on: part.vests_on, expires_on: part.expires_on }, Some(part)));
         }
     }
     let change = left.saturating_sub(facts.account.map_or(0, |account| account.available).max(0));
@@ -239,37 +253,18 @@ fn fits(account: Option<&AccountCell>, points: i64) -> Result<(), Refusal> {
     if fits(available) && fits(lifetime) { Ok(()) } else { Err(Refusal::TooMany) }
 }
 
-/// Vesting and expiry of a part of the balance.
-type Bucket = (Option<Day>, Option<Day>);
-
 /// Takes points from the lots that may be spent on a day, nearest expiry first.
-fn spend(account: Option<&AccountCell>, amount: i64, day: Day) -> Result<Vec<(Bucket, i64)>, Refusal> {
-    let lots = account.map_or(&[][..], |account| &account.state.lots);
-    let usable = |lot: &&crate::model::cells::Lot| lot.amount > 0 && lot.vests_on.is_none_or(|on| on <= day) && lot.expires_on.is_none_or(|on| on > day);
-    let mut lots: Vec<_> = lots.iter().filter(usable).collect();
-    lots.sort_by_key(|lot| (lot.expires_on.is_none(), lot.expires_on, lot.vests_on));
-    let available = account.map_or(0, |account| account.available);
-    let have = lots.iter().fold(0, |sum: i64, lot| sum.saturating_add(lot.amount)).min(available).max(0);
-    if have < amount {
-        return Err(Refusal::Short { have, need: amount });
-    }
-    let (mut left, mut parts) = (amount, Vec::new());
-    for lot in lots {
-        let taken = left.min(lot.amount);
-        if taken > 0 {
-            parts.push(((lot.vests_on, lot.expires_on), taken));
-        }
-        left -= taken;
-    }
-    Ok(parts)
+fn spend(account: Option<&AccountCell>, amount: i64, day: Day) -> Result<Vec<LotPart>, Refusal> {
+    let have = account.map_or(0, |account| account.state.spendable(day).min(account.available)).max(0);
+    let parts = account.filter(|_| have >= amount).and_then(|account| account.state.spend(amount, day));
+    parts.ok_or(Refusal::Short { have, need: amount })
 }
 
 /// Moves points between the campaign and the member: to the member above zero, back below.
-fn entry(points: i64, day: Day, (vests_on, expires_on): Bucket, reverses: Option<&GrantPart>) -> Entry {
+fn entry(points: i64, day: Day, bucket: Bucket, reverses: Option<&GrantPart>) -> Entry {
     let (system, own) = (Side::System(Chart::Adjusted), Side::Own(Part::Available));
-    let (src, dst) = if points > 0 { (system, own) } else { (own, system) };
-    let reverses = reverses.map(|part| part.posting);
-    Entry { code: CODE.clone(), src, dst, amount: points.saturating_abs(), day, vests_on, expires_on, slot_event: None, reverses }
+    let sides = if points > 0 { (system, own) } else { (own, system) };
+    Entry { reverses: reverses.map(|part| part.posting), ..validity::entry(&CODE, sides, points.saturating_abs(), day, bucket) }
 }
 
 #[cfg(test)]
@@ -288,7 +283,7 @@ mod tests {
     fn points_are_taken_from_what_expires_first() {
         let account = account(&[(None, 5), (Some(120), 4), (Some(110), 3), (Some(90), 9)]);
         let parts = spend(Some(&account), 9, Day(100)).expect("enough");
-        assert_eq!(parts, [((None, Some(Day(110))), 3), ((None, Some(Day(120))), 4), ((None, None), 2)]);
+        assert_eq!(parts.iter().map(|part| (part.expires_on, part.amount)).collect::<Vec<_>>(), [(Some(Day(110)), 3), (Some(Day(120)), 4), (None, 2)]);
         assert_eq!(spend(Some(&account), 13, Day(100)), Err(Refusal::Short { have: 12, need: 13 }), "what has expired is gone");
     }
 

@@ -124,7 +124,11 @@ fn never_meets(festival: &Festival, rules: &[&RuleEntry], head: &Range<usize>, m
         dates && windows && days
     };
     if !rules.iter().any(meets) {
-        let text = if rules.is_empty() { "没有正在用的规则归它管,永远用不上" } else { "它的日期和时段里,没有一条规则是开放的,永远用不上" };
+        let text = if rules.is_empty() {
+            "没有正在用的规则归它管,永远用不上"
+        } else {
+            "它的日期和时段里,没有一条规则是开放的,永远用不上"
+        };
         mistakes.warning(head.clone(), "festival-never", text);
     }
 }
@@ -164,7 +168,10 @@ mod tests {
             ("festival.x = { factor = \"50%\" }", "factor-lowers"),
             ("festival.x = { factor = \"120%\" }", "factor-in-vain"),
             ("festival.a = { factor = \"200%\" }\nfestival.b = { factor = \"200%\", days = \"周六周日\" }", "festivals-overlap"),
-            ("check_in.x = { keywords = [\"打卡\"], points = 2, when = \"20:00-21:00\" }\nfestival.x = { factor = \"200%\", when = \"08:00-09:00\", rules = [\"check_in.x\"] }", "festival-never"),
+            (
+                "check_in.x = { keywords = [\"打卡\"], points = 2, when = \"20:00-21:00\" }\nfestival.x = { factor = \"200%\", when = \"08:00-09:00\", rules = [\"check_in.x\"] }",
+                "festival-never",
+            ),
         ] {
             assert_eq!(warned(&format!("{DAILY}{text}")), [code], "{text}");
         }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use jifen::model::cells::AccountCell;
-use jifen::model::ids::{AccountId, EventKey, EventSeq, RulesHash};
+use jifen::model::ids::{AccountId, CorpName, EventKey, EventSeq, RulesHash};
 use jifen::store::memory::MemoryStore;
 use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::Vault;
-use jifen::store::{Batch, Directory, Head, Loaded, Past, Reader, Store, StoreError, Wants};
+use jifen::store::{Batch, Directory, Head, IdentityRow, Loaded, Past, Reader, Store, StoreError, Wants};
 
 use crate::rng::Rng;
 
@@ -128,6 +128,14 @@ impl Store for Flaky {
         self.store.past(seq)
     }
 
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.contents(seq)
+    }
+
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        self.store.people_named(corp, name)
+    }
+
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
         self.store.rules_text(hash)
     }
@@ -168,6 +176,14 @@ impl Store for Shared {
 
     fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError> {
         self.0.lock().expect("no panic").past(seq)
+    }
+
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.lock().expect("no panic").contents(seq)
+    }
+
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        self.0.lock().expect("no panic").people_named(corp, name)
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {

@@ -11,7 +11,9 @@ use super::rows::{self, account_columns, all, event_columns, identity_columns, o
 use super::{SqliteReader, meta};
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
-use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId};
+use crate::model::ids::{
+    AccountId, CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId,
+};
 use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
 use crate::store::vault::Vault;
 use crate::store::{
