@@ -261,7 +261,7 @@ impl<'a> Scene<'a> {
         let mut offer = match rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending())) {
             Ok(offer) => offer,
             Err(refusal) => {
-                if let Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } = refusal {
+                if let Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } | Refusal::ProofUsed { .. } = refusal {
                     // Nobody is asked for the other half of what would not be paid.
                     self.room_after(rule, periods, 100, 1, &so_far.marks)?;
                     so_far.marks.extend(rule.kind.keeps(hearing).into_iter().map(|mark| with_key(mark, &key)));
