@@ -55,7 +55,8 @@ pub struct Options {
 pub fn run(options: Options) -> Result<u8> {
     let workspace = Workspace::open(&options.place)?;
     let reader = workspace.reader()?;
-    let request = Request { member: options.member.clone(), corp: options.corp.clone(), campaign: options.campaign.clone(), event: options.event.map(EventSeq) };
+    let request =
+        Request { member: options.member.clone(), corp: options.corp.clone(), campaign: options.campaign.clone(), event: options.event.map(EventSeq) };
     let found = lapses(&reader, &request)?;
     if found.is_empty() {
         let which = options.event.map_or_else(String::new, |event| format!("(第 {event} 号事件)"));
@@ -69,7 +70,9 @@ pub fn run(options: Options) -> Result<u8> {
         println!("只是查看,什么也没有写");
         return Ok(DONE);
     }
-    let Some(reason) = options.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty()) else { bail!("请写原因:--reason 系统停机没能兑换") };
+    let Some(reason) = options.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty()) else {
+        bail!("请写原因:--reason 系统停机没能兑换")
+    };
     let rules = workspace.rules(options.rules.as_deref())?;
     let missing = found.iter().find(|lapse| !rules.campaigns.iter().any(|campaign| campaign.id == lapse.campaign));
     if let Some(lapse) = missing {

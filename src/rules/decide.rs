@@ -82,8 +82,7 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         decision.replies.extend(answer::uncovered(rules, prepared, heard, facts));
         return decision;
     };
-    if let Kind::Did(act) = &prepared.event.kind
-    {
+    if let Kind::Did(act) = &prepared.event.kind {
         let (day, at) = (campaign.calendar.day(prepared.event.at), prepared.event.at);
         let willed = willed::decide(act, &campaign.validity, facts.account, (day, at));
         if let Some(willed) = willed.or_else(|| expiry::reinstate(act, &campaign.validity, facts.account, (day, at))) {

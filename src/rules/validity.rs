@@ -293,7 +293,8 @@ mod tests {
             crate::model::cells::Lot { expires_on: Some(Day(20)), vests_on: None, amount: 5 },
         ];
         let code: Arc<str> = "grant".into();
-        let parts = |amount| taken(&code, Chart::Adjusted, amount, Day(10), Some(&account)).iter().map(|entry| (entry.expires_on, entry.amount)).collect::<Vec<_>>();
+        let parts =
+            |amount| taken(&code, Chart::Adjusted, amount, Day(10), Some(&account)).iter().map(|entry| (entry.expires_on, entry.amount)).collect::<Vec<_>>();
         assert_eq!(parts(7), [(Some(Day(20)), 5), (None, 2)]);
         assert_eq!(parts(12), [(Some(Day(20)), 5), (None, 5), (None, 2)]);
     }

@@ -49,7 +49,13 @@ pub fn history(rng: &mut Rng, model: &mut Model, day: i64, most: u64) -> Vec<Act
         acts.push(match rng.below(8) {
             0 | 1 => Act::Spent { id, amount: 1 + rng.below(15) as i64 },
             2 if !said.is_empty() => Act::Recalled { id: said.swap_remove(rng.below(said.len() as u64) as usize) },
-            _ => Act::Said { id, day: (day - late).max(0), second: rng.below(86_000) as i64, rule: rng.below(RULES.len() as u64) as usize, doubled: rng.below(8) == 0 },
+            _ => Act::Said {
+                id,
+                day: (day - late).max(0),
+                second: rng.below(86_000) as i64,
+                rule: rng.below(RULES.len() as u64) as usize,
+                doubled: rng.below(8) == 0,
+            },
         });
     }
     acts
@@ -92,7 +98,9 @@ impl Town {
                 let kind = Kind::Said(Said { text: RULES[*rule].word.into(), ..Said::default() });
                 event("archive", &said(*id), member, MONDAY_MILLIS + (day * DAY_SECS + second) * 1_000, group, kind)
             }
-            Act::Recalled { id } => event("archive", &format!("r{}", said(*id)), member, now, group, Kind::Recalled { of: KeyBytes::digest(said(*id).as_bytes()) }),
+            Act::Recalled { id } => {
+                event("archive", &format!("r{}", said(*id)), member, now, group, Kind::Recalled { of: KeyBytes::digest(said(*id).as_bytes()) })
+            }
             Act::Spent { id, amount } => {
                 let kind = Kind::Did(act::Act::Granted { points: -amount, by: "wangwu".into(), reason: "花掉".into(), batch: None });
                 event("operator", &format!("s{}", said(*id)), member, now, books(), kind)
