@@ -76,10 +76,22 @@ fn play(town: &mut Town, model: &mut Model, member: usize, day: i64, acts: &[Act
         town.due(member, day);
     }
     for act in acts {
-        let doubled = model.does(day, act);
-        town.does(member, day, act);
+        let Some(act) = affordable(model, day, act) else { continue };
+        let doubled = model.does(day, &act);
+        town.does(member, day, &act);
         if doubled {
-            town.does(member, day, act);
+            town.does(member, day, &act);
+        }
+    }
+}
+
+/// Nobody spends more than there is.
+fn affordable(model: &Model, day: i64, act: &Act) -> Option<Act> {
+    match act {
+        Act::Said { .. } | Act::Recalled { .. } => Some(act.clone()),
+        Act::Spent { id, amount } => {
+            let amount = (*amount).min(model.spendable(day));
+            (amount > 0).then_some(Act::Spent { id: *id, amount })
         }
     }
 }
