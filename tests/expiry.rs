@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Bot, PATIENCE};
+use jifen::demo::scene::Chat;
 
 const RULES: &str = r#"
 [check_in.daily]
@@ -46,7 +47,8 @@ async fn points_that_go_are_told_in_the_morning_before_and_gone_the_day_after() 
 #[tokio::test]
 async fn points_that_wait_are_told_with_their_day_and_may_be_spent_from_then_on() {
     let mut bot = Bot::start(RULES).await;
-    let paid = bot.says("阿明", "晒单").await;
+    bot.says_in(Chat::Inner, "阿明", "@积分助手 晒单").await;
+    let paid = bot.answer().await;
     assert!(paid.contains("+20(待生效至 11 月 24 日)") && paid.contains("现有 0 积分"), "{paid}");
     let history = bot.says("阿明", "明细").await;
     assert!(history.contains("晒单 +20(待生效至 11 月 24 日),余 20"), "{history}");
