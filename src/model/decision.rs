@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cells::AccountState;
+use super::claim::Claim;
 use super::day::{Day, Millis, Period, PeriodKind};
 use super::event::Picture;
 use super::ids::{EventSeq, PostingSeq};
@@ -73,19 +74,6 @@ pub enum Deed {
         /// Since when.
         joined_at: Millis,
     },
-}
-
-/// Something taken of what members share. Who comes first is decided by the order of commits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// What is shared: `budget/check_in.daily`, `first/check_in.quiz`.
-    pub name: Arc<str>,
-    /// Which one of these: a day, a keyed hash; 0 where there is one only.
-    pub number: i64,
-    /// How much was taken; more than 0.
-    pub taken: i64,
-    /// How much is taken with this, in all.
-    pub total: i64,
 }
 
 impl Record {

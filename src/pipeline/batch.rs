@@ -76,9 +76,9 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
     let placed = fresh.into_iter().map(|fresh| (fresh.index, Heard { of: fresh.of, ..working.place(Cow::Borrowed(fresh.prepared)) }));
     // What must wait on leaves no trace.
     let heard: Vec<(usize, Heard<'_>)> = placed.filter(|(_, heard)| heard.of.is_none() || heard.coverage != Coverage::Unresolved).collect();
+    working.load_counterparts(store, &heard)?;
     let mut heard = working.command(store, heard)?;
     working.load_people(store, &heard)?;
-    working.load_counterparts(store, &heard)?;
     working.load_accounts(store, &heard)?;
     working.load_shared(store, &heard)?;
     for (_, heard) in &mut heard {

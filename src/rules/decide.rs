@@ -6,8 +6,9 @@ use jiff::civil::Date;
 
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
+use crate::model::claim::Claim;
 use crate::model::day::{Day, Period, PeriodKind};
-use crate::model::decision::{Args, Cap, Chart, Claim, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
+use crate::model::decision::{Args, Cap, Chart, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
 use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;

@@ -56,8 +56,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, AccountState, CodeState, Total};
+use crate::model::claim::Claim;
 use crate::model::day::{Day, Period};
-use crate::model::decision::{Claim, Deed, Mark, Refusal, Traits};
+use crate::model::decision::{Deed, Mark, Refusal, Traits};
 use crate::model::event::Event;
 use crate::model::ids::GroupId;
 use crate::rules::campaign::{Campaign, RuleEntry};
