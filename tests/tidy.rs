@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["demo"],
     &["app"],
-    &["web", "archive", "scheduler", "scenario", "replay", "verify", "export", "explain"],
+    &["web", "archive", "scheduler", "scenario", "replay", "import", "statement", "verify", "export", "explain"],
     &["pipeline", "outbox"],
     &["rules", "store", "wecom", "settings", "clock"],
     &["model"],

@@ -12,6 +12,7 @@ mod replay;
 mod restore;
 mod retry;
 mod serve;
+mod statement;
 mod verify;
 
 use std::io::IsTerminal;
@@ -62,6 +63,8 @@ enum Verb {
     Retry(retry::Options),
     /// 发件箱:看回复发没发出去、为什么,再发,丢弃,放开
     Outbox(outbox::Options),
+    /// 对账单:一个成员的每笔记账和余额,可以看过去某一天的
+    Statement(statement::Options),
     /// 导出积分账户或流水
     Export(export::Options),
     /// 从流水重新算一遍,核对余额、名次、哈希链;有错就指出第一处
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(options) => explain::run(options),
         Verb::Retry(options) => retry::run(options),
         Verb::Outbox(options) => outbox::run(options),
+        Verb::Statement(options) => statement::run(options),
         Verb::Export(options) => export::run(options),
         Verb::Verify(options) => verify::run(options),
         Verb::Backup(options) => backup::run(options),
