@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod explain;
 mod export;
+mod import;
 mod outbox;
 mod replay;
 mod restore;
@@ -63,6 +64,8 @@ enum Verb {
     Retry(retry::Options),
     /// 发件箱:看回复发没发出去、为什么,再发,丢弃,放开
     Outbox(outbox::Options),
+    /// 导入:别的工具里已有的积分,作为期初余额
+    Import(import::Options),
     /// 对账单:一个成员的每笔记账和余额,可以看过去某一天的
     Statement(statement::Options),
     /// 导出积分账户或流水
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(options) => explain::run(options),
         Verb::Retry(options) => retry::run(options),
         Verb::Outbox(options) => outbox::run(options),
+        Verb::Import(options) => import::run(options),
         Verb::Statement(options) => statement::run(options),
         Verb::Export(options) => export::run(options),
         Verb::Verify(options) => verify::run(options),

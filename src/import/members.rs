@@ -89,6 +89,11 @@ impl Survey {
     pub fn is_good(&self) -> bool {
         self.bad == 0
     }
+
+    /// What names the contents of the file.
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.blocks.concat()).into()
+    }
 }
 
 /// Reads the whole file and says what is in it. `progress` is told the number of rows now and then.

@@ -9,3 +9,4 @@ mod text;
 mod workbook;
 pub mod columns;
 pub mod members;
+pub mod opening;
