@@ -8,6 +8,7 @@ mod demo;
 mod explain;
 mod export;
 mod import;
+mod merge;
 mod outbox;
 mod replay;
 mod restore;
@@ -66,6 +67,10 @@ enum Verb {
     Outbox(outbox::Options),
     /// 导入:别的工具里已有的积分,作为期初余额
     Import(import::Options),
+    /// 合并:两个编号是同一个人,把积分、连签、累计并到一起,可以撤销
+    Merge(merge::Options),
+    /// 撤销一次合并
+    Unmerge(merge::UndoOptions),
     /// 对账单:一个成员的每笔记账和余额,可以看过去某一天的
     Statement(statement::Options),
     /// 导出积分账户或流水
@@ -101,6 +106,8 @@ pub fn main() -> ExitCode {
         Verb::Retry(options) => retry::run(options),
         Verb::Outbox(options) => outbox::run(options),
         Verb::Import(options) => import::run(options),
+        Verb::Merge(options) => merge::run(options),
+        Verb::Unmerge(options) => merge::undo(options),
         Verb::Statement(options) => statement::run(options),
         Verb::Export(options) => export::run(options),
         Verb::Verify(options) => verify::run(options),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::cells::{AccountState, CodeState};
 use super::day::{Day, Millis, Period, PeriodKind};
 use super::event::Picture;
-use super::ids::{EventSeq, PostingSeq};
+use super::ids::{AccountId, EventSeq, IdentityId, MemberId, PostingSeq};
 
 /// Everything that follows from one event.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -67,6 +67,30 @@ pub enum Deed {
     /// Points moved by somebody's will — a grant, an opening balance, something bought: it stands as it was booked, whatever is decided
     /// again around it.
     Willed,
+    /// Two members turned out to be one person: from now on these ids lead to the second. What their accounts held is moved by the events
+    /// behind this one, which name it.
+    Merged {
+        /// The member that is no more.
+        from: MemberId,
+        /// The one that stays.
+        into: MemberId,
+        /// The ids that led to the first.
+        identities: Vec<IdentityId>,
+    },
+    /// A merge was taken back: its ids lead to the first member again.
+    Unmerged {
+        /// The event that merged.
+        merge: EventSeq,
+    },
+    /// All that an account held went to another one of the same person, or came from it. Its days are never decided again across this.
+    Transferred {
+        /// The event that merged the two, or took that back.
+        by: EventSeq,
+        /// The other account.
+        other: AccountId,
+        /// What was here went there; else it came.
+        out: bool,
+    },
 }
 
 /// Something taken of what members share. Who comes first is decided by the order of commits.
@@ -480,6 +504,13 @@ pub enum Mark {
         /// From when on.
         at: Option<Millis>,
     },
+    /// Points ever earned that come with a person from another account, or go with it below zero. Nothing is earned by it.
+    Lifetime {
+        /// Why: the ledger code of the transfer.
+        key: Arc<str>,
+        /// How many.
+        points: i64,
+    },
 }
 
 impl Mark {
@@ -490,13 +521,22 @@ impl Mark {
             Mark::Day { key: _, day } => Mark::Day { key, day },
             Mark::Recent { key: _, at, fingerprint } => Mark::Recent { key, at, fingerprint },
             Mark::Since { key: _, at } => Mark::Since { key, at },
+            Mark::Lifetime { key: _, points } => Mark::Lifetime { key, points },
+        }
+    }
+
+    /// Points ever earned that it moves.
+    pub fn lifetime(&self) -> i64 {
+        match self {
+            Mark::Lifetime { points, .. } => *points,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } => 0,
         }
     }
 
     /// Its key.
     pub fn key(&self) -> &Arc<str> {
         match self {
-            Mark::Count { key, .. } | Mark::Day { key, .. } | Mark::Recent { key, .. } | Mark::Since { key, .. } => key,
+            Mark::Count { key, .. } | Mark::Day { key, .. } | Mark::Recent { key, .. } | Mark::Since { key, .. } | Mark::Lifetime { key, .. } => key,
         }
     }
 }

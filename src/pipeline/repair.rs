@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, Occurrence};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Changed, Chart, Claim, Decision, Entry, Outcome, Part, Record, Repair, Side};
+use crate::model::decision::{Changed, Chart, Claim, Decision, Deed, Entry, Outcome, Part, Record, Repair, Side};
 use crate::model::event::{Event, GroupKind, Kind, Place, Said, Via};
 use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::journal::{AccountRef, GroupRow, Posting};
@@ -49,6 +49,14 @@ pub(super) fn window<E>(
             return Ok(None);
         }
         let Some(step) = past(seq)? else { return Ok(None) };
+        if let (Some(Deed::Transferred { .. }), Some(repair)) = (&step.row.record.deed, &step.row.record.repair) {
+            // What happened before stands in two accounts. What happened after begins with what both remembered.
+            if step.row.day >= earliest {
+                return Ok(None);
+            }
+            before.state.codes.clone_from(&repair.restated);
+            break;
+        }
         earliest = earliest.min(reaches_back_to(&step, &mut past)?);
         next = step.row.prev;
         let snapshot = step.row.record.snapshot.clone().filter(|_| step.row.day <= earliest);

@@ -105,6 +105,8 @@ pub struct Wants {
     pub accounts: Vec<AccountKey>,
     /// Every account of these members.
     pub accounts_of: Vec<MemberId>,
+    /// Every outside id of these members.
+    pub identities_of: Vec<MemberId>,
     /// How much is taken of what members share.
     pub shared: Vec<SharedKey>,
 }
@@ -129,6 +131,8 @@ pub struct Loaded {
     pub accounts: HashMap<AccountKey, AccountCell>,
     /// How much is taken, where anything is.
     pub shared: HashMap<SharedKey, i64>,
+    /// Outside ids found, by number.
+    pub identities: Vec<IdentityRow>,
 }
 
 /// Everything one batch writes, in one transaction. Lists are in ascending order of their keys.
