@@ -11,11 +11,12 @@ use std::sync::{Arc, LazyLock};
 
 use crate::model::cells::{AccountCell, AccountKey, AccountState, CodeState, Lot, Occurrence};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Chart, Deed, Mark, Part, Record, Repair, Ruling, Verdict};
+use crate::model::decision::{Chart, Deed, Mark, Part, Record, Ruling, Verdict};
 use crate::model::event::Identity;
 use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq};
 use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::model::points::Points;
+use crate::model::repair::Repair;
 use crate::model::unite::unite;
 use crate::store::codec::encode_record;
 use crate::store::{Batch, IdentityRow, MemberRow, NewEvent, Person, PersonKey, Store, StoreError, Wants};

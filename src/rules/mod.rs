@@ -17,6 +17,7 @@ pub mod cap;
 pub mod boost;
 pub mod share;
 pub mod willed;
+pub mod coverage;
 pub mod decide;
 pub mod answer;
 pub mod wording;
