@@ -16,6 +16,7 @@ use crate::model::decision::Record;
 use crate::model::event::{Identity, IdentityKind};
 use crate::model::ids::{AccountId, CampaignId, CorpName, EventSeq, GroupId, MemberId, SourceId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
+use crate::rules::wording::beside_rules;
 use crate::store::{Directory, PersonKey, Reader, StoreError};
 
 /// Longer after it happened no channel brings a message (WeCom keeps them for 5 days): what comes later is history brought in by hand.
@@ -264,7 +265,7 @@ fn account(
                 at: calendar.local(row.at).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
                 day: posting.day.date().to_string(),
                 code: posting.code.clone(),
-                title: wording.and_then(|wording| wording.rules.get(&posting.code).cloned()),
+                title: title(wording, &posting.code),
                 points: folded.available - balance,
                 held: folded.held - held,
                 balance: folded.available,
@@ -308,6 +309,10 @@ fn history(reader: &dyn Reader, cell: &AccountCell) -> Result<Vec<(EventRow, Vec
     }
     history.reverse();
     Ok(history)
+}
+
+fn title(wording: Option<&Wording>, code: &Arc<str>) -> Option<Arc<str>> {
+    wording.and_then(|wording| wording.rules.get(code).cloned()).or_else(|| beside_rules(code).map(Into::into))
 }
 
 fn touches(posting: &Posting, account: AccountId) -> bool {

@@ -18,6 +18,7 @@ use crate::rules::explain::{explain, telling};
 use crate::rules::hint::{Unpaid, hint};
 use crate::rules::text::strip_mention;
 use crate::rules::versions::Versions;
+use crate::rules::wording::beside_rules;
 use crate::store::aftermath::aftermath;
 use crate::store::waiting::is_waiting;
 use crate::store::{Person, PersonKey, Reader, ReplyRow, StoreError};
@@ -265,7 +266,7 @@ impl Question<'_> {
     /// The name members know a rule by; its code when the rules no longer have it.
     fn title(&self, code: &Arc<str>) -> Arc<str> {
         let rule = self.campaign().and_then(|campaign| campaign.rules.iter().find(|rule| rule.code == *code));
-        rule.map_or_else(|| code.clone(), |rule| rule.common.title.clone())
+        rule.map_or_else(|| beside_rules(code).map_or_else(|| code.clone(), Into::into), |rule| rule.common.title.clone())
     }
 
     /// The asker's own numbers are left out where they have none.

@@ -10,6 +10,7 @@ pub mod sqlite;
 pub mod walk;
 pub mod waiting;
 pub mod aftermath;
+pub mod merged;
 
 use std::collections::HashMap;
 use std::sync::Arc;
