@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::model::cells::{AccountCell, Lot, Occurrence};
 use crate::model::day::{Calendar, Day, Millis};
-use crate::model::decision::Record;
+use crate::model::decision::{Mark, Record};
 use crate::model::event::{Identity, IdentityKind};
 use crate::model::ids::{AccountId, CampaignId, CorpName, EventSeq, GroupId, MemberId, SourceId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
@@ -251,10 +251,11 @@ fn account(
     let end = request.as_of.map(|date| calendar.begins(Day::of(date).plus(1)));
     let mut folded = AccountCell { id: cell.id, key: cell.key, ..AccountCell::default() };
     let mut lines = Vec::new();
-    for (row, postings) in history(reader, cell)? {
+    for Booked { row, lifetime, postings } in history(reader, cell)? {
         if end.is_some_and(|end| names.booked_at(&row) >= end) {
             continue;
         }
+        folded.lifetime += lifetime;
         for posting in &postings {
             let (balance, held) = (folded.available, folded.held);
             let occurrence = Occurrence { seq: row.seq, at: row.at, day: row.day };
@@ -294,16 +295,25 @@ fn account(
     })
 }
 
-/// An account's events with their postings on it, oldest first: the chain of its history, walked back.
-fn history(reader: &dyn Reader, cell: &AccountCell) -> Result<Vec<(EventRow, Vec<Posting>)>, StoreError> {
+/// What an event did to an account.
+struct Booked {
+    row: EventRow,
+    /// Points ever earned that came with a merge.
+    lifetime: i64,
+    postings: Vec<Posting>,
+}
+
+/// An account's events that moved something on it, oldest first: the chain of its history, walked back.
+fn history(reader: &dyn Reader, cell: &AccountCell) -> Result<Vec<Booked>, StoreError> {
     let (mut history, mut next) = (Vec::new(), Some(cell.last_event));
     while let Some(seq) = next.filter(|seq| *seq > EventSeq(0)) {
         let row = reader.event(seq)?.ok_or_else(|| StoreError::Corrupt(format!("账户 {} 的历史断在事件 {seq};请运行 jifen verify", cell.id)))?;
         next = row.prev;
-        if row.first_posting.is_some() {
+        let lifetime: i64 = row.record.marks.iter().map(Mark::lifetime).sum();
+        if row.first_posting.is_some() || lifetime != 0 {
             let postings: Vec<Posting> = reader.postings_of(seq)?.into_iter().filter(|posting| touches(posting, cell.id)).collect();
-            if !postings.is_empty() {
-                history.push((EventRow { record: Record::default(), ..row }, postings));
+            if !postings.is_empty() || lifetime != 0 {
+                history.push(Booked { row: EventRow { record: Record::default(), ..row }, lifetime, postings });
             }
         }
     }

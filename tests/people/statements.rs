@@ -59,7 +59,7 @@ fn a_merged_person_has_one_statement_under_every_id() {
         world.merge("wxid_1", "aming", at(17, 9)).unwrap();
         for who in ["aming", "wxid_1"] {
             let made = told(world, who, None);
-            assert_eq!((made.accounts.len(), made.accounts[0].balance), (1, 52));
+            assert_eq!((made.accounts.len(), made.accounts[0].balance, made.accounts[0].lifetime), (1, 52, 52));
             assert_eq!(made.ids.len(), 2);
         }
         assert_eq!(told(world, "aming", Some(date(2026, 11, 16))).accounts[0].balance, 2);
