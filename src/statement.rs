@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::model::cells::{AccountCell, Lot, Occurrence};
+use crate::model::cells::{AccountCell, Occurrence};
 use crate::model::day::{Calendar, Day, Millis};
 use crate::model::decision::{Mark, Record};
 use crate::model::event::{Identity, IdentityKind};
@@ -47,6 +47,8 @@ pub struct Request {
     pub campaign: Option<String>,
     /// As it was at the end of this business day; now without.
     pub as_of: Option<Date>,
+    /// Now: what may be spent today.
+    pub now: Millis,
     /// What the rules file says, by campaign; one that is not here has days of +08:00.
     pub wording: HashMap<Arc<str>, Wording>,
 }
@@ -276,20 +278,19 @@ fn account(
             });
         }
     }
-    let last = request.as_of.map_or(Day(i32::MIN), Day::of);
-    let pending = portions(&folded.state.lots, |lot| lot.vests_on.filter(|day| *day > last));
-    let waiting: i64 = pending.iter().map(|portion| portion.points).sum();
+    let today = request.as_of.map_or_else(|| calendar.day(request.now), Day::of);
+    let state = &folded.state;
     Ok(AccountStatement {
         corp: corp.clone(),
         campaign: campaign.clone(),
         title: wording.and_then(|wording| wording.title.clone()),
         group: Some(cell.key.group).filter(|group| *group != GroupId::NONE).and_then(|group| names.chats.get(&group).cloned()),
         balance: folded.available,
-        spendable: folded.available - waiting,
+        spendable: state.spendable(today),
         held: folded.held,
         lifetime: folded.lifetime,
-        pending,
-        expiring: portions(&folded.state.lots, |lot| lot.expires_on),
+        pending: portions(state.pending(today)),
+        expiring: portions(state.expiring(today.plus(1), Day(i32::MAX))),
         kinds: kinds(&lines),
         postings: lines,
     })
@@ -329,11 +330,7 @@ fn touches(posting: &Posting, account: AccountId) -> bool {
     [posting.src, posting.dst].contains(&AccountRef::Member(account))
 }
 
-fn portions(lots: &[Lot], on: impl Fn(&Lot) -> Option<Day>) -> Vec<Portion> {
-    let mut days: BTreeMap<Day, i64> = BTreeMap::new();
-    for (day, lot) in lots.iter().filter_map(|lot| Some((on(lot)?, lot))) {
-        *days.entry(day).or_default() += lot.amount;
-    }
+fn portions(days: Vec<(Day, i64)>) -> Vec<Portion> {
     days.into_iter().map(|(day, points)| Portion { on: day.date().to_string(), points }).collect()
 }
 

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 
 use super::workspace::Workspace;
 use super::{DONE, FINDING, Where};
+use crate::clock::Clock;
 use crate::rules::file;
 use crate::statement::{AccountStatement, Line, Request, Statement, StatementError, Wording, statement};
 
@@ -55,6 +56,7 @@ pub fn run(options: Options) -> Result<u8> {
         corp: options.corp,
         campaign: options.campaign,
         as_of: options.as_of,
+        now: Clock::default().now(),
         wording: wording(&workspace).into_iter().collect(),
     };
     let made = match statement(&workspace.reader()?, &request) {

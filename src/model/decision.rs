@@ -68,6 +68,11 @@ pub enum Deed {
     /// Points moved by somebody's will — a grant, an opening balance, something bought: it stands as it was booked, whatever is decided
     /// again around it.
     Willed,
+    /// A list of the group's members has somebody in it.
+    Listed {
+        /// Since when.
+        joined_at: Millis,
+    },
     /// Two members turned out to be one person: from now on these ids lead to the second. What their accounts held is moved by the events
     /// behind this one, which name it.
     Merged {
@@ -255,7 +260,7 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -367,6 +372,8 @@ pub enum Refusal {
         /// How many.
         first: i64,
     },
+    /// No period of staying in the group ends here: the member left in between, or joined at another time than was known.
+    NotStayed,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.
@@ -573,6 +580,8 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// Points that go soon.
+    Expiring,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

@@ -8,5 +8,6 @@ pub mod event;
 pub mod decision;
 pub mod repair;
 pub mod cells;
+pub mod lots;
 pub mod unite;
 pub mod journal;

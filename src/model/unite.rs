@@ -1,30 +1,33 @@
 //! One state of two: what two accounts of one person remember, put together when they are merged.
 //!
 //! Sums are added, days are united, the newest talk is kept. Nothing is taken back: who was at a cap with both is over it until the period ends.
+//! Of two instants since which something holds the later one counts, unless the code is one of those of which the earlier does.
 
 use std::sync::Arc;
 
 use super::cells::{CodeState, RECENT_MAX, Recent, Run, Sum, Total};
 
-/// What is remembered under each code, sorted by code, of two accounts that are one from now on.
-pub fn unite(one: &[(Arc<str>, CodeState)], other: &[(Arc<str>, CodeState)]) -> Vec<(Arc<str>, CodeState)> {
+/// What is remembered under each code, sorted by code, of two accounts that are one from now on. `earlier` says of which codes the earlier of two
+/// instants counts.
+pub fn unite(one: &[(Arc<str>, CodeState)], other: &[(Arc<str>, CodeState)], earlier: &dyn Fn(&str) -> bool) -> Vec<(Arc<str>, CodeState)> {
     let mut united = one.to_vec();
     for (code, state) in other {
         match united.binary_search_by(|(key, _)| key.cmp(code)) {
-            Ok(at) => united[at].1 = unite_code(&united[at].1, state),
+            Ok(at) => united[at].1 = unite_code(&united[at].1, state, earlier(code)),
             Err(at) => united.insert(at, (code.clone(), state.clone())),
         }
     }
     united
 }
 
-fn unite_code(one: &CodeState, other: &CodeState) -> CodeState {
+fn unite_code(one: &CodeState, other: &CodeState, earlier: bool) -> CodeState {
+    let since = [one.since, other.since].into_iter().flatten();
     CodeState {
         sums: sums(&one.sums, &other.sums),
         runs: runs(&one.runs, &other.runs),
         recent: recent(&one.recent, &other.recent),
         total: Total { times: one.total.times.saturating_add(other.total.times), points: one.total.points.saturating_add(other.total.points) },
-        since: [one.since, other.since].into_iter().flatten().min(),
+        since: if earlier { since.min() } else { since.max() },
     }
 }
 
@@ -95,15 +98,15 @@ mod tests {
         ) {
             let all: BTreeSet<i32> = days.union(&more).copied().collect();
             let both: Vec<(i32, i64)> = counts.iter().chain(&others).copied().collect();
-            prop_assert_eq!(unite(&state(&days, &counts), &state(&more, &others)), state(&all, &both));
-            prop_assert_eq!(unite(&state(&more, &others), &state(&days, &counts)), state(&all, &both));
+            prop_assert_eq!(unite(&state(&days, &counts), &state(&more, &others), &|_| false), state(&all, &both));
+            prop_assert_eq!(unite(&state(&more, &others), &state(&days, &counts), &|_| true), state(&all, &both));
         }
     }
 
     #[test]
     fn the_newest_talk_of_both_is_kept() {
         let talk = |from: i64| CodeState { recent: (from..from + 10).map(|at| Recent { at: Millis(at), fingerprint: 0 }).collect(), ..CodeState::default() };
-        let united = unite(&[("speaking.day".into(), talk(0))], &[("speaking.day".into(), talk(5))]);
+        let united = unite(&[("speaking.day".into(), talk(0))], &[("speaking.day".into(), talk(5))], &|_| false);
         let kept = &united[0].1.recent;
         assert!(kept.len() == RECENT_MAX && kept.is_sorted_by_key(|recent| recent.at) && kept.last().is_some_and(|recent| recent.at == Millis(14)));
     }

@@ -88,7 +88,8 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::Help
         | Occasion::NotUnderstood
         | Occasion::NoCampaign
-        | Occasion::Digest => Ok(Args::default()),
+        | Occasion::Digest
+        | Occasion::Expiring => Ok(Args::default()),
     }
 }
 
@@ -266,7 +267,7 @@ impl Question<'_> {
     /// The name members know a rule by; its code when the rules no longer have it.
     fn title(&self, code: &Arc<str>) -> Arc<str> {
         let rule = self.campaign().and_then(|campaign| campaign.rules.iter().find(|rule| rule.code == *code));
-        rule.map_or_else(|| beside_rules(code).map_or_else(|| code.clone(), Into::into), |rule| rule.common.title.clone())
+        rule.map_or_else(|| beside_rules(code).map_or_else(|| code.clone(), Arc::from), |rule| rule.common.title.clone())
     }
 
     /// The asker's own numbers are left out where they have none.

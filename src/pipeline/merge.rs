@@ -18,6 +18,7 @@ use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::model::points::Points;
 use crate::model::repair::Repair;
 use crate::model::unite::unite;
+use crate::rules::presence;
 use crate::store::codec::encode_record;
 use crate::store::{Batch, IdentityRow, MemberRow, NewEvent, Person, PersonKey, Store, StoreError, Wants};
 
@@ -146,17 +147,18 @@ impl Working<'_> {
         let by = self.say(&occasion, KeyBytes::digest(format!("merge/{}", occasion.by).as_bytes()), Some(from.identity), deed);
         for (cell, key) in pairs {
             let other = self.open(key);
+            let held = all_of(&cell, self.day(key.campaign, at));
             let out = Transfer {
                 key: cell.key,
                 other: other.id,
                 identity: from.identity,
                 out: true,
-                moved: all_of(&cell).into_iter().map(Moved::back).collect(),
+                moved: held.iter().copied().map(Moved::back).collect(),
                 lifetime: -cell.lifetime,
                 codes: Vec::new(),
             };
-            let codes = unite(&other.state.codes, &cell.state.codes);
-            let into = Transfer { key, other: cell.id, identity: into.identity, out: false, moved: all_of(&cell), lifetime: cell.lifetime, codes };
+            let codes = both(&other.state.codes, &cell.state.codes);
+            let into = Transfer { key, other: cell.id, identity: into.identity, out: false, moved: held, lifetime: cell.lifetime, codes };
             self.transfer(&occasion, out);
             self.transfer(&occasion, into);
         }
@@ -375,11 +377,20 @@ impl Moved {
     }
 }
 
-/// All that an account holds, by part and bucket.
-fn all_of(cell: &AccountCell) -> Vec<Moved> {
-    let available = cell.state.lots.iter().map(|lot| Moved { part: Part::Available, lot: *lot });
+/// All that an account holds on a day, by part and bucket.
+fn all_of(cell: &AccountCell, day: Day) -> Vec<Moved> {
+    let available = cell.state.joined(day).into_iter().map(|lot| Moved { part: Part::Available, lot });
     let held = Moved { part: Part::Held, lot: Lot { expires_on: None, vests_on: None, amount: cell.held } };
     available.chain(Some(held).filter(|_| cell.held != 0)).collect()
+}
+
+/// What both remember. A person is in a group since the first of its ids is, and is out of all only if every id is.
+pub(super) fn both(one: &[(Arc<str>, CodeState)], other: &[(Arc<str>, CodeState)]) -> Vec<(Arc<str>, CodeState)> {
+    let mut codes = unite(one, other, &presence::is_presence);
+    if codes.iter().any(|(code, state)| *code == *presence::IN && state.since.is_some()) {
+        codes.iter_mut().filter(|(code, _)| *code == *presence::OUT).for_each(|(_, state)| state.since = None);
+    }
+    codes
 }
 
 /// Whether one account can hold what both hold.

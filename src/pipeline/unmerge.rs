@@ -9,10 +9,9 @@ use crate::model::day::{Day, Millis};
 use crate::model::decision::{Deed, Part, Record};
 use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, IdentityId, KeyBytes};
 use crate::model::journal::{AccountRef, Posting};
-use crate::model::unite::unite;
 use crate::store::{Past, Store, StoreError};
 
-use super::merge::{Moved, Occasion, SOURCE, Transfer, refuse};
+use super::merge::{Moved, Occasion, SOURCE, Transfer, both, refuse};
 use super::working::Working;
 
 /// Most events of one account looked through since the merge: some years of the busiest talker, and a bound on one transaction.
@@ -185,7 +184,7 @@ impl Working<'_> {
         let merged = self.past(store, by)?.is_some_and(|past| matches!(past.row.record.deed, Some(Deed::Merged { .. })));
         let gone = if merged && !out { self.past(store, EventSeq(seq.0 - 1))? } else { None };
         match gone.and_then(|gone| gone.row.record.snapshot) {
-            Some(snapshot) => into.state.codes = unite(&into.state.codes, &snapshot.codes),
+            Some(snapshot) => into.state.codes = both(&into.state.codes, &snapshot.codes),
             None => into.state.codes = record.repair.as_ref().map(|repair| repair.restated.clone()).unwrap_or_default(),
         }
         Ok(())
@@ -193,13 +192,15 @@ impl Working<'_> {
 
     fn part(&mut self, occasion: &Occasion, cell: &AccountCell, pair: Option<&Pair>, split: Split, key: AccountKey, identity: IdentityId) {
         let today = self.day(cell.key.campaign, occasion.at);
-        let mut wanted = split.earned.clone();
-        pair.iter().flat_map(|pair| &pair.moved).filter(|moved| moved.part == Part::Available).for_each(|moved| add(&mut wanted, moved.lot));
+        let there = cell.state.joined(today);
+        let mut wanted = Vec::new();
+        split.earned.iter().for_each(|lot| add(&mut wanted, joined(*lot, today)));
+        pair.iter().flat_map(|pair| &pair.moved).filter(|moved| moved.part == Part::Available).for_each(|moved| add(&mut wanted, joined(moved.lot, today)));
         let held: i64 = pair.iter().flat_map(|pair| &pair.moved).filter(|moved| moved.part == Part::Held).map(|moved| moved.lot.amount).sum();
         let still_held = held.min(cell.held).max(0);
         add(&mut wanted, Lot { expires_on: None, vests_on: None, amount: held - still_held });
-        let wanted = unexpired(wanted, &cell.state.lots, today);
-        let mut taken: Vec<Moved> = take(&cell.state.lots, &wanted).into_iter().map(|lot| Moved { part: Part::Available, lot }.back()).collect();
+        let wanted = unexpired(wanted, &there, today);
+        let mut taken: Vec<Moved> = take(&there, &wanted).into_iter().map(|lot| Moved { part: Part::Available, lot }.back()).collect();
         let mut given: Vec<Moved> = wanted.into_iter().map(|lot| Moved { part: Part::Available, lot }).collect();
         let hold = Moved { part: Part::Held, lot: Lot { expires_on: None, vests_on: None, amount: still_held } };
         taken.push(hold.back());
@@ -250,6 +251,11 @@ fn add(lots: &mut Vec<Lot>, lot: Lot) {
         Some(known) => known.amount += lot.amount,
         None => lots.push(lot),
     }
+}
+
+/// A lot as it lies on a day: what has vested by then lies with what always could be spent.
+fn joined(lot: Lot, day: Day) -> Lot {
+    Lot { vests_on: lot.vests_on.filter(|vests| *vests > day), ..lot }
 }
 
 /// What is wanted back without what has expired in the meantime.

@@ -154,7 +154,7 @@ const QUESTIONS: [(&str, Question); 7] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 15] = [
+const OCCASIONS: [(&str, Occasion); 16] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -170,6 +170,7 @@ const OCCASIONS: [(&str, Occasion); 15] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("expiring", Occasion::Expiring),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

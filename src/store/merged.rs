@@ -14,21 +14,9 @@ pub fn merged_into(reader: &dyn Reader, cell: &AccountCell) -> Result<Option<Acc
         return Ok(None);
     }
     let Some(event) = reader.event(cell.last_event)? else { return Ok(None) };
-    match event.record.deed {
-        // Who gave back what a merge had brought may hold nothing either, but somebody's id leads there.
-        Some(Deed::Transferred { other, out: true, .. }) if reader.identities_of(cell.key.member)?.is_empty() => Ok(Some(other)),
-        Some(
-            Deed::Transferred { .. }
-            | Deed::Joined
-            | Deed::Left
-            | Deed::Happened { .. }
-            | Deed::Due { .. }
-            | Deed::Willed
-            | Deed::Merged { .. }
-            | Deed::Unmerged { .. },
-        )
-        | None => Ok(None),
-    }
+    let Some(Deed::Transferred { other, out: true, .. }) = event.record.deed else { return Ok(None) };
+    // Who gave back what a merge had brought may hold nothing either, but somebody's id leads there.
+    Ok(reader.identities_of(cell.key.member)?.is_empty().then_some(other))
 }
 
 /// The account that stands for this one by now: itself, or the last that it was merged into.

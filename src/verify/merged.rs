@@ -52,7 +52,7 @@ impl Merged {
                     (true, false) | (false, true) => {}
                 }
             }
-            Some(Deed::Joined | Deed::Left | Deed::Happened { .. } | Deed::Due { .. } | Deed::Willed) | None => {
+            Some(Deed::Joined | Deed::Left | Deed::Happened { .. } | Deed::Due { .. } | Deed::Willed | Deed::Listed { .. }) | None => {
                 for posting in postings {
                     for side in [posting.src, posting.dst] {
                         if let AccountRef::Member(id) = side
