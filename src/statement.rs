@@ -185,7 +185,11 @@ fn make(reader: &dyn Reader, request: &Request) -> Result<Statement, StatementEr
     }
     if accounts.is_empty() {
         let in_campaign = request.campaign.as_ref().map(|campaign| format!("在积分活动 {campaign} 里")).unwrap_or_default();
-        let text = if members.is_empty() { "没有见过这个编号,或者它从没得过分;编号是 userid 或 external_userid,不是昵称" } else { "没有账户" };
+        let text = if members.is_empty() {
+            "没有见过这个编号,或者它从没得过分;编号是 userid 或 external_userid,不是昵称"
+        } else {
+            "没有账户"
+        };
         return Err(StatementError::NotFound(format!("{} {in_campaign}{text}", request.member)));
     }
     let as_of = request.as_of.map(|date| date.to_string());

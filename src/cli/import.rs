@@ -19,6 +19,11 @@ use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::{Balance, Rules};
 
 #[derive(Debug, Args)]
+#[command(after_help = "例子:
+  jifen import members 微伴导出.csv --dry-run      先看看会怎样
+  jifen import members 微伴导出.csv                记成期初余额,同一份文件只记一次
+
+jifen import members --help 有全部说明。")]
 pub struct Options {
     #[command(subcommand)]
     what: What,
@@ -196,10 +201,7 @@ fn tell_survey(table: &Table, seen: &Survey) {
         println!("{} 行是 0 分,不用记", seen.zero);
     }
     if seen.wxids > 0 {
-        println!(
-            "{} 行是个人微信的编号(wxid_…),企业微信的消息里不会出现:积分会先记着,认出是谁以后用 jifen merge wxid_… 企业微信里的编号 并过去",
-            seen.wxids
-        );
+        println!("{} 行是个人微信的编号(wxid_…),企业微信的消息里不会出现:积分会先记着,认出是谁以后用 jifen merge wxid_… 企业微信里的编号 并过去", seen.wxids);
     }
 }
 

@@ -73,12 +73,7 @@ fn merged(reader: &dyn Reader) -> Result<HashMap<AccountId, AccountId>, StoreErr
     }
 }
 
-fn sums(
-    reader: &dyn Reader,
-    request: &Request,
-    cells: &[AccountCell],
-    merged: &HashMap<AccountId, AccountId>,
-) -> Result<HashMap<AccountId, Sums>, StoreError> {
+fn sums(reader: &dyn Reader, request: &Request, cells: &[AccountCell], merged: &HashMap<AccountId, AccountId>) -> Result<HashMap<AccountId, Sums>, StoreError> {
     let mut sums: HashMap<AccountId, Sums> = cells.iter().map(|cell| (cell.id, Sums::default())).collect();
     let mut walk = Walk::new(reader);
     while let Some((event, postings)) = walk.step()? {

@@ -45,7 +45,8 @@ pub struct Chosen {
     pub points: Option<String>,
 }
 
-const EXTERNAL: &[&str] = &["externaluserid", "外部联系人externaluserid", "外部联系人id", "外部联系人编号", "客户id", "客户编号", "客户externaluserid", "外部userid"];
+const EXTERNAL: &[&str] =
+    &["externaluserid", "外部联系人externaluserid", "外部联系人id", "外部联系人编号", "客户id", "客户编号", "客户externaluserid", "外部userid"];
 const USERID: &[&str] =
     &["userid", "成员id", "成员userid", "成员账号", "成员编号", "员工id", "员工账号", "企业微信id", "企业微信账号", "企微id", "企微账号", "账号", "memberid"];
 const MEMBER: &[&str] = &["member", "成员", "会员id", "会员编号", "用户id", "用户编号", "id", "编号"];
@@ -55,8 +56,23 @@ const BALANCE: &[&str] = &["可用积分", "剩余积分", "积分余额", "当�
 const POINTS: &[&str] = &["积分", "积分数", "积分值", "分数", "分值", "points", "point", "score"];
 const SUM: &[&str] = &["总积分", "积分总数", "合计积分", "totalpoints"];
 
-const NAME: &[&str] =
-    &["姓名", "昵称", "名称", "名字", "客户昵称", "客户名称", "客户姓名", "成员昵称", "成员姓名", "成员名称", "微信昵称", "群昵称", "会员名", "name", "nickname"];
+const NAME: &[&str] = &[
+    "姓名",
+    "昵称",
+    "名称",
+    "名字",
+    "客户昵称",
+    "客户名称",
+    "客户姓名",
+    "成员昵称",
+    "成员姓名",
+    "成员名称",
+    "微信昵称",
+    "群昵称",
+    "会员名",
+    "name",
+    "nickname",
+];
 const CHAT: &[&str] = &["群id", "群聊id", "客户群id", "群编号", "chatid", "groupid", "roomid"];
 
 impl Format {

@@ -155,7 +155,11 @@ impl Survey {
         };
         self.sum = sum;
         self.wxids += u64::from(is_wxid(&opening.who));
-        if opening.points == 0 { self.zero += 1 } else { self.good += 1 }
+        if opening.points == 0 {
+            self.zero += 1
+        } else {
+            self.good += 1
+        }
         seen.insert(key, (opening.row, opening.points));
     }
 
@@ -339,7 +343,9 @@ mod tests {
 
     #[test]
     fn points_are_whole_numbers_however_they_are_written() {
-        for (written, points_meant) in [("12", 12), ("1,234,567", 1_234_567), ("30.00", 30), ("12", 12), ("+5", 5), ("20分", 20), ("0", 0), ("-0", 0), (" 7 ", 7)] {
+        for (written, points_meant) in
+            [("12", 12), ("1,234,567", 1_234_567), ("30.00", 30), ("12", 12), ("+5", 5), ("20分", 20), ("0", 0), ("-0", 0), (" 7 ", 7)]
+        {
             assert_eq!(points(&text(written)), Ok(points_meant), "{written}");
         }
         assert_eq!(points(&text("9007199254740991")), Ok(POINTS_MAX));

@@ -77,8 +77,7 @@ impl Working<'_> {
         let cells = self.accounts_of(store, into)?;
         self.accounts_of(store, from)?;
         let at = cells.iter().map(|cell| cell.frontier).fold(unmerge.at, Millis::max);
-        let occasion =
-            Occasion { corp: unmerge.corp.clone(), at, received_at: unmerge.at, kind: "unmerged", by: EventSeq(self.batch.head.event.0 + 1) };
+        let occasion = Occasion { corp: unmerge.corp.clone(), at, received_at: unmerge.at, kind: "unmerged", by: EventSeq(self.batch.head.event.0 + 1) };
         let identity = head.row.identity.or_else(|| identities.first().copied()).unwrap_or_default();
         let by = self.say(&occasion, key, Some(identity), Deed::Unmerged { merge });
         for cell in cells {

@@ -43,7 +43,8 @@ fn the_balance_of_a_day_is_what_stood_at_its_end() {
 fn a_late_message_counts_from_the_day_it_was_booked() {
     World::both("late-as-of", RULES, |world| {
         world.says("aming", at(16, 9), "签到");
-        let mut late = world.event("aming", at(16, 10), jifen::model::event::Kind::Said(jifen::model::event::Said { text: "昨天的话".into(), ..Default::default() }));
+        let mut late =
+            world.event("aming", at(16, 10), jifen::model::event::Kind::Said(jifen::model::event::Said { text: "昨天的话".into(), ..Default::default() }));
         late.received_at = at(17, 10);
         world.pipeline.hear(late).unwrap();
         assert_eq!(told(world, "aming", Some(date(2026, 11, 16))).accounts[0].balance, 2);

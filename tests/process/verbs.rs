@@ -13,7 +13,8 @@ const DONE: Option<i32> = Some(0);
 const FINDING: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
 
-const VERBS: [&str; 11] = ["demo", "serve", "check", "replay", "explain", "retry", "outbox", "export", "verify", "backup", "restore"];
+const VERBS: [&str; 15] =
+    ["demo", "serve", "check", "replay", "explain", "retry", "outbox", "export", "verify", "backup", "restore", "import", "statement", "merge", "unmerge"];
 
 /// Three days of two people, with all that a line may have.
 const HISTORY: &str = r#"
