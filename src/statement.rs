@@ -22,8 +22,8 @@ use crate::store::{Directory, PersonKey, Reader, StoreError};
 /// Longer after it happened no channel brings a message (WeCom keeps them for 5 days): what comes later is history brought in by hand.
 const LATE_MILLIS_MAX: i64 = 5 * 86_400_000;
 
-/// Where history is brought in under a name of its own.
-const HISTORY: [&str; 2] = ["/replay", "/import"];
+/// Ends of sources whose events count at their own time: history brought in, and what falls due by itself.
+const AT_THEIR_TIME: [&str; 3] = ["/replay", "/import", "/clock"];
 
 /// What the rules file says of a campaign, for its days and its words.
 #[derive(Debug, Clone)]
@@ -235,7 +235,7 @@ impl Names {
     /// When an event was booked; for history, when it happened.
     fn booked_at(&self, row: &EventRow) -> Millis {
         let source = row.source.and_then(|source| self.sources.get(&source));
-        let is_history = source.is_some_and(|source| HISTORY.iter().any(|name| source.ends_with(name)));
+        let is_history = source.is_some_and(|source| AT_THEIR_TIME.iter().any(|name| source.ends_with(name)));
         let is_old = row.received_at.0.saturating_sub(row.at.0) > LATE_MILLIS_MAX && &*row.kind != UNPARKED;
         if is_history || is_old { row.at } else { row.received_at.max(row.at) }
     }

@@ -44,10 +44,15 @@ struct Pair {
 }
 
 /// What belongs to whom of what happened to an account since a merge.
-#[derive(Default)]
-struct Split {
-    from_codes: Vec<(Arc<str>, CodeState)>,
-    into_codes: Vec<(Arc<str>, CodeState)>,
+struct Split<'i> {
+    /// The ids that go back.
+    ids: &'i HashSet<IdentityId>,
+    /// What the one who goes remembers.
+    from: AccountCell,
+    /// What the one who stays remembers.
+    into: AccountCell,
+    /// What the one who stays remembered before is known: what the other did since can be kept out of it.
+    keeps_apart: bool,
     /// What the first member's ids have earned, by bucket.
     earned: Vec<Lot>,
     /// They did something.
@@ -82,8 +87,9 @@ impl Working<'_> {
         let by = self.say(&occasion, key, Some(identity), Deed::Unmerged { merge });
         for cell in cells {
             let pair = pairs.iter().find(|pair| pair.into == cell.id);
-            let since = self.since(store, &cell, pair.map_or(merge, |pair| pair.arrived))?;
-            let split = self.split(store, &cell, pair, since, &ids)?;
+            let since = self.since(store, cell.last_event, pair.map_or(merge, |pair| pair.arrived))?;
+            let mut split = Split::new(&cell, pair, &ids);
+            self.gather(store, cell.id, since, true, &mut split)?;
             if pair.is_some() || split.is_active {
                 self.part(&occasion, &cell, pair, split, AccountKey { member: from, ..cell.key }, identity);
             }
@@ -115,14 +121,14 @@ impl Working<'_> {
         }
     }
 
-    /// What an account's history holds behind an event, oldest first.
-    fn since<S: Store>(&self, store: &mut S, cell: &AccountCell, after: EventSeq) -> Result<Vec<Past>, StoreError> {
-        let (mut since, mut next) = (Vec::new(), Some(cell.last_event));
+    /// What an account's history up to `last` holds behind an event, oldest first.
+    fn since<S: Store>(&self, store: &mut S, last: EventSeq, after: EventSeq) -> Result<Vec<Past>, StoreError> {
+        let (mut since, mut next) = (Vec::new(), Some(last));
         while let Some(seq) = next.filter(|seq| *seq > after) {
             if since.len() == EVENTS_MAX {
                 return Err(refuse(format!("合并以后已经有超过 {EVENTS_MAX} 个事件,太多了,不能撤销")));
             }
-            let past = self.past(store, seq)?.ok_or_else(|| refuse(format!("账户 {} 的历史断在事件 {seq};请运行 jifen verify", cell.id)))?;
+            let past = self.past(store, seq)?.ok_or_else(|| refuse(format!("账户的历史断在事件 {seq};请运行 jifen verify")))?;
             next = past.row.prev;
             since.push(past);
         }
@@ -130,58 +136,49 @@ impl Working<'_> {
         Ok(since)
     }
 
-    /// Says of what happened since to whom it belongs: each event to the person whose id it came by.
-    fn split<S: Store>(
-        &self,
-        store: &mut S,
-        cell: &AccountCell,
-        pair: Option<&Pair>,
-        since: Vec<Past>,
-        ids: &HashSet<IdentityId>,
-    ) -> Result<Split, StoreError> {
-        let blank = |codes: &[(Arc<str>, CodeState)]| {
-            let mut blank = AccountCell { id: cell.id, key: cell.key, ..AccountCell::default() };
-            blank.state.codes = codes.to_vec();
-            blank
-        };
-        let (mut from, mut into) = (blank(pair.map_or(&[], |pair| &pair.from_codes)), blank(pair.map_or(&cell.state.codes, |pair| &pair.into_codes)));
-        let mut split = Split::default();
+    /// Says of what happened to an account to whom it belongs: each event to the person whose id it came by. `own` is the account that is
+    /// parted; another one is looked through for what these ids did while it held theirs.
+    fn gather<S: Store>(&self, store: &mut S, account: AccountId, since: Vec<Past>, own: bool, split: &mut Split<'_>) -> Result<(), StoreError> {
         for past in since {
             let row = &past.row;
-            let is_from = row.identity.is_some_and(|id| ids.contains(&id));
-            let occurrence = Occurrence { seq: row.seq, at: row.at, day: row.day };
-            if let Some(Deed::Transferred { by, out, .. }) = row.record.deed {
-                if pair.is_some() {
-                    self.follow(store, &mut into, &row.record, (row.seq, by, out))?;
+            if let Some(Deed::Transferred { by, other, out }) = row.record.deed {
+                let merge = self.past(store, by)?.and_then(|past| past.row.record.deed);
+                if own && split.keeps_apart {
+                    self.follow(store, &mut split.into, &row.record, row.seq, matches!(merge, Some(Deed::Merged { .. })) && !out)?;
+                }
+                if let (Some(Deed::Unmerged { merge }), false) = (merge, out) {
+                    // The account was another's for a while. What it got back went out there with the event before.
+                    let there = self.since(store, EventSeq(row.seq.0 - 1), merge)?;
+                    self.gather(store, other, there, false, split)?;
                 }
                 continue;
             }
+            let is_from = row.identity.is_some_and(|id| split.ids.contains(&id));
+            let occurrence = Occurrence { seq: row.seq, at: row.at, day: row.day };
             split.is_active |= is_from;
             let record = Record { repair: None, ..row.record.clone() };
             if is_from {
-                from.apply(occurrence, &record, &[]);
-            } else if pair.is_some() {
-                into.apply(occurrence, &record, &[]);
+                split.from.apply(occurrence, &record, &[]);
+            } else if own && split.keeps_apart {
+                split.into.apply(occurrence, &record, &[]);
             }
             for posting in &past.postings {
                 let owner = match posting.slot_event.filter(|message| *message != row.seq) {
                     Some(message) => self.past(store, message)?.and_then(|message| message.row.identity),
                     None => row.identity,
                 };
-                if owner.is_some_and(|id| ids.contains(&id)) {
-                    earn(&mut split.earned, posting, cell.id);
+                if owner.is_some_and(|id| split.ids.contains(&id)) {
+                    earn(&mut split.earned, posting, account);
                     split.is_active = true;
                 }
             }
         }
-        (split.from_codes, split.into_codes) = (from.state.codes, into.state.codes);
-        Ok(split)
+        Ok(())
     }
 
-    /// Another merge since: what came with it stays with who stays.
-    fn follow<S: Store>(&self, store: &mut S, into: &mut AccountCell, record: &Record, (seq, by, out): (EventSeq, EventSeq, bool)) -> Result<(), StoreError> {
-        let merged = self.past(store, by)?.is_some_and(|past| matches!(past.row.record.deed, Some(Deed::Merged { .. })));
-        let gone = if merged && !out { self.past(store, EventSeq(seq.0 - 1))? } else { None };
+    /// Another merge since, or the end of one: what came with it stays with who stays.
+    fn follow<S: Store>(&self, store: &mut S, into: &mut AccountCell, record: &Record, seq: EventSeq, came_in: bool) -> Result<(), StoreError> {
+        let gone = if came_in { self.past(store, EventSeq(seq.0 - 1))? } else { None };
         match gone.and_then(|gone| gone.row.record.snapshot) {
             Some(snapshot) => into.state.codes = both(&into.state.codes, &snapshot.codes),
             None => into.state.codes = record.repair.as_ref().map(|repair| repair.restated.clone()).unwrap_or_default(),
@@ -189,7 +186,7 @@ impl Working<'_> {
         Ok(())
     }
 
-    fn part(&mut self, occasion: &Occasion, cell: &AccountCell, pair: Option<&Pair>, split: Split, key: AccountKey, identity: IdentityId) {
+    fn part(&mut self, occasion: &Occasion, cell: &AccountCell, pair: Option<&Pair>, split: Split<'_>, key: AccountKey, identity: IdentityId) {
         let today = self.day(cell.key.campaign, occasion.at);
         let there = cell.state.joined(today);
         let mut wanted = Vec::new();
@@ -207,10 +204,28 @@ impl Working<'_> {
         let lifetime = pair.map_or(0, |pair| pair.lifetime) + split.earned.iter().map(|lot| lot.amount).sum::<i64>();
         let from = self.open(key);
         debug_assert!(pair.is_none_or(|pair| pair.from == from.id), "a pair is of one campaign and group");
-        let out = Transfer { key: cell.key, other: from.id, identity, out: true, moved: taken, lifetime: -lifetime, codes: split.into_codes };
-        let back = Transfer { key, other: cell.id, identity, out: false, moved: given, lifetime, codes: split.from_codes };
+        let out = Transfer { key: cell.key, other: from.id, identity, out: true, moved: taken, lifetime: -lifetime, codes: split.into.state.codes };
+        let back = Transfer { key, other: cell.id, identity, out: false, moved: given, lifetime, codes: split.from.state.codes };
         self.transfer(occasion, out);
         self.transfer(occasion, back);
+    }
+}
+
+impl<'i> Split<'i> {
+    fn new(cell: &AccountCell, pair: Option<&Pair>, ids: &'i HashSet<IdentityId>) -> Self {
+        let remembers = |codes: &[(Arc<str>, CodeState)]| {
+            let mut blank = AccountCell { id: cell.id, key: cell.key, ..AccountCell::default() };
+            blank.state.codes = codes.to_vec();
+            blank
+        };
+        Split {
+            ids,
+            from: remembers(pair.map_or(&[], |pair| &pair.from_codes)),
+            into: remembers(pair.map_or(&cell.state.codes, |pair| &pair.into_codes)),
+            keeps_apart: pair.is_some(),
+            earned: Vec::new(),
+            is_active: false,
+        }
     }
 }
 
