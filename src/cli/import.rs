@@ -13,7 +13,7 @@ use super::{DONE, FINDING, Where};
 use crate::clock::Clock;
 use crate::import::columns::{Chosen, Format};
 use crate::import::members::{How, Survey, survey};
-use crate::import::opening::{Booked, Target, book, rehearse};
+use crate::import::opening::{Booked, Sheet, Target, book, rehearse};
 use crate::import::table::Table;
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::{Balance, Rules};
@@ -128,12 +128,13 @@ fn members(options: &Members) -> Result<u8> {
         println!("有 {} 行不对,一行也没有记。改好再导一次,或加 --skip-bad 跳过这些行", seen.bad);
         return Ok(FINDING);
     }
+    let mut sheet = Sheet { table: &mut table, how: &how, survey: &seen };
     let booked = if options.dry_run {
         // The database may not be there yet: then nothing was booked before.
         match workspace.database.exists() {
             true => {
                 let reader = workspace.reader()?;
-                told("对照", |progress| rehearse(&reader, &mut table, &how, &seen, &target, progress))?
+                told("对照", |progress| rehearse(&reader, &mut sheet, &target, progress))?
             }
             false => Booked { new: seen.good, new_points: seen.sum, ..Booked::default() },
         }
@@ -141,7 +142,7 @@ fn members(options: &Members) -> Result<u8> {
         let store = workspace.store()?;
         let reader = workspace.reader()?;
         let mut pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules)), workspace.vault.fingerprint_key(), Box::new(Silent));
-        told("已记", |progress| book(&mut pipeline, &reader, &mut table, &how, &seen, &target, progress))?
+        told("已记", |progress| book(&mut pipeline, &reader, &mut sheet, &target, progress))?
     };
     tell_booked(&seen, &booked, options);
     Ok(if seen.is_good() && booked.different == 0 { DONE } else { FINDING })

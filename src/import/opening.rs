@@ -22,6 +22,16 @@ const DIFFERENT_MAX: usize = 50;
 /// Postings read at a time where they are summed.
 const PAGE: usize = 4_096;
 
+/// A file that was looked at.
+pub struct Sheet<'a> {
+    /// The file.
+    pub table: &'a mut Table,
+    /// How it is read.
+    pub how: &'a How,
+    /// What is in it.
+    pub survey: &'a Survey,
+}
+
 /// Where openings are booked.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -90,16 +100,10 @@ pub enum ImportError {
 ///
 /// # Errors
 /// See [`ImportError`].
-pub fn rehearse(
-    reader: &dyn Reader,
-    table: &mut Table,
-    how: &How,
-    survey: &Survey,
-    target: &Target,
-    progress: &mut dyn FnMut(u64),
-) -> Result<Booked, ImportError> {
+pub fn rehearse(reader: &dyn Reader, sheet: &mut Sheet<'_>, target: &Target, progress: &mut dyn FnMut(u64)) -> Result<Booked, ImportError> {
     let (mut booked, mut rows) = (Booked::default(), 0);
-    members::again(table, how, survey, |openings| -> Result<(), ImportError> {
+    let survey = sheet.survey;
+    members::again(sheet.table, sheet.how, survey, |openings| -> Result<(), ImportError> {
         rows += openings.len() as u64;
         for opening in &openings {
             match find(reader, &key(target, opening, None))? {
@@ -123,15 +127,14 @@ pub fn rehearse(
 pub fn book<S: Store>(
     pipeline: &mut Pipeline<S>,
     reader: &dyn Reader,
-    table: &mut Table,
-    how: &How,
-    survey: &Survey,
+    sheet: &mut Sheet<'_>,
     target: &Target,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Booked, ImportError> {
     let (mut booked, mut rows) = (Booked::default(), 0);
     let before = reader.head()?.posting;
-    members::again(table, how, survey, |openings| -> Result<(), ImportError> {
+    let survey = sheet.survey;
+    members::again(sheet.table, sheet.how, survey, |openings| -> Result<(), ImportError> {
         let keys = openings.iter().map(|opening| key(target, opening, None));
         let done = hear(pipeline, reader, target, openings.iter().zip(keys))?;
         let mut more = Vec::new();

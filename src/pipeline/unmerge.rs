@@ -51,8 +51,8 @@ struct Split<'i> {
     from: AccountCell,
     /// What the one who stays remembers.
     into: AccountCell,
-    /// What the one who stays remembered before is known: what the other did since can be kept out of it.
-    keeps_apart: bool,
+    /// What was merged; where it is known, what the one who goes did since is kept out of what the one who stays remembers.
+    pair: Option<&'i Pair>,
     /// What the first member's ids have earned, by bucket.
     earned: Vec<Lot>,
     /// They did something.
@@ -91,7 +91,7 @@ impl Working<'_> {
             let mut split = Split::new(&cell, pair, &ids);
             self.gather(store, cell.id, since, true, &mut split)?;
             if pair.is_some() || split.is_active {
-                self.part(&occasion, &cell, pair, split, AccountKey { member: from, ..cell.key }, identity);
+                self.part(&occasion, &cell, split, AccountKey { member: from, ..cell.key }, identity);
             }
         }
         self.lead(back, from, None);
@@ -143,7 +143,7 @@ impl Working<'_> {
             let row = &past.row;
             if let Some(Deed::Transferred { by, other, out }) = row.record.deed {
                 let merge = self.past(store, by)?.and_then(|past| past.row.record.deed);
-                if own && split.keeps_apart {
+                if own && split.pair.is_some() {
                     self.follow(store, &mut split.into, &row.record, row.seq, matches!(merge, Some(Deed::Merged { .. })) && !out)?;
                 }
                 if let (Some(Deed::Unmerged { merge }), false) = (merge, out) {
@@ -159,7 +159,7 @@ impl Working<'_> {
             let record = Record { repair: None, ..row.record.clone() };
             if is_from {
                 split.from.apply(occurrence, &record, &[]);
-            } else if own && split.keeps_apart {
+            } else if own && split.pair.is_some() {
                 split.into.apply(occurrence, &record, &[]);
             }
             for posting in &past.postings {
@@ -186,7 +186,8 @@ impl Working<'_> {
         Ok(())
     }
 
-    fn part(&mut self, occasion: &Occasion, cell: &AccountCell, pair: Option<&Pair>, split: Split<'_>, key: AccountKey, identity: IdentityId) {
+    fn part(&mut self, occasion: &Occasion, cell: &AccountCell, split: Split<'_>, key: AccountKey, identity: IdentityId) {
+        let pair = split.pair;
         let today = self.day(cell.key.campaign, occasion.at);
         let there = cell.state.joined(today);
         let mut wanted = Vec::new();
@@ -212,7 +213,7 @@ impl Working<'_> {
 }
 
 impl<'i> Split<'i> {
-    fn new(cell: &AccountCell, pair: Option<&Pair>, ids: &'i HashSet<IdentityId>) -> Self {
+    fn new(cell: &AccountCell, pair: Option<&'i Pair>, ids: &'i HashSet<IdentityId>) -> Self {
         let remembers = |codes: &[(Arc<str>, CodeState)]| {
             let mut blank = AccountCell { id: cell.id, key: cell.key, ..AccountCell::default() };
             blank.state.codes = codes.to_vec();
@@ -222,7 +223,7 @@ impl<'i> Split<'i> {
             ids,
             from: remembers(pair.map_or(&[], |pair| &pair.from_codes)),
             into: remembers(pair.map_or(&cell.state.codes, |pair| &pair.into_codes)),
-            keeps_apart: pair.is_some(),
+            pair,
             earned: Vec::new(),
             is_active: false,
         }

@@ -248,3 +248,32 @@ proptest! {
         world.prove();
     }
 }
+
+/// Points that go after three days, after sixty, and never.
+const LOTS: &str = "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 10\n\n\
+                    [check_in.flash]\nkeywords = [\"闪签\"]\npoints = 5\nexpires = \"3d\"\n\n\
+                    [check_in.kept]\nkeywords = [\"纪念\"]\npoints = 1\nexpires = \"never\"\n\n[campaign.main]\nexpires = \"60d\"\n";
+
+#[test]
+fn every_bucket_goes_over_and_back_and_what_expired_in_between_does_not_come_back() {
+    World::both("lots", LOTS, |world| {
+        for text in ["签到", "闪签", "纪念"] {
+            world.says("xiaohong", at(16, 9), text);
+        }
+        world.says("aming", at(16, 9), "签到");
+        let before = world.account("xiaohong");
+        assert_eq!(before.state.lots.len(), 3);
+        let merge = world.merge("xiaohong", "aming", at(16, 12)).unwrap();
+        assert_eq!((world.balance("aming"), world.account("aming").state.lots.len()), (26, 3));
+        world.unmerge(merge, at(16, 13)).unwrap();
+        assert_eq!(world.account("xiaohong").state, before.state);
+
+        let merge = world.merge("xiaohong", "aming", at(17, 12)).unwrap();
+        // What goes first is spent first: the three days' points are taken, then some of the others.
+        world.grants("aming", at(18, 9), -7);
+        world.unmerge(merge, at(25, 12)).unwrap();
+        let after = world.account("xiaohong");
+        assert_eq!((after.available, after.lifetime), (11, before.lifetime), "what was gone by then is not brought back");
+        assert_eq!(world.balance("aming"), 8, "what was taken stays with who stays");
+    });
+}
