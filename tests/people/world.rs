@@ -7,13 +7,14 @@ use arc_swap::ArcSwap;
 use jifen::model::act::Act;
 use jifen::model::cells::AccountCell;
 use jifen::model::day::Millis;
-use jifen::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Said, Via};
-use jifen::model::ids::{AccountId, EventKey, EventSeq, FingerprintKey, KeyBytes, RulesHash};
+use jifen::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Look, Place, Said, Via};
+use jifen::model::ids::{AccountId, CampaignId, EventKey, EventSeq, FingerprintKey, KeyBytes, RulesHash};
 use jifen::pipeline::merge::{Merge, Refused};
 use jifen::pipeline::unmerge::Unmerge;
 use jifen::pipeline::{Done, Pipeline, Silent, Work};
 use jifen::rules::file;
 use jifen::store::memory::MemoryStore;
+use jifen::store::proof::{Proof, ProofKey};
 use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::Vault;
 use jifen::store::{Batch, Directory, Head, Loaded, Past, PersonKey, Reader, Store, StoreError, Wants};
@@ -48,6 +49,14 @@ impl Store for AnyStore {
 
     fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError> {
         self.0.past(seq)
+    }
+
+    fn proof(&mut self, key: ProofKey) -> Result<Option<Proof>, StoreError> {
+        self.0.proof(key)
+    }
+
+    fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
+        self.0.looks(campaign)
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
