@@ -10,4 +10,5 @@ pub mod decision;
 pub mod repair;
 pub mod cells;
 pub mod lots;
+pub mod unite;
 pub mod journal;

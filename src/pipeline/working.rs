@@ -166,7 +166,12 @@ impl<'a> Working<'a> {
     }
 
     fn source(&mut self, event: &Event) -> SourceId {
-        let key = (event.corp.clone(), event.key.channel());
+        self.source_named(event.corp.clone(), event.key.channel())
+    }
+
+    /// The number of a source, given now if it is new.
+    pub(super) fn source_named(&mut self, corp: CorpName, name: Arc<str>) -> SourceId {
+        let key = (corp, name);
         if let Some(id) = self.directory.sources.get(&key) {
             return *id;
         }

@@ -380,7 +380,7 @@ impl<'a> Scene<'a> {
             Mark::Count { key: of, period: in_period, times, points } if **of == *key && *in_period == period => {
                 sum(used, Used { times: *times, points: *points, last_at: Some(self.event.at) })
             }
-            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } => used,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } | Mark::Lifetime { .. } => used,
         })
     }
 
