@@ -257,6 +257,8 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::TooMany => "too_many",
         Refusal::Spent => "budget_spent",
         Refusal::TooLate { .. } => "too_late",
+        Refusal::NotForThisMember(_) => "not_for_this_member",
+        Refusal::StepsLeft { .. } => "steps_left",
         Refusal::Twin => "twin",
         Refusal::TakenBack => "taken_back",
     }

@@ -123,6 +123,10 @@ impl Stage {
             }
             Said::Joined => Kind::Did(Act::Joined),
             Said::Left => Kind::Did(Act::Left),
+            Said::Happened { event, subject } => {
+                self.said.push((line.member.clone(), key.clone()));
+                Kind::Did(Act::Happened { event: event.as_str().into(), subject: subject.as_deref().map(Into::into) })
+            }
         };
         Event {
             key,
@@ -182,6 +186,7 @@ pub fn complaints(line: &TestLine, heard: &Heard) -> Vec<String> {
         Said::Recalled => format!("{at} {}撤回", line.member),
         Said::Joined => format!("{at} {}进群", line.member),
         Said::Left => format!("{at} {}退群", line.member),
+        Said::Happened { event, .. } => format!("{at} {}的事件 {event}", line.member),
     };
     if let Some(expected) = line.expect_points.filter(|expected| *expected != heard.points()) {
         complaints.push(format!("{what},应得 {expected:+},实得 {:+}", heard.points()));

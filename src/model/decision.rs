@@ -213,6 +213,8 @@ pub enum Question {
     Rules,
     /// 帮助
     Help,
+    /// 任务
+    Tasks,
 }
 
 /// What one rule said of one event.
@@ -254,7 +256,7 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotForThisMember(_) | Refusal::StepsLeft { .. } => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -365,6 +367,15 @@ pub enum Refusal {
     TooLate {
         /// How many.
         first: i64,
+    },
+    /// `only` asks for what the member is not; in words.
+    NotForThisMember(Arc<str>),
+    /// A task of which steps are left.
+    StepsLeft {
+        /// Steps done.
+        done: u32,
+        /// Steps in all.
+        of: u32,
     },
 }
 
@@ -556,6 +567,8 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// The tasks and how far the member is.
+    Tasks,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

@@ -87,7 +87,8 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::Help
         | Occasion::NotUnderstood
         | Occasion::NoCampaign
-        | Occasion::Digest => Ok(Args::default()),
+        | Occasion::Digest
+        | Occasion::Tasks => Ok(Args::default()),
     }
 }
 

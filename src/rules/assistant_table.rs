@@ -66,6 +66,10 @@ pub struct WordsTable {
     #[schemars(extend("examples" = [["帮助"]]))]
     #[schemars(extend("x-en" = "What can be asked."))]
     pub help: Option<Vec<String>>,
+    /// 任务:做到哪一步了。默认 ["任务", "我的任务"]。
+    #[schemars(extend("examples" = [["任务"]]))]
+    #[schemars(extend("x-en" = "The tasks and how far one is."))]
+    pub tasks: Option<Vec<String>>,
 }
 
 /// auto、each、digest 或 never。
@@ -131,6 +135,9 @@ pub struct RepliesTable {
     /// 合并播报。
     #[schemars(extend("x-en" = "Several successes of a group told in one message."))]
     pub digest: Option<OneOrMany>,
+    /// 任务。
+    #[schemars(extend("x-en" = "The tasks and how far the member is."))]
+    pub tasks: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -143,7 +150,7 @@ pub fn read(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Assistant {
 }
 
 /// The question each key of `words` is about.
-const QUESTIONS: [(&str, Question); 7] = [
+const QUESTIONS: [(&str, Question); 8] = [
     ("balance", Question::Balance),
     ("today", Question::Today),
     ("rank", Question::Rank),
@@ -151,10 +158,11 @@ const QUESTIONS: [(&str, Question); 7] = [
     ("history", Question::History),
     ("rules", Question::Rules),
     ("help", Question::Help),
+    ("tasks", Question::Tasks),
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 15] = [
+const OCCASIONS: [(&str, Occasion); 16] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -170,6 +178,7 @@ const OCCASIONS: [(&str, Occasion); 15] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("tasks", Occasion::Tasks),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

@@ -13,8 +13,9 @@ use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
+use crate::rules::task::Progress;
 use crate::rules::text::{fold, strip_mention, strip_token};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, share, willed};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, share, standing, task, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
@@ -121,11 +122,13 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
     }
     let scene = Scene::new(rules, campaign, prepared, heard, facts);
     let mut so_far = SoFar::default();
+    so_far.marks.extend(standing::joined(campaign, facts.account, scene.deed, scene.event.at));
     let mut rulings = Vec::new();
     let live = || campaign.rules.iter().filter(|rule| rule.common.mode != Mode::Off);
     for rule in live().filter(|rule| !rule.kind.follows()).chain(live().filter(|rule| rule.kind.follows())) {
         let hearing = scene.hearing(rule);
-        if !rule.kind.looks_at(&hearing) {
+        let is_no_step = rule.kind.follows() && !so_far.paid.iter().any(|(paid, _)| rule.kind.steps().contains(paid));
+        if is_no_step || !rule.kind.looks_at(&hearing) {
             continue;
         }
         let ruled = scene.ask(rule, &hearing, &mut so_far);
@@ -232,6 +235,16 @@ impl<'a> Scene<'a> {
         rule.kind.offer(&self.hearing(rule), Own::new(self.state(), &rule.code))
     }
 
+    /// How far the member is with a task.
+    pub fn progress(&self, rule: &RuleEntry) -> Progress {
+        task::progress(rule, Own::new(self.state(), &rule.code), self.day)
+    }
+
+    /// Whether a rule is for this member, as far as `only` asks what the member is.
+    pub fn admits(&self, rule: &RuleEntry) -> bool {
+        standing::admits(self.campaign, &rule.common.only, self.facts.account, self.deed, self.event.at).is_ok()
+    }
+
     /// Times and points counted under a key in a period, before this event.
     pub fn counted(&self, key: &str, kind: PeriodKind) -> Used {
         self.used(key, Periods { day: self.day, window: None }.of(kind), &[])
@@ -259,6 +272,7 @@ impl<'a> Scene<'a> {
         if !holds(&common.only, &self.event.place) {
             return Err(Refusal::NotForThisGroup);
         }
+        standing::admits(self.campaign, &common.only, self.facts.account, self.deed, self.event.at)?;
         if self.is_unpaid_staff() {
             return Err(Refusal::Staff);
         }
@@ -288,7 +302,8 @@ impl<'a> Scene<'a> {
         }
         so_far.marks.extend(offer.marks.into_iter().map(|mark| with_key(mark, &key)));
         for (key, limits) in self.caps(rule) {
-            so_far.marks.extend(counts(&state_key(key, common.mode), limits, periods, room.points, *key == rule.code));
+            let of_rule = (*key == rule.code).then_some(&common.counted[..]);
+            so_far.marks.extend(counts(&state_key(key, common.mode), limits, periods, room.points, of_rule));
         }
         let Offer { points: offered, bonus, streak, .. } = offer;
         let payment = Payment { points: room.points, offered, bonus, streak, clipped_by: room.clipped_by, base, factors };
@@ -437,12 +452,14 @@ fn keep_days(key: &Arc<str>, marks: Vec<Mark>, so_far: &mut SoFar) {
     so_far.marks.extend(days.map(|mark| with_key(mark, key)));
 }
 
-/// One count for every period that is limited; for a rule without limits of its own, the day, so that 「今天」 can tell.
-fn counts(key: &Arc<str>, limits: &Limits, periods: Periods, points: i64, is_rule: bool) -> Vec<Mark> {
+/// One count for every period that is limited; for a rule without limits of its own, the day, so that 「今天」 can tell; and those that
+/// tasks ask for.
+fn counts(key: &Arc<str>, limits: &Limits, periods: Periods, points: i64, of_rule: Option<&[PeriodKind]>) -> Vec<Mark> {
     let mut counted: Vec<Period> = limits.periods().map(|kind| periods.of(kind)).collect();
-    if counted.is_empty() && is_rule {
+    if counted.is_empty() && of_rule.is_some() {
         counted.push(periods.of(PeriodKind::Day));
     }
+    counted.extend(of_rule.unwrap_or_default().iter().map(|kind| periods.of(*kind)));
     counted.sort_unstable();
     counted.dedup();
     counted.into_iter().map(|period| Mark::Count { key: key.clone(), period, times: 1, points }).collect()
@@ -450,7 +467,13 @@ fn counts(key: &Arc<str>, limits: &Limits, periods: Periods, points: i64, is_rul
 
 /// Puts the rule's key before the mark's own suffix (mostly none).
 fn with_key(mark: Mark, code: &Arc<str>) -> Mark {
-    let full = |suffix: &Arc<str>| if suffix.is_empty() { code.clone() } else { format!("{code}{suffix}").into() };
+    let full = |suffix: &Arc<str>| match suffix.strip_prefix(standing::GLOBAL) {
+        // The account's own, unless it is only tried.
+        Some(global) if code.starts_with('~') => format!("~{global}").into(),
+        Some(global) => global.into(),
+        None if suffix.is_empty() => code.clone(),
+        None => format!("{code}{suffix}").into(),
+    };
     let key = full(mark.key());
     mark.under(key)
 }

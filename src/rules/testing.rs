@@ -4,7 +4,7 @@
 //! line   = when ["[" group "]"] ["(" channel ")"] member ":" said ["=>" expect]   # 11-22 09:00 阿明: 签到 => +2
 //! when   = date [".." date] time                                  # a range stands for one line a day
 //! date   = [year "-"] month "-" day                               # without a year: the test's `year`
-//! said   = ["@" name] text | "[图片]" … | "撤回" | "进群" | "退群"
+//! said   = ["@" name] text | "[图片]" … | "撤回" | "进群" | "退群" | "[事件 " name [subject] "]"
 //! expect = ["+"|"-"] points ["「" reply "」"] | "「" reply "」"         # net change of the member's balance; part of the reply
 //! ```
 //!
@@ -89,6 +89,13 @@ pub enum Said {
     Joined,
     /// The member leaves.
     Left,
+    /// A named event is reported of the member.
+    Happened {
+        /// Its name.
+        event: String,
+        /// What it was about.
+        subject: Option<String>,
+    },
 }
 
 /// Year of dates that name none.
@@ -222,6 +229,11 @@ fn what_happens(said: &str) -> Said {
         "撤回" => Said::Recalled,
         "进群" => Said::Joined,
         "退群" => Said::Left,
+        event if event.starts_with(EVENT) && event.ends_with(']') => {
+            let (name, subject) =
+                event[EVENT.len()..event.len() - 1].trim().split_once(char::is_whitespace).unwrap_or((event[EVENT.len()..event.len() - 1].trim(), ""));
+            Said::Happened { event: name.to_owned(), subject: Some(subject.trim().to_owned()).filter(|subject| !subject.is_empty()) }
+        }
         _ => {
             let images = said.matches(PICTURE).count() as u32;
             Said::Message { text: said.replace(PICTURE, "").trim().to_owned(), images }
@@ -230,6 +242,8 @@ fn what_happens(said: &str) -> Said {
 }
 
 const PICTURE: &str = "[图片]";
+
+const EVENT: &str = "[事件 ";
 
 fn expectation(text: &str) -> Result<(Option<i64>, Option<String>), String> {
     let text = text.trim();
@@ -283,6 +297,8 @@ mod tests {
         assert_eq!(one("11-22 09:00 阿明:[图片] 打卡[图片]").said, message("打卡", 2));
         assert_eq!(one("11-22 09:00 阿明: 撤回 => -2").said, Said::Recalled);
         assert_eq!(one("11-22 09:00 阿明: 进群").said, Said::Joined);
+        assert_eq!(one("11-22 09:00 阿明: [事件 verified] => +50").said, Said::Happened { event: "verified".into(), subject: None });
+        assert_eq!(one("11-22 09:00 阿明: [事件 visit 一号店]").said, Said::Happened { event: "visit".into(), subject: Some("一号店".into()) });
         assert_eq!(one("11-22 09:00 阿明: 现在 10:30 => 「开放」").said, message("现在 10:30", 0));
     }
 

@@ -144,6 +144,19 @@ const DIGEST: &[Variable] = &[
     text("为什么", "why"),
 ];
 
+/// `已得` whether it is done in the running 周期; `完成` of `共` steps.
+const TASK: &[Variable] = &[
+    text("标题", "title"),
+    int("得分", "points"),
+    int("完成", "done"),
+    int("共", "of"),
+    flag("已得", "is_over"),
+    text("周期", "period"),
+    list("步骤", "steps", &[text("标题", "title"), int("得分", "points"), flag("完成", "done")]),
+];
+
+const TASKS: &[Variable] = &[list("任务", "tasks", TASK), text("今天还能拿", "can_earn_text"), list("可得", "can_earn", CAN_EARN), text("重置", "resets_at")];
+
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {
         Occasion::Paid => PAID,
@@ -161,5 +174,6 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NotUnderstood => NOT_UNDERSTOOD,
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
+        Occasion::Tasks => TASKS,
     }
 }

@@ -4,6 +4,7 @@ use crate::model::day::{Calendar, Day, Millis, PeriodKind};
 use crate::model::decision::{Cap, Refusal};
 use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::cap::Limits;
+use crate::rules::standing::only_in_words;
 
 /// A moment as one says it: `今天 8:02`, `明天 0:00`, `11 月 29 日 0:00`, in another year with the year.
 pub fn moment(calendar: &Calendar, at: Millis, now: Millis) -> String {
@@ -107,7 +108,7 @@ pub fn rule(campaign: &Campaign, rule: &RuleEntry) -> String {
         bucket.map_or(String::new(), |words| format!("与同类合计{words}")),
         rule.common.only.groups.as_ref().map_or(String::new(), |groups| format!("只在 {} 群", groups.join("、"))),
     ];
-    let extra: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let extra: Vec<String> = parts.into_iter().chain(only_in_words(&rule.common.only)).filter(|part| !part.is_empty()).collect();
     let body = rule.kind.in_words(&campaign.points_name);
     if extra.is_empty() { body } else { format!("{body};{}", extra.join(";")) }
 }
@@ -133,6 +134,8 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::TooMany => "余额已经到系统能记的最大数".to_owned(),
         Refusal::Spent => "预算已经发完,这一项先停了".to_owned(),
         Refusal::TooLate { first } => format!("只有前 {first} 名有,已经满了"),
+        Refusal::NotForThisMember(needs) => needs.to_string(),
+        Refusal::StepsLeft { done, of } => format!("已完成 {done}/{of} 步"),
         Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
         Refusal::TakenBack => "到达之前就已撤回".to_owned(),
     }
