@@ -14,7 +14,7 @@ use crate::model::ids::{EventKey, EventSeq, FingerprintKey, KeyBytes};
 use crate::model::journal::{AccountRef, Posting};
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::Rules;
-use crate::rules::decide::{Coverage, covers};
+use crate::rules::coverage::{Coverage, covers};
 use crate::rules::template::render;
 use crate::rules::testing::{SINGLE_CHAT, Said, Test, TestLine};
 use crate::store::memory::MemoryStore;

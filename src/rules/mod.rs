@@ -18,6 +18,7 @@ pub mod boost;
 pub mod share;
 pub mod standing;
 pub mod willed;
+pub mod coverage;
 pub mod decide;
 pub mod answer;
 pub mod wording;
