@@ -185,7 +185,6 @@ fn global(key: Arc<str>) -> Arc<str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::model::act::Act;
     use crate::model::event::{Kind, Place};
     use crate::rules::world::World;
