@@ -4,7 +4,7 @@
 //! {"id":"m-1","at":"2026-11-22T09:00:00+08:00","corp":"acme","group":"wrDemoGroup","member":"aming","name":"阿明","said":{"text":"签到"}}
 //! ```
 //!
-//! Without `group` it is a single chat. Instead of `said`: `"joined":{}`, `"left":{}`, `"recalled":{"of":"m-1"}`,
+//! Without `group` it is a single chat. Instead of `said`: `"joined":{}` (or `{"scene":3}`), `"left":{}`, `"recalled":{"of":"m-1"}`,
 //! `"order_paid":{"shop":"taobao","number":"…","fen":26800}`, `"happened":{"event":"verified","subject":"…"}`. What happened in no chat may name the
 //! `campaign` in whose books it belongs; without, it goes where single chats go. In a replay, `source` names the channel that would have
 //! brought it (`app/1000002`), so that history already received is known; it defaults to `replay`. What two sources tell of one message pays
@@ -32,7 +32,7 @@ struct Line {
     name: Option<String>,
     source: Option<String>,
     said: Option<SaidLine>,
-    joined: Option<Nothing>,
+    joined: Option<JoinedLine>,
     left: Option<Nothing>,
     recalled: Option<RecalledLine>,
     order_paid: Option<OrderLine>,
@@ -42,6 +42,13 @@ struct Line {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JoinedLine {
+    /// WeCom's `JoinScene`, where it is known.
+    scene: Option<u32>,
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -189,7 +196,7 @@ fn kind(line: Line) -> Result<Kind, String> {
         };
         Kind::Said(Said { text: said.text, images, video: said.video, link: said.link, quote: said.quote, at_assistant: said.at_assistant, ..Said::default() })
     }));
-    kinds.extend(line.joined.map(|Nothing {}| Kind::Did(Act::Joined)));
+    kinds.extend(line.joined.map(|JoinedLine { scene }| Kind::Did(scene.map_or(Act::Joined, |scene| Act::JoinedBy { scene }))));
     kinds.extend(line.left.map(|Nothing {}| Kind::Did(Act::Left)));
     kinds.extend(line.recalled.map(|recalled| Kind::Recalled { of: KeyBytes::of(&recalled.of) }));
     kinds.extend(line.order_paid.map(|order| Kind::Did(Act::OrderPaid { shop: order.shop.into(), number: order.number.into(), fen: order.fen })));

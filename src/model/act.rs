@@ -51,13 +51,18 @@ pub enum Act {
         /// How many.
         points: i64,
     },
+    /// Somebody joined the group, and the platform told in what way. Rules take it for [`Act::Joined`].
+    JoinedBy {
+        /// WeCom's `JoinScene`: 1 invited, 2 by a link, 3 by a QR code (developer.work.weixin.qq.com/document/path/92130).
+        scene: u32,
+    },
 }
 
 impl Act {
     /// The word used in the journal, exports and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Act::Joined => "joined",
+            Act::Joined | Act::JoinedBy { .. } => "joined",
             Act::Left => "left",
             Act::Happened { .. } => "happened",
             Act::OrderPaid { .. } => "order_paid",

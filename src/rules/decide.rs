@@ -48,7 +48,7 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
 fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
     let Kind::Did(act) = kind else { return None };
     match act {
-        Act::Joined => Some(Deed::Joined),
+        Act::Joined | Act::JoinedBy { .. } => Some(Deed::Joined),
         Act::Left => Some(Deed::Left),
         Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
         Act::Due { job, slot } => Some(Deed::Due { job: job.clone(), slot: *slot }),
@@ -295,7 +295,7 @@ impl<'a> Scene<'a> {
 
     /// What the rule's budget leaves of a payment.
     fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Option<Claim>), Refusal> {
-        let Some(budget) = rule.common.budget else { return Ok((room, None)) };
+        let Some(budget) = rule.common.budget.filter(|_| room.points > 0) else { return Ok((room, None)) };
         let claim = share::claim(self.facts.shared, so_far, share::name(share::BUDGET, rule), 0, room.points, budget).ok_or(Refusal::Spent)?;
         let clipped = claim.taken < room.points;
         let cap = clipped.then(|| Cap { of: rule.code.clone(), period: PeriodKind::Ever, in_points: true, used: claim.total - claim.taken, most: budget });

@@ -43,9 +43,9 @@ pub struct EventTable {
     #[schemars(length(min = 1, max = 100), extend("examples" = ["joined"]))]
     #[schemars(extend("x-en" = "The event it hears; by default its own name. `joined` is joining a group."))]
     on: Option<String>,
-    /// 同一个对象(事件里的 subject:哪家店、哪门课)最多得几次。默认 `{ ever = 1 }`;没有 subject、也没写 max_times 时,每个成员一共 1 次
+    /// 同一个对象(事件里的 subject:哪家店、哪门课)最多得几次。默认 `{ ever = 1 }`;没有 subject、也没写 max_times 时,每个成员一共 1 次;不写 points 的不限次数
     #[schemars(extend("examples" = [{"month": 1}]))]
-    #[schemars(extend("x-en" = "How often one subject (a shop, a course) pays. Default `{ ever = 1 }`; without a subject and without `max_times`, once a member."))]
+    #[schemars(extend("x-en" = "How often one subject (a shop, a course) pays. Default `{ ever = 1 }`; without a subject and without `max_times`, once a member; without points, each time."))]
     per_subject: Option<LimitTable>,
     /// 得分的同时给成员打上或去掉标签、定为某个等级;别的规则用 only 认它们。
     #[schemars(extend("examples" = [{"tags": ["VIP"]}]))]
@@ -159,7 +159,9 @@ fn compile(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Event {
     if table.get("points").is_some() || sets_nothing {
         check_points(table, keys.points, mistakes);
     }
-    let per_subject = Limits { max_times: limits_of(table, "per_subject").unwrap_or_else(|| vec![(PeriodKind::Ever, 1)]), max_points: Vec::new() };
+    // What only sets something does so each time.
+    let unwritten = || if keys.points > 0 { vec![(PeriodKind::Ever, 1)] } else { Vec::new() };
+    let per_subject = Limits { max_times: limits_of(table, "per_subject").unwrap_or_else(unwritten), max_points: Vec::new() };
     if per_subject.max_times.iter().any(|(kind, _)| *kind == PeriodKind::Window) {
         mistakes.error(table.span("per_subject"), "bad-period", "per_subject 不能用 window;请用 day、week、month 或 ever".to_owned());
     }
@@ -230,7 +232,7 @@ mod tests {
     #[test]
     fn a_tag_that_an_event_sets_opens_what_is_only_for_it() {
         let mut world = World::new(
-            "event.card = { points = 1, sets = { tags = [\"VIP\"] } }\nevent.expired = { max_times = { day = 9 }, sets = { no_tags = [\"VIP\"] } }\n\
+            "event.card = { points = 1, sets = { tags = [\"VIP\"] } }\nevent.expired = { sets = { no_tags = [\"VIP\"] } }\n\
              check_in.vip = { keywords = [\"签到\"], points = 5, only = { tags = [\"VIP\"] } }",
         );
         assert_eq!(world.says("11-20 09:00", "签到"), 0);
@@ -238,5 +240,14 @@ mod tests {
         assert_eq!(world.says("11-21 09:00", "签到"), 5);
         assert_eq!(happens(&mut world, "11-21 10:00", "expired", None), 0);
         assert_eq!(world.says("11-22 09:00", "签到"), 0);
+    }
+
+    #[test]
+    fn a_full_cap_keeps_no_tag_back() {
+        let mut world = World::new(
+            "campaign.main = { max_points = { day = 2 } }\nevent.member = { sets = { tags = [\"VIP\"] } }\ncheck_in.daily = { keywords = [\"签到\"], points = 2 }\n\
+             check_in.vip = { keywords = [\"会员\"], points = 1, only = { tags = [\"VIP\"] } }",
+        );
+        assert_eq!((world.says("11-20 09:00", "签到"), happens(&mut world, "11-20 10:00", "member", None), world.says("11-21 09:00", "会员")), (2, 0, 1));
     }
 }
