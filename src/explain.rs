@@ -261,6 +261,7 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::StepsLeft { .. } => "steps_left",
         Refusal::Twin => "twin",
         Refusal::TakenBack => "taken_back",
+        Refusal::NotStayed => "not_stayed",
     }
 }
 

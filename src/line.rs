@@ -4,7 +4,8 @@
 //! {"id":"m-1","at":"2026-11-22T09:00:00+08:00","corp":"acme","group":"wrDemoGroup","member":"aming","name":"阿明","said":{"text":"签到"}}
 //! ```
 //!
-//! Without `group` it is a single chat. Instead of `said`: `"joined":{}` (or `{"scene":3}`), `"left":{}`, `"recalled":{"of":"m-1"}`,
+//! Without `group` it is a single chat. Instead of `said`: `"joined":{}` (or `{"scene":3}`), `"left":{}`, `"listed":{"joined_at":"…"}`,
+//! `"recalled":{"of":"m-1"}`,
 //! `"order_paid":{"shop":"taobao","number":"…","fen":26800}`, `"happened":{"event":"verified","subject":"…"}`. What happened in no chat may name the
 //! `campaign` in whose books it belongs; without, it goes where single chats go. In a replay, `source` names the channel that would have
 //! brought it (`app/1000002`), so that history already received is known; it defaults to `replay`. What two sources tell of one message pays
@@ -12,7 +13,7 @@
 
 use serde::Deserialize;
 
-use crate::model::act::Act;
+use crate::model::act::{Act, listed_at};
 use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, GroupKind, Identity, Kind, Place, Said, Via};
 use crate::model::ids::{EventKey, KeyBytes};
@@ -34,6 +35,7 @@ struct Line {
     said: Option<SaidLine>,
     joined: Option<JoinedLine>,
     left: Option<Nothing>,
+    listed: Option<ListedLine>,
     recalled: Option<RecalledLine>,
     order_paid: Option<OrderLine>,
     happened: Option<HappenedLine>,
@@ -42,6 +44,12 @@ struct Line {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListedLine {
+    joined_at: jiff::Timestamp,
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -176,7 +184,7 @@ fn event(line: Line, corp: &str, source: &str, via: Via, received_at: Millis) ->
     Ok(Event {
         key: EventKey { source: source.into(), key: KeyBytes::of(&line.id) },
         corp: corp.into(),
-        at: Millis::from(line.at),
+        at: at(&line),
         received_at,
         clamped: false,
         place,
@@ -185,6 +193,12 @@ fn event(line: Line, corp: &str, source: &str, via: Via, received_at: Millis) ->
         via,
         kind: kind(line)?,
     })
+}
+
+/// When it happened; somebody on a member list joined when the list says, as far back as joins are followed.
+fn at(line: &Line) -> Millis {
+    let told = Millis::from(line.at);
+    line.listed.as_ref().map_or(told, |listed| listed_at(Millis::from(listed.joined_at), told))
 }
 
 fn kind(line: Line) -> Result<Kind, String> {
@@ -198,13 +212,14 @@ fn kind(line: Line) -> Result<Kind, String> {
     }));
     kinds.extend(line.joined.map(|JoinedLine { scene }| Kind::Did(scene.map_or(Act::Joined, |scene| Act::JoinedBy { scene }))));
     kinds.extend(line.left.map(|Nothing {}| Kind::Did(Act::Left)));
+    kinds.extend(line.listed.map(|listed| Kind::Did(Act::Listed { joined_at: Millis::from(listed.joined_at) })));
     kinds.extend(line.recalled.map(|recalled| Kind::Recalled { of: KeyBytes::of(&recalled.of) }));
     kinds.extend(line.order_paid.map(|order| Kind::Did(Act::OrderPaid { shop: order.shop.into(), number: order.number.into(), fen: order.fen })));
     kinds.extend(line.happened.map(|happened| Kind::Did(Act::Happened { event: happened.event.into(), subject: happened.subject.map(Into::into) })));
     match (kinds.pop(), kinds.is_empty()) {
         (Some(kind), true) => Ok(kind),
-        (Some(_), false) => Err("一行只能写 said、joined、left、recalled、order_paid、happened 中的一个".into()),
-        (None, _) => Err("缺少 said、joined、left、recalled、order_paid、happened 中的一个".into()),
+        (Some(_), false) => Err("一行只能写 said、joined、left、listed、recalled、order_paid、happened 中的一个".into()),
+        (None, _) => Err("缺少 said、joined、left、listed、recalled、order_paid、happened 中的一个".into()),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::line::parse_line;
 use crate::model::day::Millis;
 use crate::model::event::Event;
 use crate::pipeline::{Pipeline, Work};
+use crate::scheduler::{Scheduler, catch_up};
 use crate::store::{Store, StoreError};
 
 /// Lines decided in one transaction: large enough that the disk is no bound, small enough for one write-ahead log.
@@ -51,12 +52,13 @@ pub enum ReplayError {
     Store(#[from] StoreError),
 }
 
-/// Feeds all lines. `progress` is told after every batch.
+/// Feeds all lines; what the clock brings between two of them comes first. `progress` is told after every batch.
 ///
 /// # Errors
 /// See [`ReplayError`].
 pub fn replay<S: Store>(
     pipeline: &mut Pipeline<S>,
+    scheduler: &mut Scheduler,
     mut input: impl BufRead,
     corp: &str,
     now: &dyn Fn() -> Millis,
@@ -64,6 +66,8 @@ pub fn replay<S: Store>(
 ) -> Result<Summary, ReplayError> {
     let rules = pipeline.rules();
     let (mut summary, mut works, mut buffer) = (Summary::default(), Vec::new(), Vec::new());
+    // When the clock brings something next; `None` before the first line.
+    let mut next: Option<Millis> = None;
     loop {
         buffer.clear();
         let bytes = input.read_until(b'\n', &mut buffer).map_err(|source| ReplayError::Input { line: summary.lines, source })?;
@@ -75,7 +79,13 @@ pub fn replay<S: Store>(
         summary.lines += 1;
         match read_line(&buffer, corp, now()) {
             Ok(None) => continue,
-            Ok(Some(event)) => works.push(Work::Hear(Box::new(pipeline.prepare(&rules, event)))),
+            Ok(Some(event)) => {
+                if scheduler.know_corp(&event.corp) || next.is_none_or(|next| event.at >= next) {
+                    flush(pipeline, &mut works, &mut summary)?;
+                    next = Some(catch_up(pipeline, scheduler, event.at, now())?.unwrap_or(Millis(i64::MAX)));
+                }
+                works.push(Work::Hear(Box::new(pipeline.prepare(&rules, event))));
+            }
             Err(text) => {
                 flush(pipeline, &mut works, &mut summary)?;
                 return Err(ReplayError::Line { line: summary.lines, text });

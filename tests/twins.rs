@@ -79,13 +79,14 @@ fn with(mut line: Value, key: &str, value: &str) -> Value {
 fn replayed(lines: &[Value], one_by_one: bool) -> MemoryReader {
     let store = MemoryStore::default();
     let reader = store.reader();
+    let mut scheduler = jifen::scheduler::Scheduler::new(Box::new(store.reader()), jifen::model::event::Channel::Replay);
     let mut pipeline = pipeline(store);
     let inputs: Vec<String> = match one_by_one {
         true => lines.iter().map(Value::to_string).collect(),
         false => vec![lines.iter().map(|line| format!("{line}\n")).collect()],
     };
     for input in inputs {
-        replay(&mut pipeline, input.as_bytes(), CORP, &|| Millis(1_795_500_000_000), &mut |_| {}).expect("good lines");
+        replay(&mut pipeline, &mut scheduler, input.as_bytes(), CORP, &|| Millis(1_795_500_000_000), &mut |_| {}).expect("good lines");
     }
     let report = verify(&reader, &mut |_| {}).expect("readable");
     assert!(report.is_sound(), "{:?}", report.findings);

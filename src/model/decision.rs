@@ -68,6 +68,11 @@ pub enum Deed {
     /// Points moved by somebody's will — a grant, an opening balance, something bought: it stands as it was booked, whatever is decided
     /// again around it.
     Willed,
+    /// A list of the group's members has somebody in it.
+    Listed {
+        /// Since when.
+        joined_at: Millis,
+    },
 }
 
 /// Something taken of what members share. Who comes first is decided by the order of commits.
@@ -233,7 +238,7 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotForThisMember(_) | Refusal::StepsLeft { .. } => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed | Refusal::NotForThisMember(_) | Refusal::StepsLeft { .. } => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -345,6 +350,8 @@ pub enum Refusal {
         /// How many.
         first: i64,
     },
+    /// No period of staying in the group ends here: the member left in between, or joined at another time than was known.
+    NotStayed,
     /// `only` asks for what the member is not; in words.
     NotForThisMember(Arc<str>),
     /// A task of which steps are left.
@@ -544,6 +551,8 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// Points that go soon.
+    Expiring,
     /// The tasks and how far the member is.
     Tasks,
 }

@@ -168,6 +168,8 @@ pub enum Channel {
     Replay,
     /// A caller of `/api/v1`: a shop, a form, a mini-program.
     Api,
+    /// What the daemon does by itself: the clock, and what operators have it do. Says what it says by the group's own ways.
+    House,
 }
 
 impl Channel {
@@ -180,6 +182,7 @@ impl Channel {
             Channel::Archive => "archive",
             Channel::Replay => "replay",
             Channel::Api => "api",
+            Channel::House => "house",
         }
     }
 }

@@ -279,9 +279,19 @@ impl Handle {
         Ok(())
     }
 
+    /// How much work waits in the queue.
+    pub fn waiting(&self) -> usize {
+        QUEUE_MAX.saturating_sub(self.queue.capacity())
+    }
+
     /// The rules that are live.
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// Makes other rules live, from the next batch on. What was decided stays.
+    pub fn adopt(&self, rules: Arc<Rules>) {
+        self.rules.store(rules);
     }
 
     /// Has the writer look, when it comes to it, whether another process has committed ([`Listener::disturbed`]). A full queue looks later.

@@ -162,7 +162,7 @@ const QUESTIONS: [(&str, Question); 8] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 16] = [
+const OCCASIONS: [(&str, Occasion); 17] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -178,6 +178,7 @@ const OCCASIONS: [(&str, Occasion); 16] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("expiring", Occasion::Expiring),
     ("tasks", Occasion::Tasks),
 ];
 

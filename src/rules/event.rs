@@ -96,7 +96,8 @@ impl Rule for Event {
         match hearing.deed {
             Some(Deed::Joined) => on == JOINED,
             Some(Deed::Happened { event, .. }) => **event == *on,
-            Some(Deed::Left | Deed::Due { .. } | Deed::Willed) | None => false,
+            // Who is found on a list joined at some time; a welcome is for who comes.
+            Some(Deed::Left | Deed::Listed { .. } | Deed::Due { .. } | Deed::Willed) | None => false,
         }
     }
 

@@ -71,9 +71,13 @@ pub fn admits(campaign: &Campaign, only: &Only, account: Option<&AccountCell>, d
 
 /// What is to be remembered of a member who joins, where a rule asks for it: the first time only.
 pub fn joined(campaign: &Campaign, account: Option<&AccountCell>, deed: Option<&Deed>, at: Millis) -> Option<Mark> {
-    let asked = || campaign.rules.iter().any(|rule| rule.common.only.joined_within_secs.is_some());
-    let is_first = deed == Some(&Deed::Joined) && since(account, JOINED).is_none();
-    (is_first && asked()).then(|| Mark::Since { key: JOINED.into(), at: Some(at) })
+    let joined = match deed? {
+        Deed::Joined => at,
+        Deed::Listed { joined_at } => *joined_at,
+        Deed::Left | Deed::Happened { .. } | Deed::Due { .. } | Deed::Willed => return None,
+    };
+    let is_asked_for = campaign.rules.iter().any(|rule| rule.common.only.joined_within_secs.is_some());
+    (is_asked_for && since(account, JOINED).is_none()).then(|| Mark::Since { key: JOINED.into(), at: Some(joined) })
 }
 
 /// `only` in words, without its groups: `只给「高级」等级`.
