@@ -258,7 +258,7 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::Spent => "budget_spent",
         Refusal::TooLate { .. } => "too_late",
         Refusal::NotForThisMember(_) => "not_for_this_member",
-        Refusal::StepsLeft { .. } => "steps_left",
+        Refusal::StepsLeft(..) => "steps_left",
         Refusal::Twin => "twin",
         Refusal::TakenBack => "taken_back",
         Refusal::NotStayed => "not_stayed",

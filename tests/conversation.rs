@@ -253,8 +253,8 @@ async fn an_event_told_by_a_shop_pays_once_and_is_told_to_the_member() {
     assert!(unknown["events"][0]["why"].as_str().is_some_and(|why| why.contains("没有规则")), "{unknown}");
     let tasks = bot.says("阿明", "任务").await;
     assert!(tasks.starts_with("任务:\n· 新人两步 +300,已完成 1/2:✅实名认证 ⬜签到 +2\n今天还能拿:签到 +2"), "{tasks}");
-    let done = bot.says("阿明", "签到").await;
-    assert!(done.contains("新人两步 +300"), "{done}");
+    let (step, done) = (bot.says("阿明", "签到").await, bot.answer().await);
+    assert!(step.contains("签到成功 +2") && done.contains("新人两步 +300"), "{step} / {done}");
     assert_eq!(bot.balance("阿明"), 352);
     bot.stop().await;
 }

@@ -238,7 +238,7 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed | Refusal::NotForThisMember(_) | Refusal::StepsLeft { .. } => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed | Refusal::NotForThisMember(_) | Refusal::StepsLeft(..) => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -354,13 +354,8 @@ pub enum Refusal {
     NotStayed,
     /// `only` asks for what the member is not; in words.
     NotForThisMember(Arc<str>),
-    /// A task of which steps are left.
-    StepsLeft {
-        /// Steps done.
-        done: u32,
-        /// Steps in all.
-        of: u32,
-    },
+    /// A task of which steps are left: how many are done, of how many.
+    StepsLeft(u32, u32),
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.

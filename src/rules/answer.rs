@@ -104,7 +104,7 @@ fn rank(refusal: &Refusal) -> u8 {
         | Refusal::CoolDown { .. }
         | Refusal::Copy { .. }
         | Refusal::TooMany
-        | Refusal::StepsLeft { .. } => 4,
+        | Refusal::StepsLeft(..) => 4,
         Refusal::NotForThisGroup | Refusal::NotForThisMember(_) | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed => 5,
     }
 }
@@ -227,7 +227,7 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::Spent
         | Refusal::TooLate { .. }
         | Refusal::NotForThisMember(_)
-        | Refusal::StepsLeft { .. }
+        | Refusal::StepsLeft(..)
         | Refusal::Twin
         | Refusal::TakenBack
         | Refusal::NotStayed => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
@@ -413,7 +413,9 @@ fn help_args(scene: &Scene<'_>, args: Args) -> Args {
     let words = scene.campaign.rules.iter().filter(|rule| is_on(scene, rule)).filter_map(|rule| rule.kind.listens_for().first());
     let words: Vec<String> = words.take(HELP_WORDS_MAX).map(|listen| format!("「{}」", listen.text)).collect();
     let questions = [Question::Balance, Question::Today, Question::Rank, Question::History, Question::Why, Question::Rules];
-    let questions: Vec<&str> = questions.iter().filter_map(|question| scene.rules.assistant.word(*question)).collect();
+    let has_tasks = scene.campaign.rules.iter().any(|rule| rule.kind.follows() && is_on(scene, rule));
+    let questions = questions.iter().chain(has_tasks.then_some(&Question::Tasks));
+    let questions: Vec<&str> = questions.filter_map(|question| scene.rules.assistant.word(*question)).collect();
     args.text("口令", words.join("或"))
         .text("可查", questions.join("、"))
         .with("单聊", is_single(scene))

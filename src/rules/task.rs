@@ -73,7 +73,7 @@ impl Rule for Task {
         let Progress { done, is_over } = progress(hearing.rule, own, hearing.day);
         if !is_over && done.contains(&false) {
             let count = |steps: usize| u32::try_from(steps).unwrap_or(u32::MAX);
-            return Err(Refusal::StepsLeft { done: count(done.iter().filter(|done| **done).count()), of: count(done.len()) });
+            return Err(Refusal::StepsLeft(count(done.iter().filter(|done| **done).count()), count(done.len())));
         }
         // One that is over is refused by its cap, which says when it can be done again.
         Ok(Offer { points: self.points, ..Offer::default() })
@@ -194,7 +194,7 @@ mod tests {
     fn a_task_pays_with_its_last_step_and_once() {
         let mut world = World::new(RULES);
         assert_eq!(happens(&mut world, "11-20 09:00", "verified"), 50);
-        assert!(matches!(world.last.record.verdicts[1].ruling, Ruling::Refused(Refusal::StepsLeft { done: 1, of: 2 })));
+        assert!(matches!(world.last.record.verdicts[1].ruling, Ruling::Refused(Refusal::StepsLeft(1, 2))));
         assert_eq!(world.says("11-21 09:00", "签到"), 302);
         assert_eq!(world.says("11-22 09:00", "签到"), 2);
     }
