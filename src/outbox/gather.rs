@@ -90,6 +90,8 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::NoCampaign
         | Occasion::Digest
         | Occasion::Expiring
+        | Occasion::Missing
+        | Occasion::Used
         | Occasion::Tasks => Ok(Args::default()),
     }
 }

@@ -135,6 +135,12 @@ pub struct RepliesTable {
     /// 合并播报。
     #[schemars(extend("x-en" = "Several successes of a group told in one message."))]
     pub digest: Option<OneOrMany>,
+    /// 口令说对了,还差图片(链接、视频)。
+    #[schemars(extend("x-en" = "The picture, link or video that must come with the word is missing."))]
+    pub missing: Option<OneOrMany>,
+    /// 图片(链接)用过了。
+    #[schemars(extend("x-en" = "The picture or link was paid for before."))]
+    pub used: Option<OneOrMany>,
     /// 任务。
     #[schemars(extend("x-en" = "The tasks and how far the member is."))]
     pub tasks: Option<OneOrMany>,
@@ -162,7 +168,7 @@ const QUESTIONS: [(&str, Question); 8] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 17] = [
+const OCCASIONS: [(&str, Occasion); 19] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -179,6 +185,8 @@ const OCCASIONS: [(&str, Occasion); 17] = [
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
     ("expiring", Occasion::Expiring),
+    ("missing", Occasion::Missing),
+    ("used", Occasion::Used),
     ("tasks", Occasion::Tasks),
 ];
 

@@ -13,6 +13,8 @@ use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
+use crate::rules::link::link_of;
+use crate::rules::marks::{counts, state_key, with_key};
 use crate::rules::task::Progress;
 use crate::rules::text::{fold, strip_mention, strip_token};
 use crate::rules::validity::{self, Bucket};
@@ -37,7 +39,8 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
     let words = if is_mentioned { spoken } else { &said.text };
     let fingerprint = if spoken == words { key.of(folded.as_str()) } else { key.of(fold(words).as_str()) };
     let (chars, distinct) = folded.count();
-    let media = Media { images: said.images, pictures: said.pictures.clone(), video: said.video, link: said.link.as_ref().map(|link| key.of(link.trim())) };
+    let media =
+        Media { images: said.images, pictures: said.pictures.clone(), video: said.video, link: link_of(said).map(|link| key.of(&link)), used: Vec::new() };
     let question = rules.assistant.question(&folded);
     let traits = Traits { chars, distinct, fingerprint, question, asked: asked || is_mentioned, media, ..Traits::default() };
     let matched = rules.matcher.find(folded.as_str());
@@ -265,8 +268,18 @@ impl<'a> Scene<'a> {
             return Err(Refusal::Staff);
         }
         let key = state_key(&rule.code, common.mode);
-        let mut offer = rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending()))?;
         let periods = Periods { day: self.day, window };
+        let mut offer = match rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending())) {
+            Ok(offer) => offer,
+            Err(refusal) => {
+                if let Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } = refusal {
+                    // Nobody is asked for the other half of what would not be paid.
+                    self.room_after(rule, periods, 100, 1, &so_far.marks)?;
+                    so_far.marks.extend(rule.kind.keeps(hearing).into_iter().map(|mark| with_key(mark, &key)));
+                }
+                return Err(refusal);
+            }
+        };
         let claims = self.places(rule, hearing, &mut offer, &so_far.claims)?;
         let (factors, lift) = boost::factors(self.campaign, rule, self.facts.account, self.day, self.event.at);
         let base = offer.points;
@@ -367,7 +380,7 @@ impl<'a> Scene<'a> {
             Mark::Count { key: of, period: in_period, times, points } if **of == *key && *in_period == period => {
                 sum(used, Used { times: *times, points: *points, last_at: Some(self.event.at) })
             }
-            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } => used,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } => used,
         })
     }
 
@@ -415,14 +428,6 @@ fn is_due(deed: Option<&Deed>) -> bool {
     matches!(deed, Some(Deed::Due { .. }))
 }
 
-/// The key of a state: `~` before it for a rule in shadow.
-pub fn state_key(code: &Arc<str>, mode: Mode) -> Arc<str> {
-    match mode {
-        Mode::Live | Mode::Off => code.clone(),
-        Mode::Shadow => format!("~{code}").into(),
-    }
-}
-
 fn sum(one: Used, other: Used) -> Used {
     Used { times: one.times + other.times, points: one.points + other.points, last_at: one.last_at.max(other.last_at) }
 }
@@ -431,32 +436,6 @@ fn sum(one: Used, other: Used) -> Used {
 fn keep_days(key: &Arc<str>, marks: Vec<Mark>, so_far: &mut SoFar) {
     let days = marks.into_iter().filter(|mark| matches!(mark, Mark::Day { .. } | Mark::Since { .. }));
     so_far.marks.extend(days.map(|mark| with_key(mark, key)));
-}
-
-/// One count for every period that is limited; for a rule without limits of its own, the day, so that 「今天」 can tell; and those that
-/// tasks ask for.
-fn counts(key: &Arc<str>, limits: &Limits, periods: Periods, points: i64, of_rule: Option<&[PeriodKind]>) -> Vec<Mark> {
-    let mut counted: Vec<Period> = limits.periods().map(|kind| periods.of(kind)).collect();
-    if counted.is_empty() && of_rule.is_some() {
-        counted.push(periods.of(PeriodKind::Day));
-    }
-    counted.extend(of_rule.unwrap_or_default().iter().map(|kind| periods.of(*kind)));
-    counted.sort_unstable();
-    counted.dedup();
-    counted.into_iter().map(|period| Mark::Count { key: key.clone(), period, times: 1, points }).collect()
-}
-
-/// Puts the rule's key before the mark's own suffix (mostly none).
-fn with_key(mark: Mark, code: &Arc<str>) -> Mark {
-    let full = |suffix: &Arc<str>| match suffix.strip_prefix(standing::GLOBAL) {
-        // The account's own, unless it is only tried.
-        Some(global) if code.starts_with('~') => format!("~{global}").into(),
-        Some(global) => global.into(),
-        None if suffix.is_empty() => code.clone(),
-        None => format!("{code}{suffix}").into(),
-    };
-    let key = full(mark.key());
-    mark.under(key)
 }
 
 #[cfg(test)]
