@@ -261,6 +261,8 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::ProofMissing { .. } => "proof_missing",
         Refusal::WordMissing { .. } => "word_missing",
         Refusal::ProofUsed { .. } => "proof_used",
+        Refusal::NotForThisMember(_) => "not_for_this_member",
+        Refusal::StepsLeft(..) => "steps_left",
         Refusal::Twin => "twin",
         Refusal::TakenBack => "taken_back",
         Refusal::NotStayed => "not_stayed",

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `said` may also have `images` (a count, or a list of content hashes: `["sha256:…", {"hash":"…","look":"32 hexadecimal digits"}]`), `video`,
-//! `link`, `quote` and `at_assistant`. Without `group` it is a single chat. Instead of `said`: `"joined":{}`, `"left":{}`, `"listed":{"joined_at":"…"}`, `"recalled":{"of":"m-1"}`,
+//! `link`, `quote` and `at_assistant`. Without `group` it is a single chat. Instead of `said`: `"joined":{}` (or `{"scene":3}`), `"left":{}`, `"listed":{"joined_at":"…"}`,
+//! `"recalled":{"of":"m-1"}`,
 //! `"order_paid":{"shop":"taobao","number":"…","fen":26800}`, `"happened":{"event":"verified","subject":"…"}`. What happened in no chat may name the
 //! `campaign` in whose books it belongs; without, it goes where single chats go. In a replay, `source` names the channel that would have
 //! brought it (`app/1000002`), so that history already received is known; it defaults to `replay`. What two sources tell of one message pays
@@ -33,7 +34,7 @@ struct Line {
     name: Option<String>,
     source: Option<String>,
     said: Option<SaidLine>,
-    joined: Option<Nothing>,
+    joined: Option<JoinedLine>,
     left: Option<Nothing>,
     listed: Option<ListedLine>,
     recalled: Option<RecalledLine>,
@@ -49,6 +50,13 @@ struct Nothing {}
 #[serde(deny_unknown_fields)]
 struct ListedLine {
     joined_at: jiff::Timestamp,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JoinedLine {
+    /// WeCom's `JoinScene`, where it is known.
+    scene: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -248,7 +256,7 @@ fn said(said: SaidLine) -> Result<Kind, String> {
 fn kind(line: Line) -> Result<Kind, String> {
     let mut kinds = Vec::new();
     kinds.extend(line.said.map(said).transpose()?);
-    kinds.extend(line.joined.map(|Nothing {}| Kind::Did(Act::Joined)));
+    kinds.extend(line.joined.map(|JoinedLine { scene }| Kind::Did(scene.map_or(Act::Joined, |scene| Act::JoinedBy { scene }))));
     kinds.extend(line.left.map(|Nothing {}| Kind::Did(Act::Left)));
     kinds.extend(line.listed.map(|listed| Kind::Did(Act::Listed { joined_at: Millis::from(listed.joined_at) })));
     kinds.extend(line.recalled.map(|recalled| Kind::Recalled { of: KeyBytes::of(&recalled.of) }));

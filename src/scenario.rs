@@ -185,6 +185,10 @@ impl Stage {
             Said::Listed(joined) => Kind::Did(Act::Listed { joined_at: self.instant(joined.at(0, 0, 0, 0), &place) }),
             // Never heard; only the place and the member count.
             Said::Time => Kind::Did(Act::Joined),
+            Said::Happened { event, subject } => {
+                self.said.push((line.member.clone(), key.clone()));
+                Kind::Did(Act::Happened { event: event.as_str().into(), subject: subject.as_deref().map(Into::into) })
+            }
         };
         let received_at = at;
         let at = if let Kind::Did(Act::Listed { joined_at }) = &kind { listed_at(*joined_at, at) } else { at };
@@ -248,6 +252,7 @@ pub fn complaints(line: &TestLine, heard: &Heard) -> Vec<String> {
         Said::Left => format!("{at} {}退群", line.member),
         Said::Listed(joined) => format!("{at} 名单里的{}({joined} 进群)", line.member),
         Said::Time => format!("到 {at} 为止{}", line.member),
+        Said::Happened { event, .. } => format!("{at} {}的事件 {event}", line.member),
     };
     let is_time = line.said == Said::Time;
     let (points, replies) = if is_time { (heard.clock_points, &heard.clock_replies) } else { (heard.points(), &heard.replies) };

@@ -223,3 +223,38 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     };
     tokio::time::timeout(common::PATIENCE, waiting).await.unwrap_or_else(|_| panic!("it never came: {what}"));
 }
+
+const TASKS: &str = r#"
+    event.verified = { title = "实名认证", points = 50 }
+    check_in.daily = { keywords = ["签到"], points = 2 }
+    task.newcomer = { title = "新人两步", steps = ["event.verified", "check_in.daily"], points = 300 }
+"#;
+
+/// What the shop tells the API, and the answer.
+async fn reports(bot: &Bot, body: &str) -> serde_json::Value {
+    let url = format!("http://{}/api/v1/events", bot.demo.addr);
+    let answer = reqwest::Client::new().post(url).bearer_auth(&bot.demo.api_token).body(body.to_owned()).send().await.expect("an answer");
+    serde_json::from_str(&answer.text().await.expect("a body")).expect("JSON")
+}
+
+#[tokio::test]
+async fn an_event_told_by_a_shop_pays_once_and_is_told_to_the_member() {
+    let mut bot = Bot::start(TASKS).await;
+    let verified = r#"{"id":"v-1","at":"2026-11-22T11:59:00+08:00","member":"阿明","happened":{"event":"verified"}}"#;
+    let told = reports(&bot, verified).await;
+    assert_eq!((&told["events"][0]["paid"], &told["events"][0]["known"]), (&50.into(), &false.into()), "{told}");
+    assert_eq!(bot.answer().await, "阿明 实名认证 +50,现有 50 积分。");
+    let again = reports(&bot, &format!("{verified}\n{}", verified.replace("v-1", "v-2").replace("11:59:00", "11:59:30"))).await;
+    assert_eq!((&again["events"][0]["known"], &again["events"][1]["paid"]), (&true.into(), &0.into()), "{again}");
+    assert!(again["events"][1]["why"].as_str().is_some_and(|why| why.contains("一共 1 次")), "{again}");
+    let twin = reports(&bot, &verified.replace("v-1", "twin")).await;
+    assert_eq!(twin["events"][0]["paid"], 0, "whichever of one instant is the first: {twin}");
+    let unknown = reports(&bot, &verified.replace("v-1", "v-3").replace("verified", "veryfied")).await;
+    assert!(unknown["events"][0]["why"].as_str().is_some_and(|why| why.contains("没有规则")), "{unknown}");
+    let tasks = bot.says("阿明", "任务").await;
+    assert!(tasks.starts_with("任务:\n· 新人两步 +300,已完成 1/2:✅实名认证 ⬜签到 +2\n今天还能拿:签到 +2"), "{tasks}");
+    let (step, done) = (bot.says("阿明", "签到").await, bot.answer().await);
+    assert!(step.contains("签到成功 +2") && done.contains("新人两步 +300"), "{step} / {done}");
+    assert_eq!(bot.balance("阿明"), 352);
+    bot.stop().await;
+}

@@ -24,7 +24,7 @@ use crate::scheduler::Scheduler;
 
 每行一个事件:
   {\"id\":\"m-1\",\"at\":\"2026-11-22T09:00:00+08:00\",\"corp\":\"acme\",\"group\":\"wrDemoGroup\",\"member\":\"aming\",\"name\":\"阿明\",\"said\":{\"text\":\"签到\"}}
-没有 group 就是单聊。同一个 id 只算一次,所以中断后可以整份重来。补录产生的回复不会发出去。
+没有 group 就是单聊。外部的事写 \"happened\":{\"event\":\"visit\",\"subject\":\"一号店\"},不在群里的可以再写 \"campaign\":\"main\"。同一个 id 只算一次,所以中断后可以整份重来。补录产生的回复不会发出去。
 再写上 \"source\":\"app/1000002\"(或 archive),就算作那个通道听到的;两个通道听到的同一条消息只记一次。")]
 pub struct Options {
     /// 事件文件;- 表示标准输入

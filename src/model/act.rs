@@ -71,6 +71,11 @@ pub enum Act {
         /// Since when, as the list says.
         joined_at: Millis,
     },
+    /// Somebody joined the group, and the platform told in what way. Rules take it for [`Act::Joined`].
+    JoinedBy {
+        /// WeCom's `JoinScene`: 1 invited, 2 by a link, 3 by a QR code (developer.work.weixin.qq.com/document/path/92130).
+        scene: u32,
+    },
     /// A second operator looked at a grant that waited for one.
     Reviewed {
         /// The event that waits.
@@ -138,7 +143,7 @@ impl Act {
     pub fn reason(&self) -> Option<&Arc<str>> {
         match self {
             Act::Granted { reason, .. } | Act::Reviewed { reason, .. } | Act::TakenBack { reason, .. } => Some(reason),
-            Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } => None,
+            Act::Joined | Act::JoinedBy { .. } | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } => None,
             Act::Opened { .. } | Act::Reinstated { .. } | Act::Listed { .. } => None,
         }
     }
@@ -146,7 +151,7 @@ impl Act {
     /// The word used in the journal, exports and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Act::Joined => "joined",
+            Act::Joined | Act::JoinedBy { .. } => "joined",
             Act::Left => "left",
             Act::Happened { .. } => "happened",
             Act::OrderPaid { .. } => "order_paid",

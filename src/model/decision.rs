@@ -212,6 +212,8 @@ pub enum Question {
     Rules,
     /// 帮助
     Help,
+    /// 任务
+    Tasks,
 }
 
 /// What one rule said of one event.
@@ -263,6 +265,7 @@ impl Ruling {
                 Refusal::Twin | Refusal::TakenBack => true,
                 Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed | Refusal::Short { .. } => true,
                 Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } | Refusal::ProofUsed { .. } => true,
+                Refusal::NotForThisMember(_) | Refusal::StepsLeft(..) => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -405,6 +408,10 @@ pub enum Refusal {
         /// What it is.
         needs: Needs,
     },
+    /// `only` asks for what the member is not; in words.
+    NotForThisMember(Arc<str>),
+    /// A task of which steps are left: how many are done, of how many.
+    StepsLeft(u32, u32),
 }
 
 /// What must come with a word.
@@ -649,6 +656,8 @@ pub enum Occasion {
     Done,
     /// Something the operators should know.
     Alarm,
+    /// The tasks and how far the member is.
+    Tasks,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

@@ -96,7 +96,8 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::Used
         | Occasion::Granted
         | Occasion::Done
-        | Occasion::Alarm => Ok(Args::default()),
+        | Occasion::Alarm
+        | Occasion::Tasks => Ok(Args::default()),
     }
 }
 

@@ -156,7 +156,8 @@ impl<'a> Again<'a> {
             who: past.identity.clone(),
             name: None,
             via: Via::default(),
-            kind: Kind::Said(said),
+            // An act says nothing, and no rule for talk may take it for an empty message.
+            kind: if record.deed.is_some() { Kind::Unknown { label: String::new(), raw: String::new() } } else { Kind::Said(said) },
         };
         let (deed, claims) = (record.deed.clone(), Some(record.claims.clone()));
         let prepared = Prepared { event, traits, deed, matched, rules: rules.clone() };

@@ -445,6 +445,7 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
         Kind::Did(Act::Joined | Act::Left | Act::Due { .. }) | Kind::Recalled { .. } => None,
         Kind::Did(
             act @ (Act::Happened { .. }
+            | Act::JoinedBy { .. }
             | Act::OrderPaid { .. }
             | Act::Granted { .. }
             | Act::Opened { .. }

@@ -8,6 +8,7 @@ use crate::model::event::{Channel, Place};
 use crate::rules::campaign::{Balance, Campaign, Mode, RuleEntry, Rules};
 use crate::rules::check_in::needs::{self, Pairing};
 use crate::rules::decide::{Ruled, Scene, holds, within};
+use crate::rules::task::{self, Progress};
 use crate::rules::template::rule_key;
 use crate::rules::text::display_name;
 use crate::rules::{Facts, Prepared, boost, expiry, festival, share, wording};
@@ -99,9 +100,15 @@ fn rank(refusal: &Refusal) -> u8 {
         Refusal::OutsideWindow => 1,
         Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } | Refusal::Short { .. } => 2,
         Refusal::OutsideDates => 3,
-        Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
         Refusal::ProofMissing { .. } | Refusal::ProofUsed { .. } | Refusal::WordMissing { .. } => 4,
-        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed | Refusal::Declined => 5,
+        Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany | Refusal::StepsLeft(..) => 4,
+        Refusal::NotForThisGroup
+        | Refusal::NotForThisMember(_)
+        | Refusal::Staff
+        | Refusal::Twin
+        | Refusal::TakenBack
+        | Refusal::NotStayed
+        | Refusal::Declined => 5,
     }
 }
 
@@ -236,6 +243,8 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::TooLate { .. }
         | Refusal::Short { .. }
         | Refusal::Declined
+        | Refusal::NotForThisMember(_)
+        | Refusal::StepsLeft(..)
         | Refusal::Twin
         | Refusal::TakenBack
         | Refusal::NotStayed => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
@@ -283,6 +292,7 @@ fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
         Question::Rank => asked(Occasion::Rank, args),
         Question::Why => asked(Occasion::Why, args),
         Question::History => asked(Occasion::History, args),
+        Question::Tasks => asked(Occasion::Tasks, today_args(scene, args.with("任务", Arg::List(tasks(scene))))),
     }
 }
 
@@ -329,6 +339,31 @@ fn today_args(scene: &Scene<'_>, args: Args) -> Args {
     args.text("今天还能拿", joined).with("可得", Arg::List(items)).text("重置", reset)
 }
 
+/// The tasks that are open here, with what of each the member has done.
+fn tasks(scene: &Scene<'_>) -> Vec<Args> {
+    let titled = |code: &str| scene.campaign.rules.iter().find(|rule| *rule.code == *code);
+    let task = |rule: &RuleEntry| {
+        let Progress { done, is_over } = scene.progress(rule);
+        let steps = rule.kind.steps().iter().zip(&done).map(|(step, done)| {
+            let (title, points) = titled(step).map_or((&**step, 0), |rule| (rule.title(), rule.kind.most()));
+            Args::default().text("标题", title).int("得分", points).with("完成", Arg::Flag(*done))
+        });
+        let args = Args::default().text("标题", rule.title()).int("得分", rule.kind.most());
+        args.int("完成", done.iter().filter(|done| **done).count() as i64)
+            .int("共", done.len() as i64)
+            .with("已得", Arg::Flag(is_over))
+            .text(
+                "周期",
+                match task::period(&rule.common.limits) {
+                    PeriodKind::Ever => "",
+                    kind => wording::this(kind),
+                },
+            )
+            .with("步骤", Arg::List(steps.collect()))
+    };
+    scene.campaign.rules.iter().filter(|rule| rule.kind.follows() && is_on(scene, rule)).map(task).collect()
+}
+
 fn text_of(item: &Args) -> Option<&str> {
     item.0.iter().find_map(|(name, arg)| match arg {
         Arg::Text(text) if **name == *"文字" => Some(text.as_str()),
@@ -340,7 +375,7 @@ fn text_of(item: &Args) -> Option<&str> {
 fn is_on(scene: &Scene<'_>, rule: &RuleEntry) -> bool {
     let dated = rule.common.dates.is_none_or(|(first, last)| within(scene.day, first, last));
     let here = scene.event.place == Place::Single || holds(&rule.common.only, &scene.event.place);
-    rule.common.mode == Mode::Live && dated && here && !scene.is_unpaid_staff()
+    rule.common.mode == Mode::Live && dated && here && !scene.is_unpaid_staff() && scene.admits(rule)
 }
 
 /// What a rule can still pay today: `签到 +2`, `20:00–21:00 发言最多 +14`, `发言每条 +1`; `None` when nothing is left.
@@ -348,7 +383,11 @@ fn still(scene: &Scene<'_>, rule: &RuleEntry) -> Option<Args> {
     if rule.kind.is_paid_by_the_clock() {
         return None;
     }
-    let one = scene.offer(rule).map_or_else(|_| rule.kind.most(), |offer| offer.points);
+    let one = match scene.offer(rule) {
+        Ok(offer) => offer.points,
+        Err(Refusal::Already { .. }) => return None,
+        Err(_) => rule.kind.most(),
+    };
     let (factors, lift) = boost::factors(scene.campaign, rule, scene.facts.account, scene.day, scene.event.at);
     let one = boost::multiplied(one, &factors).unwrap_or(one);
     let left = scene.left(rule, lift);
@@ -359,7 +398,8 @@ fn still(scene: &Scene<'_>, rule: &RuleEntry) -> Option<Args> {
         return None;
     }
     let (way, points) = match (left.times, left.points) {
-        (None, None) => ("每条 ", one),
+        (None, None) if rule.kind.hears_talk() => ("每条 ", one),
+        (None, None) => (" ", one),
         (Some(1), Some(_) | None) => (" ", points),
         (Some(_) | None, Some(_) | None) => ("最多 ", points),
     };
@@ -404,7 +444,9 @@ fn help_args(scene: &Scene<'_>, args: Args) -> Args {
     let words = scene.campaign.rules.iter().filter(|rule| is_on(scene, rule)).filter_map(|rule| rule.kind.listens_for().first());
     let words: Vec<String> = words.take(HELP_WORDS_MAX).map(|listen| format!("「{}」", listen.text)).collect();
     let questions = [Question::Balance, Question::Today, Question::Rank, Question::History, Question::Why, Question::Rules];
-    let questions: Vec<&str> = questions.iter().filter_map(|question| scene.rules.assistant.word(*question)).collect();
+    let has_tasks = scene.campaign.rules.iter().any(|rule| rule.kind.follows() && is_on(scene, rule));
+    let questions = questions.iter().chain(has_tasks.then_some(&Question::Tasks));
+    let questions: Vec<&str> = questions.filter_map(|question| scene.rules.assistant.word(*question)).collect();
     args.text("口令", words.join("或"))
         .text("可查", questions.join("、"))
         .with("单聊", is_single(scene))

@@ -66,6 +66,10 @@ pub struct WordsTable {
     #[schemars(extend("examples" = [["帮助"]]))]
     #[schemars(extend("x-en" = "What can be asked."))]
     pub help: Option<Vec<String>>,
+    /// 任务:做到哪一步了。默认 ["任务", "我的任务"]。
+    #[schemars(extend("examples" = [["任务"]]))]
+    #[schemars(extend("x-en" = "The tasks and how far one is."))]
+    pub tasks: Option<Vec<String>>,
 }
 
 /// auto、each、digest 或 never。
@@ -146,6 +150,9 @@ pub struct RepliesTable {
     /// 提醒管理员。
     #[schemars(extend("x-en" = "Something the operators should know."))]
     pub alarm: Option<OneOrMany>,
+    /// 任务。
+    #[schemars(extend("x-en" = "The tasks and how far the member is."))]
+    pub tasks: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -158,7 +165,7 @@ pub fn read(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Assistant {
 }
 
 /// The question each key of `words` is about.
-const QUESTIONS: [(&str, Question); 7] = [
+const QUESTIONS: [(&str, Question); 8] = [
     ("balance", Question::Balance),
     ("today", Question::Today),
     ("rank", Question::Rank),
@@ -166,10 +173,11 @@ const QUESTIONS: [(&str, Question); 7] = [
     ("history", Question::History),
     ("rules", Question::Rules),
     ("help", Question::Help),
+    ("tasks", Question::Tasks),
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 21] = [
+const OCCASIONS: [(&str, Occasion); 22] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -191,6 +199,7 @@ const OCCASIONS: [(&str, Occasion); 21] = [
     ("granted", Occasion::Granted),
     ("done", Occasion::Done),
     ("alarm", Occasion::Alarm),
+    ("tasks", Occasion::Tasks),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

@@ -9,6 +9,7 @@ use crate::model::day::Day;
 use crate::model::decision::Factor;
 use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::decide::within;
+use crate::rules::standing::level_of;
 use crate::rules::when::When;
 
 /// A level of a campaign: by all that was ever earned, never by what is left.
@@ -52,7 +53,7 @@ pub fn level(levels: &[Level], lifetime: i64) -> Option<&Level> {
 
 /// What multiplies a rule's offer now, and by how much its caps are multiplied (100 for not at all).
 pub fn factors(campaign: &Campaign, rule: &RuleEntry, account: Option<&AccountCell>, day: Day, at: crate::model::day::Millis) -> (Vec<Factor>, u32) {
-    let own = level(&campaign.levels, account.map_or(0, |account| account.lifetime)).filter(|level| level.percent != 100);
+    let own = level_of(campaign, account).filter(|level| level.percent != 100);
     let mut factors: Vec<Factor> = own.map(|level| Factor { of: level.title.clone(), percent: level.percent }).into_iter().collect();
     let mut caps = 100;
     for festival in campaign.festivals.iter().filter(|festival| festival.is_on(campaign, rule, day, at)) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use crate::model::day::Calendar;
+use crate::model::day::{Calendar, PeriodKind};
 use crate::model::ids::{GroupId, RulesHash};
 use crate::rules::Rule;
 use crate::rules::assistant::Assistant;
@@ -165,6 +165,8 @@ pub struct Common {
     pub hold_days: Option<i32>,
     /// `expires`: how long its points live; `None` as the campaign says.
     pub expires: Option<Life>,
+    /// Periods that tasks want to know the times of, beside those of `limits`.
+    pub counted: Vec<PeriodKind>,
     /// `reply`: own texts for the paid reply; `None` is the default text, an empty list is silence.
     pub reply: Option<Vec<String>>,
 }
@@ -174,6 +176,14 @@ pub struct Common {
 pub struct Only {
     /// Group names or chat ids.
     pub groups: Option<Vec<Arc<str>>>,
+    /// Tags, one of which the member must have.
+    pub tags: Option<Vec<Arc<str>>>,
+    /// Levels, in one of which the member must be.
+    pub levels: Option<Vec<Arc<str>>>,
+    /// Whether the member must have bought something, or must not.
+    pub buyers: Option<bool>,
+    /// Longest time since the member first joined a group, in seconds.
+    pub joined_within_secs: Option<i64>,
 }
 
 /// `mode`

@@ -85,7 +85,8 @@ pub fn room(limits: &Limits, of: &Arc<str>, periods: Periods, wanted: i64, used:
         }
     }
     let mut room = Room { points: wanted, clipped_by: None };
-    for &(kind, most) in &limits.max_points {
+    // What pays nothing (it sets a tag) takes no room.
+    for &(kind, most) in limits.max_points.iter().filter(|_| wanted > 0) {
         let used = used(periods.of(kind)).points;
         let left = most.saturating_sub(used);
         if left <= 0 {

@@ -15,9 +15,13 @@ use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
 use crate::rules::link::link_of;
+use crate::rules::marks::{counts, state_key, with_key};
+use crate::rules::task::Progress;
 use crate::rules::text::{fold, strip_mention, strip_token};
 use crate::rules::validity::{self, Bucket};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, budget, clock, expiry, grant, presence, share, willed};
+use crate::rules::{
+    Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, budget, clock, expiry, grant, presence, share, standing, task, willed,
+};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
@@ -51,7 +55,7 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
 fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
     let Kind::Did(act) = kind else { return None };
     match act {
-        Act::Joined => Some(Deed::Joined),
+        Act::Joined | Act::JoinedBy { .. } => Some(Deed::Joined),
         Act::Left => Some(Deed::Left),
         Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
         Act::Due { job, slot } => Some(Deed::Due { job: job.clone(), slot: *slot }),
@@ -100,11 +104,13 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         return Decision { record: Record { deed: decision.record.deed.or(deed), ..decision.record }, ..decision };
     }
     let mut so_far = SoFar::default();
+    so_far.marks.extend(standing::joined(campaign, facts.account, scene.deed, scene.event.at));
     let mut rulings = Vec::new();
     let live = || campaign.rules.iter().filter(|rule| rule.common.mode != Mode::Off);
     for rule in live().filter(|rule| !rule.kind.follows()).chain(live().filter(|rule| rule.kind.follows())) {
         let hearing = scene.hearing(rule);
-        if !rule.kind.looks_at(&hearing) {
+        let is_no_step = rule.kind.follows() && !so_far.paid.iter().any(|(paid, _)| rule.kind.steps().contains(paid));
+        if is_no_step || !rule.kind.looks_at(&hearing) {
             continue;
         }
         let ruled = scene.ask(rule, &hearing, &mut so_far);
@@ -219,6 +225,16 @@ impl<'a> Scene<'a> {
         rule.kind.offer(&self.hearing(rule), Own::new(self.state(), &rule.code))
     }
 
+    /// How far the member is with a task.
+    pub fn progress(&self, rule: &RuleEntry) -> Progress {
+        task::progress(rule, Own::new(self.state(), &rule.code), self.day)
+    }
+
+    /// Whether a rule is for this member, as far as `only` asks what the member is.
+    pub fn admits(&self, rule: &RuleEntry) -> bool {
+        standing::admits(self.campaign, &rule.common.only, self.facts.account, self.deed, self.event.at).is_ok()
+    }
+
     /// Times and points counted under a key in a period, before this event.
     pub fn counted(&self, key: &str, kind: PeriodKind) -> Used {
         self.used(key, Periods { day: self.day, window: None }.of(kind), &[])
@@ -254,6 +270,7 @@ impl<'a> Scene<'a> {
         if !holds(&common.only, &self.event.place) {
             return Err(Refusal::NotForThisGroup);
         }
+        standing::admits(self.campaign, &common.only, self.facts.account, self.deed, self.event.at)?;
         if self.is_unpaid_staff() {
             return Err(Refusal::Staff);
         }
@@ -299,7 +316,8 @@ impl<'a> Scene<'a> {
         }
         so_far.marks.extend(offer.marks.into_iter().map(|mark| with_key(mark, &key)));
         for (key, limits) in self.caps(rule) {
-            so_far.marks.extend(counts(&state_key(&key, common.mode), limits, periods, room.points, key == rule.code));
+            let of_rule = (key == rule.code).then_some(&common.counted[..]);
+            so_far.marks.extend(counts(&state_key(&key, common.mode), limits, periods, room.points, of_rule));
         }
         let Offer { points: offered, bonus, streak, .. } = offer;
         let payment = Payment { points: room.points, offered, bonus, streak, clipped_by: room.clipped_by, base, factors };
@@ -325,6 +343,9 @@ impl<'a> Scene<'a> {
 
     /// What the rule's budget and the campaign's leave of a payment.
     fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Vec<Claim>), Refusal> {
+        if room.points == 0 {
+            return Ok((room, Vec::new()));
+        }
         let Room { mut points, mut clipped_by } = room;
         let mut claims = Vec::new();
         for (name, of, budget) in share::budgets(self.campaign, rule) {
@@ -428,14 +449,6 @@ fn is_due(deed: Option<&Deed>) -> bool {
     matches!(deed, Some(Deed::Due { .. }))
 }
 
-/// The key of a state: `~` before it for a rule in shadow.
-pub fn state_key(code: &Arc<str>, mode: Mode) -> Arc<str> {
-    match mode {
-        Mode::Live | Mode::Off => code.clone(),
-        Mode::Shadow => format!("~{code}").into(),
-    }
-}
-
 fn sum(one: Used, other: Used) -> Used {
     Used { times: one.times + other.times, points: one.points + other.points, last_at: one.last_at.max(other.last_at) }
 }
@@ -444,24 +457,6 @@ fn sum(one: Used, other: Used) -> Used {
 fn keep_days(key: &Arc<str>, marks: Vec<Mark>, so_far: &mut SoFar) {
     let days = marks.into_iter().filter(|mark| matches!(mark, Mark::Day { .. } | Mark::Since { .. }));
     so_far.marks.extend(days.map(|mark| with_key(mark, key)));
-}
-
-/// One count for every period that is limited; for a rule without limits of its own, the day, so that 「今天」 can tell.
-fn counts(key: &Arc<str>, limits: &Limits, periods: Periods, points: i64, is_rule: bool) -> Vec<Mark> {
-    let mut counted: Vec<Period> = limits.periods().map(|kind| periods.of(kind)).collect();
-    if counted.is_empty() && is_rule {
-        counted.push(periods.of(PeriodKind::Day));
-    }
-    counted.sort_unstable();
-    counted.dedup();
-    counted.into_iter().map(|period| Mark::Count { key: key.clone(), period, times: 1, points }).collect()
-}
-
-/// Puts the rule's key before the mark's own suffix (mostly none).
-fn with_key(mark: Mark, code: &Arc<str>) -> Mark {
-    let full = |suffix: &Arc<str>| if suffix.is_empty() { code.clone() } else { format!("{code}{suffix}").into() };
-    let key = full(mark.key());
-    mark.under(key)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order, integer};
 use crate::rules::template::{Templates, own_texts};
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, assistant_table, budget, festival, fit, grant, lint, prudence, shared_keys, syntax, testing, validity};
+use crate::rules::{KINDS, Kind, assistant_table, budget, festival, fit, grant, lint, prudence, shared_keys, syntax, task, testing, validity};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -188,7 +188,7 @@ impl<'a> File<'a> {
         if let Some((_, _, table)) = written.get(RULES_MAX.saturating_sub(first)) {
             mistakes.error(table.span(""), "too-many", format!("规则太多了;所有活动合计最多 {RULES_MAX} 条"));
         }
-        let (mut rules, mut heads) = (Vec::new(), Vec::new());
+        let (mut rules, mut heads, mut tables) = (Vec::new(), Vec::new(), Vec::new());
         for (kind, name, table) in written.into_iter().take(RULES_MAX.saturating_sub(first)) {
             let table = table.sharing(&SHARED);
             let common = shared_keys::read(&table, kind, buckets, mistakes);
@@ -196,8 +196,10 @@ impl<'a> File<'a> {
                 let code = Arc::from(format!("{}.{name}", kind.name));
                 rules.push(RuleEntry { index: first + rules.len(), code, common, kind: compiled });
                 heads.push(table.span(""));
+                tables.push(table);
             }
         }
+        task::check(&mut rules, &tables, mistakes);
         (rules, heads)
     }
 
@@ -370,7 +372,7 @@ mod tests {
     fn the_shipped_file_has_no_mistake_and_no_warning() {
         let rules = loaded(SHIPPED);
         assert_eq!(rules.campaigns.iter().map(|campaign| &*campaign.id).collect::<Vec<_>>(), ["main"]);
-        assert_eq!(rules.campaigns[0].rules.iter().map(|rule| &*rule.code).collect::<Vec<_>>(), ["check_in.daily", "speaking.evening"]);
+        assert_eq!(rules.campaigns[0].rules.iter().map(|rule| &*rule.code).collect::<Vec<_>>(), ["check_in.daily", "speaking.evening", "event.verified"]);
         assert_eq!(rules.tests.len(), 2);
     }
 

@@ -101,7 +101,14 @@ pub fn read(table: &RuleTable<'_>) -> Grant {
 pub fn wants(rules: &Rules, act: &Act, day: Day, actor: u64) -> Vec<(Arc<str>, i64)> {
     match act {
         Act::Granted { .. } => counted(&rules.grant, day, actor).map(|(name, number, _)| (name, number)).collect(),
-        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Listed { .. } | Act::Reinstated { .. } => Vec::new(),
+        Act::Joined
+        | Act::JoinedBy { .. }
+        | Act::Left
+        | Act::Happened { .. }
+        | Act::OrderPaid { .. }
+        | Act::Due { .. }
+        | Act::Listed { .. }
+        | Act::Reinstated { .. } => Vec::new(),
         Act::Opened { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => Vec::new(),
     }
 }
@@ -139,6 +146,7 @@ pub fn decide(rules: &Rules, campaign: &Campaign, event: &Event, facts: &Facts<'
         }),
         Act::TakenBack { parts, reason, .. } => Some(taken_back(rules, campaign, facts, day, parts, reason)),
         Act::Joined
+        | Act::JoinedBy { .. }
         | Act::Left
         | Act::Happened { .. }
         | Act::OrderPaid { .. }

@@ -19,6 +19,7 @@ pub fn check(campaigns: &[Campaign], assistant: &Assistant, heads: &[Vec<Range<u
         live.iter().for_each(|placed| many_a_day(*placed, mistakes));
         live.iter().for_each(|placed| window_without_when(*placed, mistakes));
         live.iter().for_each(|placed| keyword_is_question(*placed, assistant, mistakes));
+        live.iter().for_each(|placed| unknown_level(campaign, *placed, mistakes));
         same_keyword(&live, mistakes);
         overlap(&live, mistakes);
     }
@@ -32,7 +33,7 @@ fn uncapped(campaign: &Campaign, (rule, head): Placed<'_>, mistakes: &mut Mistak
     let capped = |limits: &Limits| !limits.is_empty();
     let bucket = rule.common.bucket.and_then(|index| campaign.buckets.get(index));
     let is_capped = capped(&rule.common.limits) || capped(&campaign.limits) || bucket.is_some_and(|bucket| capped(&bucket.limits));
-    if !is_capped && rule.kind.most() > 0 && !rule.kind.is_paid_by_the_clock() {
+    if !is_capped && rule.kind.most() > 0 && (rule.kind.hears_talk() || !rule.kind.listens_for().is_empty()) {
         let text = format!(
             "{} 没有上限:每条消息 {} 分,一个人刷一百条就是 {} 分;建议加上 max_points = {{ day = 20 }}",
             rule.code,
@@ -51,6 +52,14 @@ fn many_a_day((rule, head): Placed<'_>, mistakes: &mut Mistakes) {
     if !rule.kind.listens_for().is_empty() && !is_spread {
         let text = format!("{} 的 max_times 没写 day,同一天可以连得 {most} 次;想一天一次就加上 day = 1", rule.code);
         mistakes.warning(head.clone(), "many-a-day", text);
+    }
+}
+
+/// A level that the campaign does not have: nobody would ever be paid, or get it.
+fn unknown_level(campaign: &Campaign, (rule, head): Placed<'_>, mistakes: &mut Mistakes) {
+    let named = rule.common.only.levels.iter().flatten().map(|level| &**level).chain(rule.kind.gives_level());
+    for level in named.filter(|named| !campaign.levels.iter().any(|level| *level.title == **named)) {
+        mistakes.error(head.clone(), "unknown-level", format!("{} 写了等级「{level}」,而活动 {} 的 levels 里没有它", rule.code, campaign.id));
     }
 }
 
@@ -89,7 +98,7 @@ fn same_keyword(live: &[Placed<'_>], mistakes: &mut Mistakes) {
 
 /// Two rules for talk that are open together: both pay for one message.
 fn overlap(live: &[Placed<'_>], mistakes: &mut Mistakes) {
-    let talk: Vec<&Placed<'_>> = live.iter().filter(|(rule, _)| rule.kind.listens_for().is_empty() && !rule.kind.is_paid_by_the_clock()).collect();
+    let talk: Vec<&Placed<'_>> = live.iter().filter(|(rule, _)| rule.kind.hears_talk()).collect();
     for (place, (rule, head)) in talk.iter().enumerate() {
         let shares_bucket = |other: &RuleEntry| rule.common.bucket.is_some() && rule.common.bucket == other.common.bucket;
         if let Some((earlier, _)) = talk[..place].iter().find(|(earlier, _)| !shares_bucket(earlier) && !apart(earlier, rule)) {

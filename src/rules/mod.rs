@@ -17,6 +17,8 @@ pub mod cap;
 pub mod boost;
 pub mod share;
 pub mod budget;
+pub mod standing;
+pub mod marks;
 pub mod willed;
 pub mod validity;
 pub mod expiry;
@@ -36,6 +38,8 @@ pub mod hint;
 pub mod check_in;
 pub mod speaking;
 pub mod retention;
+pub mod event;
+pub mod task;
 pub mod assistant;
 pub mod assistant_table;
 pub mod variables;
@@ -111,6 +115,21 @@ pub trait Rule: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The rules, by their codes, whose payments it waits for; where none of them paid for an event it does not look at it.
+    fn steps(&self) -> &[Arc<str>] {
+        &[]
+    }
+
+    /// Whether it hears any talk, so that two of its kind that are open together pay twice.
+    fn hears_talk(&self) -> bool {
+        false
+    }
+
+    /// The level it gives a member, by its title.
+    fn gives_level(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether it ever takes of things that members share.
     fn has_shares(&self) -> bool {
         false
@@ -159,7 +178,7 @@ pub struct Kind {
 }
 
 /// All kinds of rule, in the order the reference lists them.
-pub const KINDS: &[Kind] = &[check_in::KIND, speaking::KIND, retention::KIND];
+pub const KINDS: &[Kind] = &[check_in::KIND, speaking::KIND, retention::KIND, event::KIND, task::KIND];
 
 /// A rule's offer.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -16,7 +16,7 @@ use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 use crate::rules::cap::Limits;
 use crate::rules::check_in::check_points;
 use crate::rules::clock::{Job, Reach, Slot, next_day};
-use crate::rules::decide::state_key;
+use crate::rules::marks::state_key;
 use crate::rules::mistake::Mistakes;
 use crate::rules::presence;
 use crate::rules::shared_keys::only_groups;

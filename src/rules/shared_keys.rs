@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::model::day::PeriodKind;
 use crate::model::decision::Occasion;
@@ -13,7 +14,7 @@ use crate::rules::campaign::{Common, Mode, Only};
 use crate::rules::cap::Limits;
 use crate::rules::fit::did_you_mean;
 use crate::rules::mistake::Mistakes;
-use crate::rules::table::{RuleTable, Written, integer, texts};
+use crate::rules::table::{RuleTable, Written, integer, parse_duration_secs, texts};
 use crate::rules::when::When;
 use crate::rules::{Kind, template, validity};
 
@@ -45,7 +46,7 @@ pub struct SharedKeys {
     #[schemars(extend("x-en" = "First and last day, both included."))]
     pub dates: Option<String>,
     /// 只对谁有效;几项都要满足。
-    #[schemars(extend("x-en" = "Whom it is for; `groups` names groups or chat ids."))]
+    #[schemars(extend("x-en" = "Whom it is for; all of it must hold."))]
     pub only: Option<OnlyTable>,
     /// live 正式记分,shadow 只试算不记分,off 停用。默认 live。
     #[schemars(extend("x-en" = "`live` books points, `shadow` only computes them, `off` is not there. Default `live`."))]
@@ -79,8 +80,8 @@ pub enum OneOrMany {
 }
 
 /// 每个周期最多多少;可以同时写几个,都要满足。
-#[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct LimitTable {
     /// 每个业务日。
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
@@ -111,6 +112,21 @@ pub struct OnlyTable {
     /// 只在这些群:群名或群编号。
     #[schemars(length(min = 1), inner(length(min = 1, max = 100)), extend("examples" = [["骑行一群"]]))]
     pub groups: Option<Vec<String>>,
+    /// 只给有其中一个标签的成员;标签由 event 的 sets 打上。
+    #[schemars(length(min = 1), inner(length(min = 1, max = 40)), extend("examples" = [["VIP"]]))]
+    #[schemars(extend("x-en" = "Only for members with one of these tags, which events set."))]
+    pub tags: Option<Vec<String>>,
+    /// 只给在其中一个等级的成员:活动 levels 里的 title。
+    #[schemars(length(min = 1), inner(length(min = 1, max = 40)), extend("examples" = [["高级"]]))]
+    #[schemars(extend("x-en" = "Only for members of one of these levels."))]
+    pub levels: Option<Vec<String>>,
+    /// true 只给买过的成员:有过计分的订单,或有「买家」标签;false 只给没买过的。
+    #[schemars(extend("x-en" = "`true`: only for members with a paid order or the tag 买家; `false`: only for the others."))]
+    pub buyers: Option<bool>,
+    /// 只给进群不久的成员:第一次进群以来不超过这么久。
+    #[schemars(extend("examples" = ["7d"]))]
+    #[schemars(extend("x-en" = "Only within so long of first joining a group."))]
+    pub joined_within: Option<String>,
 }
 
 /// live、shadow 或 off。
@@ -255,8 +271,9 @@ pub fn read(table: &RuleTable<'_>, kind: &Kind, buckets: &[&str], mistakes: &mut
         when: windows(table, "when", mistakes),
         limits: rule_limits(table, kind),
         bucket: bucket(table, buckets, mistakes),
-        only: Only { groups: only_groups(table).map(|groups| groups.into_iter().map(|(_, name)| Arc::from(name)).collect()) },
+        only: only(table, mistakes),
         mode: mode(table),
+        counted: Vec::new(),
         budget: table.get("budget").and_then(integer),
         hold_days: validity::hold(table, mistakes),
         expires: validity::life(table, mistakes),
@@ -268,6 +285,29 @@ pub fn read(table: &RuleTable<'_>, kind: &Kind, buckets: &[&str], mistakes: &mut
 pub fn limits(table: &RuleTable<'_>) -> Limits {
     let read = |key| table.pairs(key).into_iter().filter_map(|(name, value)| Some((period(name.get_ref())?, integer(value)?))).collect();
     Limits { max_times: read("max_times"), max_points: read("max_points") }
+}
+
+/// One of these tables of limits, as it is written; `None` when it is not.
+pub fn limits_of(table: &RuleTable<'_>, key: &str) -> Option<Vec<(PeriodKind, i64)>> {
+    table.get(key)?;
+    Some(table.pairs(key).into_iter().filter_map(|(name, value)| Some((period(name.get_ref())?, integer(value)?))).collect())
+}
+
+fn only(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Only {
+    let entry = |key: &str| table.pairs("only").into_iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value);
+    let names = |key: &str| entry(key).map(|value| trimmed(value).into_iter().map(|(_, name)| Arc::from(name)).collect());
+    let within = entry("joined_within").and_then(|value| {
+        let read = parse_duration_secs(value.get_ref().as_str()?);
+        let read = read.and_then(|secs| if secs > 0 { Ok(secs) } else { Err("joined_within 要大于 0,例如 \"7d\"".to_owned()) });
+        read.map_err(|reason| mistakes.error(value.span(), "bad-duration", reason)).ok()
+    });
+    Only {
+        groups: names("groups"),
+        tags: names("tags"),
+        levels: names("levels"),
+        buyers: entry("buyers").and_then(|value| value.get_ref().as_bool()),
+        joined_within_secs: within,
+    }
 }
 
 /// `only.groups`, each with its place.

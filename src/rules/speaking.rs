@@ -111,6 +111,10 @@ impl Rule for Speaking {
     fn announces(&self) -> bool {
         false
     }
+
+    fn hears_talk(&self) -> bool {
+        true
+    }
 }
 
 /// The paid message with the same words less than a day away. Late messages look both ways.

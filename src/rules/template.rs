@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 21] = [
+pub const OCCASIONS: [Occasion; 22] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -70,6 +70,7 @@ pub const OCCASIONS: [Occasion; 21] = [
     Occasion::Granted,
     Occasion::Done,
     Occasion::Alarm,
+    Occasion::Tasks,
 ];
 
 /// What is said when the operator wrote nothing of their own.
@@ -132,6 +133,11 @@ pub fn default_text(occasion: Occasion) -> &'static str {
              {% if 项.人数 > 1 %}每人 {% endif %}+{{项.得分}}{% if 项.最多 > 项.得分 %} 到 +{{项.最多}}{% endif %}\
              {% for 奖 in 项.连签 %};连签 {{奖.档位}} 天 +{{奖.奖励}}:{{奖.名单}}{% endfor %}。{% endfor %}\
              {% if 为什么 %}没记上?@{{助手}} 发「{{为什么}}」。{% endif %}"
+        }
+        Occasion::Tasks => {
+            "{% if 任务 %}任务:{% for 项 in 任务 %}\n· {{项.标题}} +{{项.得分}}{% if 项.已得 %}({{项.周期}}已完成){% else %},已完成 {{项.完成}}/{{项.共}}{% endif %}:\
+             {% for 步 in 项.步骤 %}{% if 步.完成 %}✅{% else %}⬜{% endif %}{{步.标题}}{% if 步.得分 and not 步.完成 %} +{{步.得分}}{% endif %}{% if not loop.last %} {% endif %}{% endfor %}{% endfor %}\
+             {% else %}现在没有任务。{% endif %}{% if 今天还能拿 %}\n今天还能拿:{{今天还能拿}}。{% endif %}"
         }
     }
 }

@@ -5,6 +5,7 @@
 //! when   = date [".." date] time                                  # a range stands for one line a day
 //! date   = [year "-"] month "-" day                               # without a year: the test's `year`
 //! said   = ["@" name] text | picture … | "[链接 " address "]" | "[视频]" | "撤回" | "进群" | "退群" | "名单" date | "到点"
+//!        | "[事件 " name [subject] "]"
 //! picture = "[图片]" | "[图片 " name "]"                           # a new picture each time, or the one of this name
 //! expect = ["+"|"-"] points ["「" reply "」"] | "「" reply "」"         # net change of the member's balance; part of the reply
 //! ```
@@ -101,6 +102,13 @@ pub enum Said {
     Listed(Date),
     /// Nothing: the time has come, and what the clock brought is looked at.
     Time,
+    /// A named event is reported of the member.
+    Happened {
+        /// Its name.
+        event: String,
+        /// What it was about.
+        subject: Option<String>,
+    },
 }
 
 /// Year of dates that name none.
@@ -239,6 +247,11 @@ fn what_happens(said: &str, year: i16) -> Result<Said, String> {
         "进群" => Said::Joined,
         "退群" => Said::Left,
         "到点" => Said::Time,
+        event if event.starts_with(EVENT) && event.ends_with(']') => {
+            let (name, subject) =
+                event[EVENT.len()..event.len() - 1].trim().split_once(char::is_whitespace).unwrap_or((event[EVENT.len()..event.len() - 1].trim(), ""));
+            Said::Happened { event: name.to_owned(), subject: Some(subject.trim().to_owned()).filter(|subject| !subject.is_empty()) }
+        }
         _ => message(said),
     })
 }
@@ -267,6 +280,8 @@ fn message(said: &str) -> Said {
     text.push_str(rest);
     Said::Message { text: text.trim().to_owned(), pictures, link, video }
 }
+
+const EVENT: &str = "[事件 ";
 
 fn expectation(text: &str) -> Result<(Option<i64>, Option<String>), String> {
     let text = text.trim();
@@ -337,6 +352,8 @@ mod tests {
         assert_eq!(one("11-22 09:00 阿明: 进群").said, Said::Joined);
         assert_eq!(one("11-22 09:00 阿明: 到点 => +5").said, Said::Time);
         assert_eq!(one("11-22 09:00 阿明: 名单 11-01").said, Said::Listed(Date::constant(2026, 11, 1)));
+        assert_eq!(one("11-22 09:00 阿明: [事件 verified] => +50").said, Said::Happened { event: "verified".into(), subject: None });
+        assert_eq!(one("11-22 09:00 阿明: [事件 visit 一号店]").said, Said::Happened { event: "visit".into(), subject: Some("一号店".into()) });
         assert_eq!(one("11-22 09:00 阿明: 现在 10:30 => 「开放」").said, message("现在 10:30", 0));
     }
 

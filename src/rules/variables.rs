@@ -159,6 +159,18 @@ const MISSING: &[Variable] = &[text("标题", "title"), text("还差", "missing"
 
 /// `用过的` what was used before (`这张图`), `要换的` what to send instead (`截图`).
 const USED: &[Variable] = &[text("标题", "title"), text("用过的", "used"), text("要换的", "instead")];
+/// `已得` whether it is done in the running 周期; `完成` of `共` steps.
+const TASK: &[Variable] = &[
+    text("标题", "title"),
+    int("得分", "points"),
+    int("完成", "done"),
+    int("共", "of"),
+    flag("已得", "is_over"),
+    text("周期", "period"),
+    list("步骤", "steps", &[text("标题", "title"), int("得分", "points"), flag("完成", "done")]),
+];
+
+const TASKS: &[Variable] = &[list("任务", "tasks", TASK), text("今天还能拿", "can_earn_text"), list("可得", "can_earn", CAN_EARN), text("重置", "resets_at")];
 
 /// `得分` points given or `扣分` points taken, the other is 0.
 const GRANTED: &[Variable] = &[int("得分", "points"), int("扣分", "taken"), text("原因", "reason")];
@@ -188,5 +200,6 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::Used => USED,
         Occasion::Granted => GRANTED,
         Occasion::Done | Occasion::Alarm => TOLD,
+        Occasion::Tasks => TASKS,
     }
 }

@@ -16,7 +16,14 @@ pub static OPENING: LazyLock<Arc<str>> = LazyLock::new(|| "opening".into());
 pub fn decide(act: &Act, validity: &Validity, account: Option<&AccountCell>, (day, at): (Day, Millis)) -> Option<Decision> {
     let (code, chart, points) = match act {
         Act::Opened { points } => (&*OPENING, Chart::Opening, *points),
-        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Reinstated { .. } | Act::Listed { .. } => return None,
+        Act::Joined
+        | Act::JoinedBy { .. }
+        | Act::Left
+        | Act::Happened { .. }
+        | Act::OrderPaid { .. }
+        | Act::Due { .. }
+        | Act::Reinstated { .. }
+        | Act::Listed { .. } => return None,
         Act::Granted { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => return None,
     };
     let (available, lifetime) = account.map_or((0, 0), |account| (account.available, account.lifetime));

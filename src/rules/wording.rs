@@ -5,6 +5,7 @@ use crate::model::decision::{Cap, Needs, Refusal};
 use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::cap::Limits;
 use crate::rules::check_in::needs::{self, Pairing};
+use crate::rules::standing::only_in_words;
 use crate::rules::validity::Life;
 
 /// A moment as one says it: `今天 8:02`, `明天 0:00`, `11 月 29 日 0:00`, in another year with the year.
@@ -136,7 +137,7 @@ pub fn rule(campaign: &Campaign, rule: &RuleEntry) -> String {
         bucket.map_or(String::new(), |words| format!("与同类合计{words}")),
         rule.common.only.groups.as_ref().map_or(String::new(), |groups| format!("只在 {} 群", groups.join("、"))),
     ];
-    let extra: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let extra: Vec<String> = parts.into_iter().chain(only_in_words(&rule.common.only)).filter(|part| !part.is_empty()).collect();
     let body = rule.kind.in_words(&campaign.points_name);
     if extra.is_empty() { body } else { format!("{body};{}", extra.join(";")) }
 }
@@ -177,6 +178,8 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::ProofUsed { needs } => format!("{}用过了", used(*needs).0),
         Refusal::Short { have, need } => format!("只有 {have},不够 {need}"),
         Refusal::Declined => "没有得到另一位管理员的批准".to_owned(),
+        Refusal::NotForThisMember(needs) => needs.to_string(),
+        Refusal::StepsLeft(done, of) => format!("已完成 {done}/{of} 步"),
         Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
         Refusal::TakenBack => "到达之前就已撤回".to_owned(),
         Refusal::NotStayed => "那天在群还没满一段(中间退过群,或进群时间后来有更正)".to_owned(),

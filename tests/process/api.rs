@@ -48,7 +48,7 @@ async fn what_was_answered_is_durable_and_known_for_ever() {
     daemon.kill().await;
 
     let daemon = house.open().await;
-    let again = tell(&daemon, TOKEN, format!("{LINE}\n{}\n{LINE}\n", LINE.replace("s-1", "s-2"))).await.1;
+    let again = tell(&daemon, TOKEN, format!("{LINE}\n{}\n{LINE}\n", LINE.replace("s-1", "s-2").replace("09:00:00", "09:05:00"))).await.1;
     let known: Vec<(i64, bool, i64)> = again["events"]
         .as_array()
         .unwrap()

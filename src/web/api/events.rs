@@ -71,9 +71,16 @@ async fn hear(api: &Api, caller: &Caller, body: &[u8]) -> Result<Vec<Line>, Mist
     let heard = timeout(ANSWER_DEADLINE, (api.hear)(events)).await.unwrap_or(Err(NotNow)).map_err(not_now)?;
     let told = tell_of(api, &heard).await;
     failpoint::hit("http.before_200");
-    for verdict in [("repeated", true), ("accepted", false)] {
-        let count = heard.iter().filter(|heard| heard.known == verdict.1).count();
-        counter!(API_EVENTS, "caller" => caller.label(), "verdict" => verdict.0).increment(count as u64);
+    for (heard, told) in heard.iter().zip(&told) {
+        let is_heeded = told.as_ref().is_none_or(|told| told.is_heeded);
+        let verdict = if heard.known {
+            "repeated"
+        } else if is_heeded {
+            "accepted"
+        } else {
+            "unheeded"
+        };
+        counter!(API_EVENTS, "caller" => caller.label(), "verdict" => verdict).increment(1);
     }
     let lines = ids.into_iter().zip(heard).zip(told).map(|((id, heard), told)| Line { id, event: heard.seq.0, known: heard.known, told });
     Ok(lines.collect())

@@ -37,7 +37,7 @@ impl Site {
             seen.lock().unwrap().extend(events);
             Box::pin(std::future::ready(answer.map(|()| done)))
         });
-        let teller: Teller = Arc::new(|seqs| seqs.iter().map(|_| Some(Told { paid: 50, why: "+50 实名认证".into() })).collect());
+        let teller: Teller = Arc::new(|seqs| seqs.iter().map(|_| Some(Told { paid: 50, why: "+50 实名认证".into(), is_heeded: true })).collect());
         let callers = Callers::from_settings(&Settings::parse(SETTINGS).unwrap());
         Site { router: routes(callers, hear, teller, Clock::default()), heard }
     }

@@ -59,6 +59,7 @@ struct Fields<'a> {
     url: Option<Cow<'a, str>>,
     picture: Option<Cow<'a, str>>,
     members: Vec<Cow<'a, str>>,
+    join_scene: Option<Cow<'a, str>>,
     key: [Option<Cow<'a, str>>; EVENT_KEY.len()],
 }
 
@@ -83,6 +84,7 @@ impl<'a> Fields<'a> {
             "Content" => Some(&mut self.content),
             "Url" => Some(&mut self.url),
             "PicUrl" => Some(&mut self.picture),
+            "JoinScene" => Some(&mut self.join_scene),
             _ => EVENT_KEY.iter().position(|name| *name == path).map(|at| &mut self.key[at]),
         }
     }
@@ -121,10 +123,22 @@ fn place(fields: &Fields<'_>) -> Place {
 fn changes_members(fields: &Fields<'_>) -> Option<Act> {
     let is_change = fields.keyed("Event") == "change_external_chat" && !fields.keyed("ChatId").is_empty() && !fields.members.is_empty();
     match fields.keyed("UpdateDetail") {
-        "add_member" if is_change => Some(Act::Joined),
+        "add_member" if is_change => {
+            Some(fields.join_scene.as_deref().and_then(|scene| scene.parse().ok()).map_or(Act::Joined, |scene| Act::JoinedBy { scene }))
+        }
         "del_member" if is_change => Some(Act::Left),
         _ => None,
     }
+}
+
+/// Who added one of our employees (加企微): an event of the customer's, which rules know as `friend_added`.
+///
+/// Source: developer.work.weixin.qq.com/document/path/92277, both with and without the employee's consent.
+fn friend_added(fields: &Fields<'_>) -> Option<(Identity, Act)> {
+    let is_added =
+        fields.keyed("Event") == "change_external_contact" && ["add_external_contact", "add_half_external_contact"].contains(&fields.keyed("ChangeType"));
+    let customer = Some(fields.keyed("ExternalUserID")).filter(|id| is_added && !id.is_empty())?;
+    Some((Identity::from_wecom(customer), Act::Happened { event: "friend_added".into(), subject: None }))
 }
 
 fn key(fields: &Fields<'_>, text: &str) -> KeyBytes {
@@ -142,6 +156,9 @@ fn content(fields: &Fields<'_>) -> Content {
     let msg_type = fields.msg_type.as_deref().unwrap_or("untyped");
     if let Some(act) = changes_members(fields) {
         return Content::Members(fields.members.iter().map(|id| (Identity::from_wecom(id), act.clone())).collect());
+    }
+    if let Some(added) = friend_added(fields) {
+        return Content::Members(vec![added]);
     }
     if msg_type == "event" {
         return Content::Unknown(event_label(fields));
@@ -254,6 +271,20 @@ mod tests {
     }
 
     #[test]
+    fn who_adds_an_employee_is_told_of_by_the_customers_id() {
+        let added = |kind: &str| {
+            read(&format!(
+                "<FromUserName>sys</FromUserName><CreateTime>1795309200</CreateTime><MsgType>event</MsgType><Event>change_external_contact</Event>\
+                 <ChangeType>{kind}</ChangeType><UserID>zhouzhou</UserID><ExternalUserID>wmAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA</ExternalUserID><WelcomeCode>W</WelcomeCode>"
+            ))
+        };
+        let event = added("add_external_contact");
+        assert_eq!(event.kind, Kind::Did(Act::Happened { event: "friend_added".into(), subject: None }));
+        assert_eq!(event.who.map(|who| (who.kind, who.value.to_string())), Some((IdentityKind::External, "wmAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".into())));
+        assert_eq!(label(&added("del_follow_user")), "event/change_external_contact/del_follow_user");
+    }
+
+    #[test]
     fn everybody_of_a_change_of_a_customer_group_came_or_went() {
         let change = |detail: &str, items: &str| {
             let inner = format!(
@@ -272,5 +303,7 @@ mod tests {
         assert_eq!(came, change("add_member", "<Item>wmAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA</Item><Item>aming</Item>"), "the same when it is sent again");
         assert_eq!(change("del_member", "<Item>aming</Item>")[0].kind, Kind::Did(Act::Left));
         assert_eq!(label(&change("change_name", "")[0]), "event/change_external_chat/update");
+        let scanned = change("add_member", "<Item>aming</Item></MemChangeList><JoinScene>3</JoinScene><MemChangeList>");
+        assert_eq!(scanned[0].kind, Kind::Did(Act::JoinedBy { scene: 3 }));
     }
 }
