@@ -90,7 +90,9 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::NotUnderstood
         | Occasion::NoCampaign
         | Occasion::Digest
-        | Occasion::Expiring => Ok(Args::default()),
+        | Occasion::Expiring
+        | Occasion::Missing
+        | Occasion::Used => Ok(Args::default()),
     }
 }
 

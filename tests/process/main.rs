@@ -24,4 +24,5 @@ mod backup;
 mod verbs;
 mod outbox_verbs;
 mod api;
+mod pictures;
 mod expiry;
