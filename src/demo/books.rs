@@ -52,6 +52,7 @@ impl Books {
         let plain = |text: &str| vec![Judged { points: 0, text: text.to_owned() }];
         match &row.record.outcome {
             Outcome::Parked(Parking::GroupUnknown) => return plain("先放着:rules.toml 里写的群名还没有对上"),
+            Outcome::Parked(Parking::Approval) => return plain("等另一位管理员批准"),
             Outcome::Failed(reason) => return plain(&format!("没能判定:{reason}")),
             Outcome::RecalledBefore => return plain("发出后马上撤回了,不计分"),
             Outcome::TwinOf(_) => return plain("同一条消息已从另一个通道记过,不重复计分"),

@@ -32,6 +32,8 @@ pub fn title(code: &str) -> Option<&'static str> {
         "expiry" => Some("过期"),
         "settlement" => Some("抵扣欠分"),
         "reinstatement" => Some("恢复过期积分"),
+        "grant" => Some("人工调整"),
+        "opening" => Some("期初积分"),
         _ => None,
     }
 }

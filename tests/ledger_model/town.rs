@@ -102,7 +102,7 @@ impl Town {
                 event("archive", &format!("r{}", said(*id)), member, now, group, Kind::Recalled { of: KeyBytes::digest(said(*id).as_bytes()) })
             }
             Act::Spent { id, amount } => {
-                let kind = Kind::Did(act::Act::Granted { points: -amount, by: "wangwu".into(), reason: "花掉".into(), batch: None });
+                let kind = Kind::Did(act::Act::Opened { points: -amount });
                 event("operator", &format!("s{}", said(*id)), member, now, books(), kind)
             }
         };
