@@ -97,6 +97,8 @@ impl Working<'_> {
         let destination = destination.clone();
         match reply.template.occasion {
             Occasion::Granted if self.context.rules.grant.notice != Notice::Group => Destination { chat: None, customers: false, ..destination },
+            // What a member has is nobody else's affair, also where the group keeps the balance.
+            Occasion::Expiring => Destination { chat: None, customers: false, ..destination },
             Occasion::Alarm => Destination { chat: self.context.operators.chat.clone(), customers: false, to: None, reply_url: None, ..destination },
             _ => destination,
         }
