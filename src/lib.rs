@@ -23,6 +23,8 @@
 //!   not be decided and is decided later: `pipeline/unpark.rs`. No rule knows of them.
 //! * What falls due by itself: the jobs and their slots in [`rules::clock`], their events in [`scheduler`]. A new job is one line of its `SOURCES`.
 //! * Pictures and links sent as proof: [`picture`] looks, `pipeline/proofs.rs` compares, [`store::proof`] folds, `rules/check_in/needs.rs` pairs.
+//! * Who turns out to be whom: [`pipeline::merge`] and [`pipeline::unmerge`], `model/unite.rs`; what people bring from elsewhere: [`import`]; what
+//!   they had on a day: [`statement`].
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`]; what notices that the file fell back, broke or was
 //!   taken away: [`store::sqlite::serving`]; backups: [`store::sqlite::copy`] and [`store::sqlite::restore`].
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
@@ -30,7 +32,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, grants, verify, export, explain, reinstate} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -50,6 +52,9 @@
 //!   chain still holds.
 //! * Events whose verdict depended on the account join its `prev` chain even when nothing was paid: a recall may make room for them, and
 //!   a copy of them from another channel must find them.
+//! * A merge is one event for the persons and two for each pair of accounts, so that «one event, one account» holds; points pass the chart's
+//!   `transfer`, which is empty after each merge. An account's days are never decided again across a merge: messages from before it that come
+//!   after it are decided alone.
 //! * Gathering is the outbox's work and nothing of it is stored: rows that wait for a digest are open rows, and what was said once or how many
 //!   digests a group had today is read from the rows of the last day at a start ([`outbox::remember`]).
 //! * A claimed reply names the way it began with: a private message whose answer was lost is sent once more, since WeCom drops the same
@@ -72,9 +77,11 @@ pub mod wecom;
 pub mod pipeline;
 pub mod outbox;
 pub mod scheduler;
+pub mod import;
 pub mod replay;
 pub mod grants;
 pub mod scenario;
+pub mod statement;
 pub mod verify;
 pub mod export;
 pub mod explain;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use jifen::grants::{self, Asked, Books, Checked, Outcome, Row};
+use jifen::grants::{self, Asked, Books, Checked, Outcome, Row, sheet, waiting};
 use jifen::model::day::Millis;
 use jifen::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Said, Via};
 use jifen::model::ids::{EventKey, FingerprintKey, KeyBytes};
@@ -65,7 +65,7 @@ impl Office {
     }
 
     fn checked(&self, books: &Books, csv: &str) -> Result<Vec<Checked>, grants::Bad> {
-        grants::rows(csv.as_bytes()).and_then(|rows| grants::check(&self.reader, books, &rows, false).unwrap())
+        sheet::rows(csv.as_bytes()).and_then(|rows| grants::check(&self.reader, books, &rows, false).unwrap())
     }
 
     fn gives(&mut self, by: &str, csv: &str) -> Vec<Outcome> {
@@ -110,7 +110,7 @@ fn one_bad_row_and_nothing_is_given() {
     for whole in ["", "a,b\n1,2\n", "成员,分数,原因\n", "成员,分数,原因\na\u{0}b,1,x\n"] {
         assert_eq!(bad(whole), [0], "{whole:?}");
     }
-    assert_eq!(grants::rows(b"\xb3\xc9\xd4\xb1,x,y\n").expect_err("GBK")[0].0, 0);
+    assert_eq!(sheet::rows(b"\xb3\xc9\xd4\xb1,x,y\n").expect_err("GBK")[0].0, 0);
     let many = format!("成员,分数,原因\n{}", "aming,1,x\n".repeat(10_001));
     assert_eq!(bad(&many), [0]);
     assert_eq!(office.balances(), [2, 2, 2]);
@@ -141,9 +141,9 @@ fn a_batch_that_is_too_much_waits_whole_and_not_for_its_own_author() {
     let review = |office: &mut Office, by: &str, hour: i64| {
         let books = office.books(by);
         let found = grants::find(&office.reader, &books, &grants::batch_of(&books, csv.as_bytes())).unwrap();
-        grants::review(&mut office.pipeline, &office.reader, &books, &found, true, None, at(hour)).unwrap()
+        waiting::review(&mut office.pipeline, &office.reader, &books, &found, true, None, at(hour)).unwrap()
     };
-    assert_eq!(grants::pending(&office.reader, &office.books("lisi"), at(3)).unwrap().len(), 2);
+    assert_eq!(waiting::pending(&office.reader, &office.books("lisi"), at(3)).unwrap().len(), 2);
     assert!(review(&mut office, "WangWu", 3).iter().all(|it| it.refused.is_some()));
     assert!(review(&mut office, "lisi", 8 * 24).is_empty(), "after seven days it is over");
     assert_eq!(review(&mut office, "lisi", 4).iter().map(|it| it.points).collect::<Vec<_>>(), [90, 90]);

@@ -10,7 +10,7 @@ use clap::Args;
 use super::workspace::Workspace;
 use super::{DONE, FINDING, Where};
 use crate::clock::Clock;
-use crate::grants::{self, Asked, Books, Outcome, Row, Summary};
+use crate::grants::{self, Asked, Books, Outcome, Row, Summary, sheet, waiting};
 use crate::pipeline::command::number;
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::command::reason;
@@ -155,8 +155,8 @@ fn give_one(desk: &mut Desk, options: &Options) -> Result<u8> {
 }
 
 fn give_file(desk: &mut Desk, file: &PathBuf, options: &Options) -> Result<u8> {
-    let bytes = grants::read_file(file).map_err(anyhow::Error::msg)?;
-    let rows = match grants::rows(&bytes) {
+    let bytes = sheet::read_file(file).map_err(anyhow::Error::msg)?;
+    let rows = match sheet::rows(&bytes) {
         Ok(rows) => rows,
         Err(bad) => return Ok(tell_bad(&bad)),
     };
@@ -227,12 +227,12 @@ fn take_back(desk: &mut Desk, what: &str, why: Option<&str>) -> Result<u8> {
 }
 
 fn pending(desk: &Desk) -> Result<u8> {
-    let waiting = grants::pending(&desk.reader, &desk.books, Clock::default().now())?;
-    for grant in &waiting {
+    let pending = waiting::pending(&desk.reader, &desk.books, Clock::default().now())?;
+    for grant in &pending {
         let batch = grant.batch.as_deref().map_or(String::new(), |batch| format!(",批次 {batch}"));
         println!("{} {} {:+}({}),{} 提的{batch}", number(grant.event), grant.name, grant.points, grant.reason, grant.by);
     }
-    println!("{} 笔等批准", waiting.len());
+    println!("{} 笔等批准", pending.len());
     Ok(DONE)
 }
 
@@ -242,7 +242,7 @@ fn review(options: ReviewOptions, allowed: bool) -> Result<u8> {
     let why = options.reason.as_deref().map(reason).transpose().map_err(anyhow::Error::msg)?;
     let now = Clock::default().now();
     let found = grants::find(&desk.reader, &desk.books, &options.number)?;
-    let outcomes = grants::review(&mut desk.pipeline, &desk.reader, &desk.books, &found, allowed, why, now)?;
+    let outcomes = waiting::review(&mut desk.pipeline, &desk.reader, &desk.books, &found, allowed, why, now)?;
     if outcomes.is_empty() {
         eprintln!("{} 里没有等批准的。看看还有哪些:jifen grant --pending", options.number);
         return Ok(FINDING);

@@ -10,12 +10,15 @@ mod demo;
 mod explain;
 mod grant;
 mod export;
+mod import;
+mod merge;
 mod outbox;
 mod replay;
 mod restore;
 mod reinstate;
 mod retry;
 mod serve;
+mod statement;
 mod verify;
 
 use std::io::IsTerminal;
@@ -66,6 +69,14 @@ enum Verb {
     Retry(retry::Options),
     /// 发件箱:看回复发没发出去、为什么,再发,丢弃,放开
     Outbox(outbox::Options),
+    /// 导入:别的工具里已有的积分,作为期初余额
+    Import(import::Options),
+    /// 合并:两个编号是同一个人,把积分、连签、累计并到一起,可以撤销
+    Merge(merge::Options),
+    /// 撤销一次合并
+    Unmerge(merge::UndoOptions),
+    /// 对账单:一个成员的每笔记账和余额,可以看过去某一天的
+    Statement(statement::Options),
     /// 导出积分账户或流水
     Export(export::Options),
     /// 从流水重新算一遍,核对余额、名次、哈希链;有错就指出第一处
@@ -111,6 +122,10 @@ pub fn main() -> ExitCode {
         Verb::Explain(options) => explain::run(options),
         Verb::Retry(options) => retry::run(options),
         Verb::Outbox(options) => outbox::run(options),
+        Verb::Import(options) => import::run(options),
+        Verb::Merge(options) => merge::run(options),
+        Verb::Unmerge(options) => merge::undo(options),
+        Verb::Statement(options) => statement::run(options),
         Verb::Export(options) => export::run(options),
         Verb::Verify(options) => verify::run(options),
         Verb::Grant(options) => grant::run(options),

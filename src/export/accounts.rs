@@ -10,6 +10,7 @@ use crate::model::cells::AccountCell;
 use crate::model::decision::Chart;
 use crate::model::ids::{AccountId, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
+use crate::store::merged::{merged_into, root};
 use crate::store::walk::Walk;
 use crate::store::{Reader, StoreError};
 
@@ -43,27 +44,43 @@ pub(super) fn write(reader: &dyn Reader, request: &Request, out: &mut dyn Write)
     let groups = directory.groups.values().map(|group| (group.id, group.title.clone().unwrap_or_else(|| group.chat.clone()))).collect();
     let labels = Labels { campaigns: campaigns(&directory), groups };
     let mut sheet = Sheet::begin(request.format, COLUMNS, out)?;
+    let merged = merged(reader)?;
     let mut after = AccountId(0);
     loop {
         let cells = reader.accounts(after, ACCOUNTS_PER_WALK)?;
         let Some(last) = cells.last() else { break };
         after = last.id;
-        let sums = sums(reader, request, &cells)?;
-        for cell in &cells {
+        let sums = sums(reader, request, &cells, &merged)?;
+        for cell in cells.iter().filter(|cell| !merged.contains_key(&cell.id)) {
             sheet.row(&row(reader, &labels, cell, &sums[&cell.id])?)?;
         }
     }
     sheet.finish()
 }
 
-fn sums(reader: &dyn Reader, request: &Request, cells: &[AccountCell]) -> Result<HashMap<AccountId, Sums>, StoreError> {
+/// Accounts that were merged into others, and those that stand for them: what they earned is told there.
+fn merged(reader: &dyn Reader) -> Result<HashMap<AccountId, AccountId>, StoreError> {
+    let (mut merged, mut after) = (HashMap::new(), AccountId(0));
+    loop {
+        let cells = reader.accounts(after, ACCOUNTS_PER_WALK)?;
+        let Some(last) = cells.last() else { return Ok(merged) };
+        after = last.id;
+        for cell in cells {
+            if merged_into(reader, &cell)?.is_some() {
+                merged.insert(cell.id, root(reader, cell)?.id);
+            }
+        }
+    }
+}
+
+fn sums(reader: &dyn Reader, request: &Request, cells: &[AccountCell], merged: &HashMap<AccountId, AccountId>) -> Result<HashMap<AccountId, Sums>, StoreError> {
     let mut sums: HashMap<AccountId, Sums> = cells.iter().map(|cell| (cell.id, Sums::default())).collect();
     let mut walk = Walk::new(reader);
     while let Some((event, postings)) = walk.step()? {
         for posting in postings.iter().filter(|posting| request.has_not_ended(posting.day)) {
             for account in [posting.src, posting.dst] {
                 if let AccountRef::Member(id) = account
-                    && let Some(sums) = sums.get_mut(&id)
+                    && let Some(sums) = sums.get_mut(merged.get(&id).unwrap_or(&id))
                 {
                     sums.add(&event, posting, request.has_begun(posting.day));
                 }

@@ -10,6 +10,7 @@ use crate::model::day::Day;
 use crate::model::decision::Part;
 use crate::model::ids::AccountId;
 use crate::model::journal::{AccountRef, EventRow, Posting};
+use crate::store::merged::root;
 use crate::store::walk::Walk;
 use crate::store::{Reader, StoreError};
 
@@ -80,6 +81,7 @@ impl Members<'_> {
             return Ok(known.clone());
         }
         let Some(cell) = self.reader.account(account)? else { return Ok("".into()) };
+        let cell = root(self.reader, cell)?;
         let id: Arc<str> = outside_id(self.reader, cell.key.member)?.into();
         if self.known.len() >= MEMBERS_MAX {
             self.known.clear();

@@ -134,6 +134,15 @@ pub fn listed_at(joined_at: Millis, told_at: Millis) -> Millis {
 }
 
 impl Act {
+    /// Why an operator did it; `None` for what nobody gives a reason for.
+    pub fn reason(&self) -> Option<&Arc<str>> {
+        match self {
+            Act::Granted { reason, .. } | Act::Reviewed { reason, .. } | Act::TakenBack { reason, .. } => Some(reason),
+            Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } => None,
+            Act::Opened { .. } | Act::Reinstated { .. } | Act::Listed { .. } => None,
+        }
+    }
+
     /// The word used in the journal, exports and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -255,6 +255,7 @@ impl AccountCell {
                 Mark::Recent { key, at, fingerprint } => self.state.code_mut(key).remember(Recent { at: *at, fingerprint: *fingerprint }),
                 Mark::Since { key, at } => self.state.code_mut(key).since = *at,
                 Mark::Proof { .. } => {}
+                Mark::Lifetime { key: _, points } => self.lifetime += points,
             }
         }
         if event.at >= self.frontier {

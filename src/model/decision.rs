@@ -5,9 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cells::AccountState;
+use super::claim::Claim;
 use super::day::{Day, Millis, Period, PeriodKind};
 use super::event::Picture;
-use super::ids::{EventSeq, PostingSeq};
+use super::ids::{AccountId, EventSeq, IdentityId, MemberId, PostingSeq};
 use super::repair::Repair;
 
 /// Everything that follows from one event.
@@ -73,19 +74,30 @@ pub enum Deed {
         /// Since when.
         joined_at: Millis,
     },
-}
-
-/// Something taken of what members share. Who comes first is decided by the order of commits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// What is shared: `budget/check_in.daily`, `first/check_in.quiz`.
-    pub name: Arc<str>,
-    /// Which one of these: a day, a keyed hash; 0 where there is one only.
-    pub number: i64,
-    /// How much was taken; more than 0.
-    pub taken: i64,
-    /// How much is taken with this, in all.
-    pub total: i64,
+    /// Two members turned out to be one person: from now on these ids lead to the second. What their accounts held is moved by the events
+    /// behind this one, which name it.
+    Merged {
+        /// The member that is no more.
+        from: MemberId,
+        /// The one that stays.
+        into: MemberId,
+        /// The ids that led to the first.
+        identities: Vec<IdentityId>,
+    },
+    /// A merge was taken back: its ids lead to the first member again.
+    Unmerged {
+        /// The event that merged.
+        merge: EventSeq,
+    },
+    /// All that an account held went to another one of the same person, or came from it. Its days are never decided again across this.
+    Transferred {
+        /// The event that merged the two, or took that back.
+        by: EventSeq,
+        /// The other account.
+        other: AccountId,
+        /// What was here went there; else it came.
+        out: bool,
+    },
 }
 
 impl Record {
@@ -527,6 +539,13 @@ pub enum Mark {
         /// Paid for, else free again.
         used: bool,
     },
+    /// Points ever earned that come with a person from another account, or go with it below zero. Nothing is earned by it.
+    Lifetime {
+        /// Why: the ledger code of the transfer.
+        key: Arc<str>,
+        /// How many.
+        points: i64,
+    },
 }
 
 impl Mark {
@@ -538,13 +557,27 @@ impl Mark {
             Mark::Recent { key: _, at, fingerprint } => Mark::Recent { key, at, fingerprint },
             Mark::Since { key: _, at } => Mark::Since { key, at },
             Mark::Proof { key: _, number, used } => Mark::Proof { key, number, used },
+            Mark::Lifetime { key: _, points } => Mark::Lifetime { key, points },
+        }
+    }
+
+    /// Points ever earned that it moves.
+    pub fn lifetime(&self) -> i64 {
+        match self {
+            Mark::Lifetime { points, .. } => *points,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } => 0,
         }
     }
 
     /// Its key.
     pub fn key(&self) -> &Arc<str> {
         match self {
-            Mark::Count { key, .. } | Mark::Day { key, .. } | Mark::Recent { key, .. } | Mark::Since { key, .. } | Mark::Proof { key, .. } => key,
+            Mark::Count { key, .. }
+            | Mark::Day { key, .. }
+            | Mark::Recent { key, .. }
+            | Mark::Since { key, .. }
+            | Mark::Proof { key, .. }
+            | Mark::Lifetime { key, .. } => key,
         }
     }
 }

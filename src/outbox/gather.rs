@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::model::act::Act;
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
 use crate::model::decision::{Arg, Args, Occasion, Outcome, Parking};
@@ -14,12 +15,12 @@ use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::outbox::board::{Board, Place, Progress, Standing, Which};
 use crate::outbox::manners::campaign_of;
 use crate::rules::campaign::{Balance, Campaign, Rules};
-use crate::rules::expiry::title;
 use crate::rules::explain::{explain, telling};
+use crate::rules::grant;
 use crate::rules::hint::{Unpaid, hint};
 use crate::rules::text::strip_mention;
 use crate::rules::versions::Versions;
-use crate::rules::wording;
+use crate::rules::wording::{self, beside_rules};
 use crate::store::aftermath::aftermath;
 use crate::store::waiting::is_waiting;
 use crate::store::{Person, PersonKey, Reader, ReplyRow, StoreError};
@@ -268,7 +269,7 @@ impl Question<'_> {
     }
 
     fn posting_args(&self, event: &EventRow, posting: &Posting, change: i64, balance: i64) -> Args {
-        let args = Args::default().text("时间", self.time(event.at)).int("得分", change).text("标题", &*self.title(&posting.code)).int("余额", balance);
+        let args = Args::default().text("时间", self.time(event.at)).int("得分", change).text("标题", self.told(event, posting)).int("余额", balance);
         let today = self.campaign().map_or(posting.day, |campaign| campaign.calendar.day(self.now));
         match posting.vests_on.filter(|vests| change > 0 && *vests > today) {
             Some(vests) => args.text("生效", wording::date(vests, today)),
@@ -276,10 +277,20 @@ impl Question<'_> {
         }
     }
 
+    /// What a posting is called; of what an operator did with the reason, while it is kept.
+    fn told(&self, event: &EventRow, posting: &Posting) -> String {
+        let title = self.title(&posting.code);
+        if posting.code != *grant::CODE {
+            return title.to_string();
+        }
+        let act = self.reader.contents(event.seq).ok().flatten().and_then(|json| serde_json::from_slice::<Act>(&json).ok());
+        act.as_ref().and_then(Act::reason).map_or_else(|| title.to_string(), |reason| format!("{title}({reason})"))
+    }
+
     /// The name members know a rule by; its code when the rules no longer have it.
     fn title(&self, code: &Arc<str>) -> Arc<str> {
         let rule = self.campaign().and_then(|campaign| campaign.rules.iter().find(|rule| rule.code == *code));
-        rule.map_or_else(|| title(code).map_or_else(|| code.clone(), Arc::from), |rule| rule.common.title.clone())
+        rule.map_or_else(|| beside_rules(code).map_or_else(|| code.clone(), Arc::from), |rule| rule.common.title.clone())
     }
 
     /// The asker's own numbers are left out where they have none.

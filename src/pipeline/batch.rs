@@ -63,6 +63,15 @@ pub(super) fn run<S: Store>(store: &mut S, memory: &mut Memory, context: &Contex
     }
 }
 
+/// What a batch would write; nothing is written.
+pub(super) fn rehearse<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, works: &[Work]) -> Result<Batch, StoreError> {
+    let head = store.begin()?;
+    let result = inside(store, memory, context, works, head);
+    store.abort();
+    memory.forget();
+    result.map(|(_, batch)| batch)
+}
+
 fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, works: &[Work], head: Head) -> Result<(Vec<Done>, Batch), StoreError> {
     if memory.head.as_ref() != Some(&head) {
         memory.forget();
@@ -70,15 +79,16 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
     }
     let Admitted { mut done, fresh, mut seqs } = admit(store, works)?;
     let mut working = Working::new(head, context, &mut memory.directory, &mut memory.asked, &mut memory.looks);
-    if !fresh.is_empty() && !memory.rules.contains(&context.rules.hash) {
+    let merges = works.iter().any(|work| matches!(work, Work::Merge(_) | Work::Unmerge(_)));
+    if (merges || !fresh.is_empty()) && !memory.rules.contains(&context.rules.hash) {
         working.batch.rules.push((context.rules.hash, context.rules.text.clone()));
     }
     let placed = fresh.into_iter().map(|fresh| (fresh.index, Heard { of: fresh.of, ..working.place(Cow::Borrowed(fresh.prepared)) }));
     // What must wait on leaves no trace.
     let heard: Vec<(usize, Heard<'_>)> = placed.filter(|(_, heard)| heard.of.is_none() || heard.coverage != Coverage::Unresolved).collect();
+    working.load_counterparts(store, &heard)?;
     let mut heard = working.command(store, heard)?;
     working.load_people(store, &heard)?;
-    working.load_counterparts(store, &heard)?;
     working.load_accounts(store, &heard)?;
     working.load_shared(store, &heard)?;
     for (_, heard) in &mut heard {
@@ -96,6 +106,8 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
             Work::Settle(outcomes) => working.batch.outcomes.extend_from_slice(outcomes),
             Work::EraseTexts(before) => working.batch.erase_texts_before = Some(*before),
             Work::Probe => working.batch.probe = true,
+            Work::Merge(merge) => done.seq = working.merge(store, merge)?,
+            Work::Unmerge(unmerge) => done.seq = working.unmerge(store, unmerge)?,
         }
     }
     Ok((done, working.finish()))
@@ -129,7 +141,7 @@ fn admit<'w, S: Store>(store: &mut S, works: &'w [Work]) -> Result<Admitted<'w>,
         let (key, fresh) = match work {
             Work::Hear(prepared) => (prepared.event.key.clone(), Fresh { index, prepared, of: None }),
             Work::Unpark(unpark) if unpark.is_due(store)? => (unpark.key(), Fresh { index, prepared: &unpark.prepared, of: Some(unpark.of) }),
-            Work::Unpark(_) | Work::Settle(_) | Work::EraseTexts(_) | Work::Probe => continue,
+            Work::Unpark(_) | Work::Settle(_) | Work::EraseTexts(_) | Work::Probe | Work::Merge(_) | Work::Unmerge(_) => continue,
         };
         if seen.insert(key.clone()) {
             keys.push(key);

@@ -22,6 +22,7 @@ use crate::rules::wording;
 use crate::store::waiting::review_key;
 use crate::store::{IdentityRow, PersonKey, Store, StoreError, Wants};
 
+use super::recall;
 use super::working::{Heard, Working};
 
 /// Minutes by which the times that two channels tell of one message may lie apart.
@@ -126,7 +127,7 @@ impl<'a> Working<'a> {
                 let told = format!("{} {} {}({reason})", name_of(&whom, &who), signed(points), campaign.points_name);
                 let act = Act::Granted { points, by, reason, batch: None, waits: false };
                 let place = Place::Books { campaign: campaign.id.clone(), chat: event.place.chat().cloned() };
-                let granted = self.derived(event, keys[0].clone(), who, place, act, keys.clone());
+                let granted = self.derived(event, keys[0].clone(), who, place, act, keys.iter().cloned().chain(recall::counterpart(event)).collect());
                 Ok((Told::Yes(keys[0].clone(), told), Some(granted)))
             }
             Command::Review { of, allowed, reason } => self.prepare_review(store, event, of, allowed, (by, reason)),
@@ -185,11 +186,9 @@ impl<'a> Working<'a> {
 
     /// The keys a command may stand under: its own first, then those of its copies from other channels.
     fn command_keys(&self, event: &Event, heard: &Heard<'_>, whom: &str, points: i64) -> Vec<EventKey> {
-        let said = event.said().map_or("", |said| &said.text);
         let by = event.who.as_ref().map(|who| who.folded()).unwrap_or_default();
         let chat = event.place.chat().map_or("", |chat| chat);
         let words = spoken(event.said().unwrap_or(&Default::default()), &self.context.rules.assistant.names, !chat.is_empty()).0.trim().to_owned();
-        debug_assert!(said.contains(words.as_str()));
         let minute = event.at.0.div_euclid(60_000);
         let key = |source: &str, minute: i64| {
             let bytes = [source, chat, &by, whom, &points.to_string(), &words, &minute.to_string()].join("\0");

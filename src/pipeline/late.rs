@@ -111,8 +111,8 @@ impl Working<'_> {
 
     /// An event of this batch or a committed one.
     pub(super) fn past<S: Store>(&self, store: &mut S, seq: EventSeq) -> Result<Option<Past>, StoreError> {
-        let first = self.batch.head.event.0 - self.batch.events.len() as i64;
-        let Some(event) = usize::try_from(seq.0 - first).ok().and_then(|at| self.batch.events.get(at)) else { return store.past(seq) };
+        let first = self.batch.events.first().map_or(seq, |event| event.row.seq);
+        let Some(event) = usize::try_from(seq.0 - first.0).ok().and_then(|at| self.batch.events.get(at)) else { return store.past(seq) };
         let postings = self.batch.postings.iter().filter(|posting| posting.event == seq).cloned().collect();
         let identity = event.row.identity.and_then(|id| self.people.iter().find(|(_, person)| person.identity == id)).map(|(key, _)| key.identity.clone());
         Ok(Some(Past { row: event.row.clone(), postings, identity }))

@@ -11,6 +11,8 @@ mod late;
 mod repair;
 mod twin;
 mod proofs;
+pub mod merge;
+pub mod unmerge;
 pub mod unpark;
 pub mod unparker;
 pub mod recall;
@@ -54,6 +56,10 @@ pub enum Work {
     Probe,
     /// Destroy the keys of all texts received on days before this instant's.
     EraseTexts(Millis),
+    /// Make one person of two.
+    Merge(Box<merge::Merge>),
+    /// Take that back.
+    Unmerge(Box<unmerge::Unmerge>),
 }
 
 /// An event that is in the journal.
@@ -176,7 +182,7 @@ impl<S: Store> Pipeline<S> {
                 tracing::error!(reason, "an event could not be decided and is kept as failed");
                 return self.attempt(std::slice::from_ref(work), Some(reason));
             }
-            [Work::Settle(_) | Work::Probe | Work::EraseTexts(_)] => return Err(StoreError::Corrupt(reason)),
+            [Work::Settle(_) | Work::Probe | Work::EraseTexts(_) | Work::Merge(_) | Work::Unmerge(_)] => return Err(StoreError::Corrupt(reason)),
             _ => {}
         }
         let (mut done, mut refused) = (Vec::with_capacity(works.len()), None);

@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, Occurrence};
+use crate::model::claim::Claim;
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Chart, Claim, Decision, Deed, Entry, Mark, Outcome, Part, Record, Side};
+use crate::model::decision::{Chart, Decision, Deed, Entry, Mark, Outcome, Part, Record, Side};
 use crate::model::event::{Event, GroupKind, Kind, Place, Said, Via};
 use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::journal::{AccountRef, GroupRow, Posting};
@@ -46,6 +47,7 @@ pub(super) fn window<E>(
     newest: Day,
     mut past: impl FnMut(EventSeq) -> Result<Option<Past>, E>,
 ) -> Result<Option<Window>, E> {
+    let asked = earliest;
     let (mut events, mut earliest, mut next) = (Vec::new(), earliest, Some(cell.last_event));
     let mut before = AccountCell { id: cell.id, key: cell.key, ..AccountCell::default() };
     while let Some(seq) = next.filter(|seq| seq.0 > 0) {
@@ -53,6 +55,15 @@ pub(super) fn window<E>(
             return Ok(None);
         }
         let Some(step) = past(seq)? else { return Ok(None) };
+        if let (Some(Deed::Transferred { .. }), Some(repair)) = (&step.row.record.deed, &step.row.record.repair) {
+            // What happened before stands in two accounts. What happened after begins with what both remembered; a message from before that
+            // came after was decided alone against just that.
+            if step.row.day >= asked {
+                return Ok(None);
+            }
+            before.state.codes.clone_from(&repair.restated);
+            break;
+        }
         earliest = earliest.min(reaches_back_to(&step, &mut past)?);
         next = step.row.prev;
         let snapshot = step.row.record.snapshot.clone().filter(|_| step.row.day <= earliest);

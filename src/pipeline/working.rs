@@ -8,8 +8,9 @@ use std::sync::{Arc, LazyLock};
 use crate::failpoint;
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountKey, AccountState, Occurrence};
+use crate::model::claim::Claim;
 use crate::model::day::{Calendar, Day};
-use crate::model::decision::{Claim, Decision, Outcome, Parking, Question, Record};
+use crate::model::decision::{Decision, Outcome, Parking, Question, Record};
 use crate::model::event::{Event, GroupKind, Identity, Kind, Place};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId, SourceId};
 use crate::model::journal::{EventRow, GroupRow};
@@ -165,7 +166,12 @@ impl<'a> Working<'a> {
     }
 
     fn source(&mut self, event: &Event) -> SourceId {
-        let key = (event.corp.clone(), event.key.channel());
+        self.source_named(event.corp.clone(), event.key.channel())
+    }
+
+    /// The number of a source, given now if it is new.
+    pub(super) fn source_named(&mut self, corp: CorpName, name: Arc<str>) -> SourceId {
+        let key = (corp, name);
         if let Some(id) = self.directory.sources.get(&key) {
             return *id;
         }

@@ -1,6 +1,7 @@
 //! Budgets for operators: when one runs low they are told once, and what points are worth in money.
 
-use crate::model::decision::{Args, Claim, Occasion, Reply, Template};
+use crate::model::claim::Claim;
+use crate::model::decision::{Args, Occasion, Reply, Template};
 use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 use crate::rules::share::{CAMPAIGN_BUDGET, budgets};
 

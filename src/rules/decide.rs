@@ -6,8 +6,9 @@ use jiff::civil::Date;
 
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
+use crate::model::claim::Claim;
 use crate::model::day::{Day, Period, PeriodKind};
-use crate::model::decision::{Args, Cap, Chart, Claim, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
+use crate::model::decision::{Args, Cap, Chart, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
 use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
@@ -379,7 +380,7 @@ impl<'a> Scene<'a> {
             Mark::Count { key: of, period: in_period, times, points } if **of == *key && *in_period == period => {
                 sum(used, Used { times: *times, points: *points, last_at: Some(self.event.at) })
             }
-            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } => used,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } | Mark::Lifetime { .. } => used,
         })
     }
 

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 
 use crate::model::act::{Act, GrantPart};
 use crate::model::cells::AccountCell;
+use crate::model::claim::Claim;
 use crate::model::day::{Day, Period, PeriodKind};
 use crate::model::decision::{
-    Args, Chart, Claim, Decision, Deed, Entry, Occasion, Outcome, Parking, Part, Payment, Record, Refusal, Reply, Ruling, Side, Template, Verdict,
+    Args, Chart, Decision, Deed, Entry, Occasion, Outcome, Parking, Part, Payment, Record, Refusal, Reply, Ruling, Side, Template, Verdict,
 };
 use crate::model::event::{Event, Kind};
 use crate::model::lots::LotPart;

@@ -56,8 +56,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, AccountState, CodeState, Total};
+use crate::model::claim::Claim;
 use crate::model::day::{Day, Period};
-use crate::model::decision::{Claim, Deed, Mark, Refusal, Traits};
+use crate::model::decision::{Deed, Mark, Refusal, Traits};
 use crate::model::event::Event;
 use crate::model::ids::GroupId;
 use crate::rules::campaign::{Campaign, RuleEntry};
@@ -243,7 +244,7 @@ impl<'a> Own<'a> {
         let before = self.state.and_then(|state| state.code(code)?.sum(period)).map_or(0, |sum| sum.times);
         let of = |mark: &Mark| match mark {
             Mark::Count { key, period: counted, times, .. } if **key == *code && *counted == period => *times,
-            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } => 0,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } | Mark::Lifetime { .. } => 0,
         };
         before + self.pending.marks.iter().map(of).sum::<i64>()
     }

@@ -40,6 +40,11 @@ pub fn out_since(state: Option<&AccountState>) -> Option<Millis> {
     state?.code(&OUT)?.since
 }
 
+/// Whether a key tells since when somebody is in a group or in any.
+pub fn is_presence(key: &str) -> bool {
+    *key == **IN || key.starts_with(IN_GROUP)
+}
+
 /// The key of a group.
 pub fn key(group: GroupId) -> Arc<str> {
     format!("{IN_GROUP}{}", group.0).into()
@@ -57,7 +62,7 @@ pub(super) fn marks(scene: &Scene<'_>) -> Vec<Mark> {
         Some(Deed::Joined) => arrived(state, group, known, scene.event.at),
         Some(Deed::Listed { joined_at }) => arrived(state, group, known, *joined_at),
         Some(Deed::Left) => left(state, group, scene.event.at),
-        Some(Deed::Happened { .. } | Deed::Due { .. } | Deed::Willed) => Vec::new(),
+        Some(Deed::Happened { .. } | Deed::Due { .. } | Deed::Willed | Deed::Merged { .. } | Deed::Unmerged { .. } | Deed::Transferred { .. }) => Vec::new(),
         None if known.is_none() && scene.event.said().is_some() && scene.campaign.follows_presence => arrived(state, group, None, scene.event.at),
         None => Vec::new(),
     }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use crate::model::decision::Claim;
+use crate::model::claim::Claim;
 use crate::rules::campaign::{Campaign, Mode};
 use crate::rules::decide::{CAMPAIGN_KEY, Scene};
 use crate::rules::{Prepared, Share, Shared, campaign::RuleEntry, campaign::Rules};

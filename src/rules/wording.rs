@@ -101,6 +101,16 @@ pub fn limits(limits: &Limits, points_name: &str) -> String {
     times.chain(points).collect::<Vec<_>>().join(",")
 }
 
+/// What postings are called that no rule of rules.toml booked, by their ledger code.
+pub fn beside_rules(code: &str) -> Option<&'static str> {
+    match code {
+        "opening" => Some("期初余额"),
+        "grant" => Some("人工加减分"),
+        "merge" => Some("账户合并"),
+        _ => super::expiry::title(code),
+    }
+}
+
 /// When a rule is open: its dates and its windows; empty when always.
 pub fn opening(rule: &RuleEntry) -> String {
     let dates = rule.common.dates.map(dates);

@@ -77,6 +77,7 @@ impl Store for MemoryStore {
             people: wants.people.iter().filter_map(|key| Some((key.clone(), rows.person(key)?))).collect(),
             accounts: named.chain(owned).map(|cell| (cell.key, cell.clone())).collect(),
             shared: wants.shared.iter().filter_map(|key| Some((key.clone(), *rows.shared.get(key)?))).collect(),
+            identities: rows.identities.values().filter(|row| row.member.is_some_and(|member| wants.identities_of.contains(&member))).cloned().collect(),
         })
     }
 

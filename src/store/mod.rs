@@ -11,6 +11,7 @@ pub mod walk;
 pub mod waiting;
 pub mod aftermath;
 pub mod proof;
+pub mod merged;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -107,6 +108,8 @@ pub struct Wants {
     pub accounts: Vec<AccountKey>,
     /// Every account of these members.
     pub accounts_of: Vec<MemberId>,
+    /// Every outside id of these members.
+    pub identities_of: Vec<MemberId>,
     /// How much is taken of what members share.
     pub shared: Vec<SharedKey>,
 }
@@ -131,6 +134,8 @@ pub struct Loaded {
     pub accounts: HashMap<AccountKey, AccountCell>,
     /// How much is taken, where anything is.
     pub shared: HashMap<SharedKey, i64>,
+    /// Outside ids found, by number.
+    pub identities: Vec<IdentityRow>,
 }
 
 /// Everything one batch writes, in one transaction. Lists are in ascending order of their keys.

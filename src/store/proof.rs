@@ -48,7 +48,7 @@ pub fn changes(row: &EventRow) -> Vec<(ProofKey, Change)> {
     let used = row.record.marks.iter().filter_map(|mark| match mark {
         // What a rule on trial would have paid for is free.
         Mark::Proof { key, number, used } => (!key.starts_with('~')).then_some((ProofKey { campaign, number: *number }, Change::Used(*used))),
-        Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } => None,
+        Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Lifetime { .. } => None,
     });
     seen.chain(used).collect()
 }

@@ -12,6 +12,7 @@ mod journal;
 mod accounts;
 mod shared;
 mod proofs;
+mod merged;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -110,16 +111,19 @@ fn prove(reader: &dyn Reader, progress: &mut dyn FnMut(Progress)) -> Result<Repo
     let head = reader.head()?;
     let (mut pass, passes) = (1, 1 + accounts::passes(head.account));
     let mut told = |pass, event| progress(Progress { pass, passes, event, last: head.event });
-    let (mut journal, mut claimed, mut proofs) = (journal::Check::new(reader), shared::Claimed::default(), proofs::Told::default());
+    let (mut journal, mut claimed, mut proofs, mut merged) =
+        (journal::Check::new(reader), shared::Claimed::default(), proofs::Told::default(), merged::Merged::default());
     let take_one = &mut |report: &mut Report, event: &EventRow, postings: &[Posting]| {
         claimed.take(event);
         proofs.take(event);
+        merged.take(report, event, postings);
         journal.take(report, event, postings)
     };
     let walked = walk(reader, &mut report, &mut |event| told(1, event), take_one)?;
     let Some(leftover) = walked else { return Ok(report) };
     claimed.compare(reader, &mut report)?;
     proofs.compare(reader, &mut report)?;
+    merged.compare(reader, &mut report)?;
     let sources = journal.finish(&mut report, &head, leftover.as_ref());
 
     let mut first = Some(AccountId(1));

@@ -26,3 +26,4 @@ mod outbox_verbs;
 mod api;
 mod pictures;
 mod expiry;
+mod people;

@@ -75,8 +75,8 @@ pub(super) fn admit(db: &Connection, names: &mut Names, keys: &[EventKey]) -> Re
 }
 
 pub(super) fn load(db: &Connection, names: &mut Names, vault: &Vault, wants: &Wants) -> Result<Loaded, StoreError> {
-    let mut loaded =
-        Loaded { people: HashMap::with_capacity(wants.people.len()), accounts: HashMap::with_capacity(wants.accounts.len()), shared: HashMap::new() };
+    let (people, accounts) = (HashMap::with_capacity(wants.people.len()), HashMap::with_capacity(wants.accounts.len()));
+    let mut loaded = Loaded { people, accounts, ..Loaded::default() };
     for key in &wants.people {
         if let Some(person) = person(db, names, vault, key)? {
             loaded.people.insert(key.clone(), person);
@@ -92,10 +92,18 @@ pub(super) fn load(db: &Connection, names: &mut Names, vault: &Vault, wants: &Wa
             loaded.shared.insert(key.clone(), taken);
         }
     }
+    for member in &wants.identities_of {
+        loaded.identities.extend(identities_of(db, names, *member)?);
+    }
     for member in &wants.accounts_of {
         loaded.accounts.extend(accounts_of(db, *member)?.into_iter().map(|cell| (cell.key, cell)));
     }
     Ok(loaded)
+}
+
+fn identities_of(db: &Connection, names: &mut Names, member: MemberId) -> Result<Vec<IdentityRow>, StoreError> {
+    const SQL: &str = concat!("SELECT ", identity_columns!(), " FROM identity WHERE member = ?1 ORDER BY id");
+    all(db, SQL, [member.0], |row| rows::identity(db, names, row))
 }
 
 fn taken(db: &Connection, names: &mut Names, key: &SharedKey) -> Result<Option<i64>, StoreError> {
@@ -241,10 +249,6 @@ impl SqliteReader {
     fn posting_row(&self, row: &Row<'_>) -> Result<Posting, StoreError> {
         rows::posting(&self.db, &mut self.names.borrow_mut(), row)
     }
-
-    fn identity_row(&self, row: &Row<'_>) -> Result<IdentityRow, StoreError> {
-        rows::identity(&self.db, &mut self.names.borrow_mut(), row)
-    }
 }
 
 impl Reader for SqliteReader {
@@ -352,8 +356,7 @@ impl Reader for SqliteReader {
     }
 
     fn identities_of(&self, member: MemberId) -> Result<Vec<IdentityRow>, StoreError> {
-        const SQL: &str = concat!("SELECT ", identity_columns!(), " FROM identity WHERE member = ?1 ORDER BY id");
-        all(&self.db, SQL, [member.0], |row| self.identity_row(row))
+        identities_of(&self.db, &mut self.names.borrow_mut(), member)
     }
 
     fn member(&self, id: MemberId) -> Result<Option<MemberRow>, StoreError> {

@@ -1,13 +1,15 @@
 //! Points by hand, for the command line and the console: grants checked and given, singly or as a file, batches taken back, and those
 //! that wait for a second operator. Each is an event through the pipeline; a batch is one transaction.
 
+pub mod sheet;
+pub mod waiting;
+
 use std::collections::HashMap;
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::grants::waiting::reviewed;
 use crate::model::act::{Act, GrantPart};
 use crate::model::day::Millis;
 use crate::model::decision::{Outcome as Decided, Parking, Ruling};
@@ -15,23 +17,16 @@ use crate::model::event::{Channel, Event, Identity, Kind, Place, Via};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, FingerprintKey, GroupId, KeyBytes};
 use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::model::points::{POINTS_MAX, Points};
-use crate::pipeline::command::{Operators, choose, is_over};
+use crate::pipeline::command::{Operators, choose};
 use crate::pipeline::{Pipeline, Work};
 use crate::rules::campaign::{Balance, Rules};
 use crate::rules::grant::{room, same};
 use crate::rules::text::display_name;
-use crate::rules::{command, wording};
-use crate::store::waiting::review_key;
+use crate::rules::wording;
 use crate::store::{PersonKey, Reader, Store, StoreError};
 
-/// Bytes of a file of grants: a hundred for each row.
-const FILE_BYTES_MAX: u64 = 4 << 20;
-/// Rows of a file: all are written in one transaction, which must not hold up the daemon beside it for seconds.
-const ROWS_MAX: usize = 10_000;
 /// Names looked up for one file: each is a look through all members.
 const NAMES_MAX: usize = 50;
-/// Waiting events read at once.
-const PAGE: usize = 1_000;
 /// Who gives where nobody is named.
 const NOBODY: &str = "cli";
 
@@ -227,80 +222,6 @@ impl Books {
     }
 }
 
-/// Reads a file, bounded.
-///
-/// # Errors
-/// In words.
-pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let file = std::fs::File::open(path).map_err(|error| format!("打不开 {}:{error}", path.display()))?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| format!("读不了 {}:{error}", path.display()))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("{} 太大;最多 4 MiB、{ROWS_MAX} 行,请分成几个文件", path.display()));
-    }
-    Ok(bytes)
-}
-
-/// The rows of a CSV file with a head: member, points, reason.
-///
-/// # Errors
-/// All that is wrong.
-pub fn rows(bytes: &[u8]) -> Result<Vec<Row>, Bad> {
-    let whole = |text: String| vec![(0, text)];
-    let text = std::str::from_utf8(bytes).map_err(|_| whole("不是 UTF-8 文本(可能是 GBK,或者是 Excel 文件)。请另存为「CSV UTF-8」".into()))?;
-    if text.contains('\0') {
-        return Err(whole("里面有 NUL 字符,不是一个 CSV 文本".into()));
-    }
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.trim_start_matches('\u{feff}').as_bytes());
-    let head = reader.headers().map_err(|error| whole(format!("读不出表头:{error}")))?.clone();
-    let column = |names: &[&str]| head.iter().position(|head| names.iter().any(|name| head.eq_ignore_ascii_case(name)));
-    let member = column(&["member", "成员", "成员编号", "userid", "external_userid"]);
-    let points = column(&["points", "分数", "积分", "分"]);
-    let why = column(&["reason", "原因"]);
-    let (Some(member), Some(points), Some(why)) = (member, points, why) else {
-        let has: Vec<&str> = head.iter().collect();
-        return Err(whole(format!("要有三列:成员,分数,原因(或 member,points,reason);现在的列是:{}", has.join(","))));
-    };
-    let (mut rows, mut bad) = (Vec::new(), Bad::new());
-    for record in reader.records() {
-        let record = record.map_err(|error| whole(format!("读不下去:{error}")))?;
-        let line = record.position().map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX));
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
-        if rows.len() == ROWS_MAX {
-            return Err(whole(format!("最多 {ROWS_MAX} 行;请分成几个文件")));
-        }
-        let cell = |at: usize| record.get(at).unwrap_or_default();
-        match row(line, cell(member), cell(points), cell(why)) {
-            Ok(row) => rows.push(row),
-            Err(text) => bad.push((line, text)),
-        }
-    }
-    if rows.is_empty() && bad.is_empty() {
-        bad.push((0, "除了表头,一行都没有".into()));
-    }
-    if bad.is_empty() { Ok(rows) } else { Err(bad) }
-}
-
-fn row(line: usize, member: &str, points: &str, why: &str) -> Result<Row, String> {
-    if member.is_empty() {
-        return Err("没写成员".into());
-    }
-    let number = points.strip_prefix('+').unwrap_or(points).replace(',', "");
-    let points = number.parse::<i64>().ok().filter(|points| *points != 0 && (-POINTS_MAX..=POINTS_MAX).contains(points));
-    let points = points.ok_or_else(|| format!("分数要是整数,不能是 0,最多 {POINTS_MAX};现在是「{}」", short(&number)))?;
-    if why.is_empty() {
-        return Err("没写原因".into());
-    }
-    let reason = command::reason(why)?;
-    Ok(Row { line, member: member.to_owned(), points, reason })
-}
-
-fn short(text: &str) -> String {
-    text.chars().take(20).collect()
-}
-
 /// Finds every member and looks whether each grant can be booked. `unknown` lets in ids that were never heard of.
 ///
 /// # Errors
@@ -478,6 +399,7 @@ fn outcome(reader: &dyn Reader, seq: EventSeq, known: bool, points: i64) -> Resu
     });
     let failed = match &row.record.outcome {
         Decided::Failed(reason) => Some(format!("出错了:{reason}")),
+        _ if !waits && row.record.verdicts.is_empty() => Some("rules.toml 里没有这个活动了".to_owned()),
         _ => None,
     };
     let balance = row.account.map(|id| reader.account(id)).transpose()?.flatten().map_or(0, |cell| cell.available);
@@ -513,89 +435,6 @@ pub fn find(reader: &dyn Reader, books: &Books, what: &str) -> Result<Vec<EventS
         found.push(seq);
     }
     Ok(found)
-}
-
-/// The grants that wait for a second operator.
-///
-/// # Errors
-/// The store cannot be read.
-pub fn pending(reader: &dyn Reader, books: &Books, now: Millis) -> Result<Vec<Pending>, StoreError> {
-    let (mut from, mut pending) = (EventSeq(1), Vec::new());
-    loop {
-        let page = reader.waiting(from, PAGE)?;
-        let Some(last) = page.last().map(|row| row.seq) else { return Ok(pending) };
-        from = EventSeq(last.0 + 1);
-        for row in &page {
-            if let Some((_, act)) = awaiting(reader, books, row, now)? {
-                let Act::Granted { points, by, reason, batch, .. } = act else { continue };
-                pending.push(Pending { event: row.seq, name: name(reader, row)?, points, by, reason, batch });
-            }
-        }
-    }
-}
-
-/// Whom a waiting grant is for, and what it wants; `None` for one that does not wait any more.
-fn awaiting(reader: &dyn Reader, books: &Books, row: &EventRow, now: Millis) -> Result<Option<(Identity, Act)>, StoreError> {
-    let is_ours = reader.directory()?.campaigns.iter().any(|((corp, _), id)| *corp == books.corp && Some(*id) == row.campaign);
-    if row.record.outcome != Decided::Parked(Parking::Approval) || !is_ours || is_over(row.at, now) || reviewed(reader, books, row.seq)?.is_some() {
-        return Ok(None);
-    }
-    let identity = row.identity.map(|id| reader.identity(id)).transpose()?.flatten();
-    let act = reader.contents(row.seq)?.and_then(|json| serde_json::from_slice(&json).ok());
-    Ok(identity.map(|identity| identity.identity).zip(act))
-}
-
-/// The event that reviewed a grant.
-fn reviewed(reader: &dyn Reader, books: &Books, of: EventSeq) -> Result<Option<EventSeq>, StoreError> {
-    let key = review_key(&books.corp, of);
-    Ok(reader.find_events(key.key)?.into_iter().find(|(source, _)| *source == key.source).map(|(_, seq)| seq))
-}
-
-/// Lets waiting grants through, or not; those that do not wait are left out.
-///
-/// # Errors
-/// Nothing was written.
-pub fn review<S: Store>(
-    pipeline: &mut Pipeline<S>,
-    reader: &dyn Reader,
-    books: &Books,
-    grants: &[EventSeq],
-    allowed: bool,
-    why: Option<Arc<str>>,
-    now: Millis,
-) -> Result<Vec<Outcome>, StoreError> {
-    let live = pipeline.rules();
-    let (mut works, mut asked, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
-    for of in grants {
-        let row = event(reader, *of)?;
-        let Some((who, act)) = awaiting(reader, books, &row, now)? else { continue };
-        let Act::Granted { points, by: asked_by, reason, batch, .. } = act else { continue };
-        if same(&asked_by, &books.by) {
-            let refused = Some("自己提的不能自己批,请另一位管理员来".to_owned());
-            outcomes.push(Outcome { event: *of, name: name(reader, &row)?, points, balance: 0, known: false, waits: true, refused });
-            continue;
-        }
-        let reason = if allowed { reason } else { why.clone().unwrap_or(reason) };
-        let act = Act::Reviewed { of: *of, allowed, by: books.by.clone(), asked_by, points, reason, batch };
-        let Some(place) = place_of(reader, &row)? else { continue };
-        let event = books.event(review_key(&books.corp, *of), who, place, act, now);
-        works.push(Work::Hear(Box::new(pipeline.prepare(&live, event))));
-        asked.push(points);
-    }
-    for (done, points) in pipeline.run(&works)?.into_iter().zip(asked) {
-        let outcome = outcome(reader, done.seq, done.known, points)?;
-        // That it was declined is what was wanted.
-        let refused = outcome.refused.filter(|_| allowed);
-        outcomes.push(Outcome { refused, ..outcome });
-    }
-    Ok(outcomes)
-}
-
-fn place_of(reader: &dyn Reader, row: &EventRow) -> Result<Option<Place>, StoreError> {
-    let directory = reader.directory()?;
-    let campaign = directory.campaigns.iter().find(|(_, id)| Some(**id) == row.campaign).map(|((_, name), _)| name.clone());
-    let chat = directory.groups.values().find(|group| group.id == row.group).map(|group| group.chat.clone());
-    Ok(campaign.map(|campaign| Place::Books { campaign, chat }))
 }
 
 /// Takes grants back, each into the bucket it came from; of what was spent since, what is left.
@@ -639,4 +478,11 @@ fn part(posting: &Posting, own: AccountRef) -> Option<GrantPart> {
     let points = if posting.dst == own { posting.amount } else { -posting.amount };
     let is_own = posting.dst == own || posting.src == own;
     is_own.then_some(GrantPart { posting: posting.seq, points, vests_on: posting.vests_on, expires_on: posting.expires_on })
+}
+
+fn place_of(reader: &dyn Reader, row: &EventRow) -> Result<Option<Place>, StoreError> {
+    let directory = reader.directory()?;
+    let campaign = directory.campaigns.iter().find(|(_, id)| Some(**id) == row.campaign).map(|((_, name), _)| name.clone());
+    let chat = directory.groups.values().find(|group| group.id == row.group).map(|group| group.chat.clone());
+    Ok(campaign.map(|campaign| Place::Books { campaign, chat }))
 }
