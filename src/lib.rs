@@ -22,6 +22,7 @@
 //! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`, those that two channels bring: `pipeline/twin.rs`; what could
 //!   not be decided and is decided later: `pipeline/unpark.rs`. No rule knows of them.
 //! * What falls due by itself: the jobs and their slots in [`rules::clock`], their events in [`scheduler`]. A new job is one line of its `SOURCES`.
+//! * Pictures and links sent as proof: [`picture`] looks, `pipeline/proofs.rs` compares, [`store::proof`] folds, `rules/check_in/needs.rs` pairs.
 //! * Who turns out to be whom: [`pipeline::merge`] and [`pipeline::unmerge`], `model/unite.rs`; what people bring from elsewhere: [`import`]; what
 //!   they had on a day: [`statement`].
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`]; what notices that the file fell back, broke or was
@@ -58,6 +59,10 @@
 //!   digests a group had today is read from the rows of the last day at a start ([`outbox::remember`]).
 //! * A claimed reply names the way it began with: a private message whose answer was lost is sent once more, since WeCom drops the same
 //!   JSON by itself; nothing else ever is.
+//! * A picture is one with all that look like it, from its arrival on: the first is the original, and what is paid for is marked in the record
+//!   under its number. Which were paid for elsewhere follows the order of commits and is written into what was heard; deciding again adds what
+//!   was paid for since. By its looks a picture is known where its contents come with it (demo, replay); of the archive comes a checksum, of the
+//!   app and the AI bot an address.
 //! * Reply ids are `event × 16 + place`, an event row knows its first posting: neither needs an index.
 
 pub mod failpoint;

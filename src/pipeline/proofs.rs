@@ -50,10 +50,10 @@ impl Working<'_> {
             Coverage::None | Coverage::Unresolved => None,
         };
         let (Some(rules), Some(campaign)) = (rules, heard.campaign) else {
-            if !traits.media.pictures.is_empty() {
-                if let Some(traits) = &mut heard.prepared.to_mut().traits {
-                    traits.media.pictures.clear();
-                }
+            if !traits.media.pictures.is_empty()
+                && let Some(traits) = &mut heard.prepared.to_mut().traits
+            {
+                traits.media.pictures.clear();
             }
             return Ok(());
         };

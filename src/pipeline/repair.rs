@@ -266,7 +266,9 @@ fn knowing<'p>(prepared: &'p Prepared, taken: &[u64], owed: &Proofs) -> Cow<'p, 
 fn proofs_changed(booked: &Proofs, owed: &Proofs) -> Vec<Mark> {
     let is_used = |proofs: &Proofs, proof: &(Arc<str>, u64)| proofs.get(proof).copied().unwrap_or(false);
     let all: BTreeSet<&(Arc<str>, u64)> = booked.keys().chain(owed.keys()).collect();
-    let changed = all.into_iter().filter(|proof| is_used(booked, proof) != is_used(owed, proof));
+    // What one rule pays for no longer, another may still pay for.
+    let is_held = |number: u64| owed.iter().any(|((_, other), used)| *used && *other == number);
+    let changed = all.into_iter().filter(|proof| is_used(booked, proof) != is_used(owed, proof) && (is_used(owed, proof) || !is_held(proof.1)));
     changed.map(|proof| Mark::Proof { key: proof.0.clone(), number: proof.1, used: is_used(owed, proof) }).collect()
 }
 
