@@ -92,6 +92,8 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::NoCampaign
         | Occasion::Digest
         | Occasion::Expiring
+        | Occasion::Missing
+        | Occasion::Used
         | Occasion::Granted
         | Occasion::Done
         | Occasion::Alarm => Ok(Args::default()),

@@ -11,6 +11,7 @@ use crate::rules::coverage::Coverage;
 use crate::store::{Batch, Directory, Head, Store, StoreError};
 
 use super::command::Operators;
+use super::proofs::Looks;
 use super::twin::Asked;
 use super::working::{Heard, Working};
 use super::{Done, Work};
@@ -22,6 +23,7 @@ pub(super) struct Memory {
     directory: Directory,
     rules: HashSet<RulesHash>,
     asked: Asked,
+    looks: Looks,
 }
 
 impl Memory {
@@ -67,7 +69,7 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
         memory.directory = store.directory()?;
     }
     let Admitted { mut done, fresh, mut seqs } = admit(store, works)?;
-    let mut working = Working::new(head, context, &mut memory.directory, &mut memory.asked);
+    let mut working = Working::new(head, context, &mut memory.directory, &mut memory.asked, &mut memory.looks);
     if !fresh.is_empty() && !memory.rules.contains(&context.rules.hash) {
         working.batch.rules.push((context.rules.hash, context.rules.text.clone()));
     }
@@ -75,14 +77,15 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
     // What must wait on leaves no trace.
     let heard: Vec<(usize, Heard<'_>)> = placed.filter(|(_, heard)| heard.of.is_none() || heard.coverage != Coverage::Unresolved).collect();
     working.load_counterparts(store, &heard)?;
-    let heard = working.command(store, heard)?;
+    let mut heard = working.command(store, heard)?;
     working.load_people(store, &heard)?;
     working.load_accounts(store, &heard)?;
     working.load_shared(store, &heard)?;
-    for (_, heard) in &heard {
+    for (_, heard) in &mut heard {
         if heard.unless.iter().any(|key| working.booked.contains_key(key)) {
             continue;
         }
+        working.look_up_proofs(store, heard)?;
         working.book(store, heard)?;
     }
     seqs.extend(working.booked.drain());

@@ -131,6 +131,12 @@ pub struct RepliesTable {
     /// 合并播报。
     #[schemars(extend("x-en" = "Several successes of a group told in one message."))]
     pub digest: Option<OneOrMany>,
+    /// 口令说对了,还差图片(链接、视频)。
+    #[schemars(extend("x-en" = "The picture, link or video that must come with the word is missing."))]
+    pub missing: Option<OneOrMany>,
+    /// 图片(链接)用过了。
+    #[schemars(extend("x-en" = "The picture or link was paid for before."))]
+    pub used: Option<OneOrMany>,
     /// 管理员加分、扣分,告诉成员。
     #[schemars(extend("x-en" = "An operator gave or took points: told to the member."))]
     pub granted: Option<OneOrMany>,
@@ -163,7 +169,7 @@ const QUESTIONS: [(&str, Question); 7] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 19] = [
+const OCCASIONS: [(&str, Occasion); 21] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -180,6 +186,8 @@ const OCCASIONS: [(&str, Occasion); 19] = [
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
     ("expiring", Occasion::Expiring),
+    ("missing", Occasion::Missing),
+    ("used", Occasion::Used),
     ("granted", Occasion::Granted),
     ("done", Occasion::Done),
     ("alarm", Occasion::Alarm),

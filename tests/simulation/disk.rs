@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use jifen::model::cells::AccountCell;
-use jifen::model::ids::{AccountId, CorpName, EventKey, EventSeq, RulesHash};
+use jifen::model::event::Look;
+use jifen::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, RulesHash};
 use jifen::store::memory::MemoryStore;
+use jifen::store::proof::{Proof, ProofKey};
 use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::Vault;
 use jifen::store::{Batch, Directory, Head, IdentityRow, Loaded, Past, Reader, Store, StoreError, Wants};
@@ -128,6 +130,14 @@ impl Store for Flaky {
         self.store.past(seq)
     }
 
+    fn proof(&mut self, key: ProofKey) -> Result<Option<Proof>, StoreError> {
+        self.store.proof(key)
+    }
+
+    fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
+        self.store.looks(campaign)
+    }
+
     fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
         self.store.contents(seq)
     }
@@ -176,6 +186,14 @@ impl Store for Shared {
 
     fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError> {
         self.0.lock().expect("no panic").past(seq)
+    }
+
+    fn proof(&mut self, key: ProofKey) -> Result<Option<Proof>, StoreError> {
+        self.0.lock().expect("no panic").proof(key)
+    }
+
+    fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
+        self.0.lock().expect("no panic").looks(campaign)
     }
 
     fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
