@@ -63,9 +63,9 @@ impl Books {
         }
         let told = row.record.verdicts.iter().zip((self.explain)(row));
         let holds = |verdict: &Verdict| !later.now.iter().any(|(rule, _)| *rule == verdict.rule);
-        let judged = |(verdict, text): (&Verdict, String)| Judged { points: verdict.ruling.booked(), text };
+        let judged = |(verdict, text): (&Verdict, String)| Judged { points: verdict.ruling.change(), text };
         let mut verdicts: Vec<Judged> = told.filter(|(verdict, _)| holds(verdict)).map(judged).collect();
-        let beside = moved.iter().sum::<i64>() - row.record.verdicts.iter().map(|verdict| verdict.ruling.booked()).sum::<i64>();
+        let beside = moved.iter().sum::<i64>() - row.record.verdicts.iter().map(|verdict| verdict.ruling.change()).sum::<i64>();
         match (&*row.kind, beside) {
             ("recalled", _) if moved.is_empty() => {}
             ("recalled", 0) => return plain("撤回后重算,合计不变"),

@@ -221,6 +221,14 @@ impl Ruling {
         }
     }
 
+    /// By how much this ruling changes what the member has: booked, or moved.
+    pub fn change(&self) -> i64 {
+        match self {
+            Ruling::Moved(points) => *points,
+            Ruling::Paid(_) | Ruling::Shadow(_) | Ruling::Refused(_) => self.booked(),
+        }
+    }
+
     /// Whether another history of the same account could have led to another ruling.
     pub fn depends_on_state(&self) -> bool {
         match self {

@@ -21,6 +21,7 @@ use crate::rules::grant;
 use crate::rules::hint::{Unpaid, hint};
 use crate::rules::text::strip_mention;
 use crate::rules::versions::Versions;
+use crate::rules::wording;
 use crate::store::aftermath::aftermath;
 use crate::store::waiting::is_waiting;
 use crate::store::{Person, PersonKey, Reader, ReplyRow, StoreError};
@@ -269,7 +270,12 @@ impl Question<'_> {
     }
 
     fn posting_args(&self, event: &EventRow, posting: &Posting, change: i64, balance: i64) -> Args {
-        Args::default().text("时间", self.time(event.at)).int("得分", change).text("标题", self.told(event, posting)).int("余额", balance)
+        let args = Args::default().text("时间", self.time(event.at)).int("得分", change).text("标题", self.told(event, posting)).int("余额", balance);
+        let today = self.campaign().map_or(posting.day, |campaign| campaign.calendar.day(self.now));
+        match posting.vests_on.filter(|vests| change > 0 && *vests > today) {
+            Some(vests) => args.text("生效", wording::date(vests, today)),
+            None => args,
+        }
     }
 
     /// What a posting is called; of what an operator did with the reason, while it is kept.

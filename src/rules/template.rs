@@ -105,7 +105,7 @@ pub fn default_text(occasion: Occasion) -> &'static str {
              {% else %}最近没有看到你在这里的消息。{% endif %}"
         }
         Occasion::History => {
-            "{% if 明细 %}最近 {{明细|length}} 笔:{% for 项 in 明细 %}\n{{项.时间}} {{项.标题}} {% if 项.得分 > 0 %}+{% endif %}{{项.得分}},余 {{项.余额}}{% endfor %}\
+            "{% if 明细 %}最近 {{明细|length}} 笔:{% for 项 in 明细 %}\n{{项.时间}} {{项.标题}} {% if 项.得分 > 0 %}+{% endif %}{{项.得分}}{% if 项.生效 %}(待生效至 {{项.生效}}){% endif %},余 {{项.余额}}{% endfor %}\
              {% else %}你还没有{{积分名}}记录。{% endif %}"
         }
         Occasion::Rules => {

@@ -124,7 +124,8 @@ const RANK: &[Variable] = &[
 
 const WHY: &[Variable] = &[list("条目", "entries", &[text("时间", "time"), text("内容", "text"), int("得分", "points"), text("说明", "reason")])];
 
-const HISTORY: &[Variable] = &[list("明细", "history", &[text("时间", "time"), int("得分", "points"), text("标题", "title"), int("余额", "balance")])];
+const HISTORY: &[Variable] =
+    &[list("明细", "history", &[text("时间", "time"), int("得分", "points"), text("标题", "title"), int("余额", "balance"), text("生效", "vests")])];
 
 const RULES: &[Variable] = &[list("条目", "entries", &[text("标题", "title"), text("内容", "text")]), text("上限", "caps")];
 
