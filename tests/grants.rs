@@ -141,7 +141,7 @@ fn a_batch_that_is_too_much_waits_whole_and_not_for_its_own_author() {
     let review = |office: &mut Office, by: &str, hour: i64| {
         let books = office.books(by);
         let found = grants::find(&office.reader, &books, &grants::batch_of(&books, csv.as_bytes())).unwrap();
-        waiting::review(&mut office.pipeline, &office.reader, &books, &found, true, None, at(hour)).unwrap()
+        waiting::review(&mut office.pipeline, &office.reader, &books, &found, (true, None), at(hour)).unwrap()
     };
     assert_eq!(waiting::pending(&office.reader, &office.books("lisi"), at(3)).unwrap().len(), 2);
     assert!(review(&mut office, "WangWu", 3).iter().all(|it| it.refused.is_some()));

@@ -1,6 +1,6 @@
 //! `jifen grant`: points by hand — one, a file of them, a batch taken back — and the second pair of eyes (`jifen approve`, `jifen reject`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -154,7 +154,7 @@ fn give_one(desk: &mut Desk, options: &Options) -> Result<u8> {
     tell(&outcomes.first().map(|outcome| vec![outcome.clone()]).unwrap_or_default(), None)
 }
 
-fn give_file(desk: &mut Desk, file: &PathBuf, options: &Options) -> Result<u8> {
+fn give_file(desk: &mut Desk, file: &Path, options: &Options) -> Result<u8> {
     let bytes = sheet::read_file(file).map_err(anyhow::Error::msg)?;
     let rows = match sheet::rows(&bytes) {
         Ok(rows) => rows,
@@ -242,7 +242,7 @@ fn review(options: ReviewOptions, allowed: bool) -> Result<u8> {
     let why = options.reason.as_deref().map(reason).transpose().map_err(anyhow::Error::msg)?;
     let now = Clock::default().now();
     let found = grants::find(&desk.reader, &desk.books, &options.number)?;
-    let outcomes = waiting::review(&mut desk.pipeline, &desk.reader, &desk.books, &found, allowed, why, now)?;
+    let outcomes = waiting::review(&mut desk.pipeline, &desk.reader, &desk.books, &found, (allowed, why), now)?;
     if outcomes.is_empty() {
         eprintln!("{} 里没有等批准的。看看还有哪些:jifen grant --pending", options.number);
         return Ok(FINDING);

@@ -328,7 +328,7 @@ pub fn give_one<S: Store>(
 ) -> Result<Vec<Outcome>, StoreError> {
     let unique: [u8; 16] = crate::store::vault::random_key()[..16].try_into().unwrap_or_default();
     let unique: String = unique.iter().map(|byte| format!("{byte:02x}")).collect();
-    give(pipeline, reader, books, checked, None, &unique, now)
+    give(pipeline, reader, books, checked, (&unique, None), now)
 }
 
 /// Gives a batch, in one transaction: all of it waits for a second operator if it is too much for one.
@@ -343,7 +343,7 @@ pub fn give_batch<S: Store>(
     batch: &str,
     now: Millis,
 ) -> Result<Vec<Outcome>, StoreError> {
-    give(pipeline, reader, books, checked, Some(batch.into()), batch, now)
+    give(pipeline, reader, books, checked, (batch, Some(batch.into())), now)
 }
 
 fn give<S: Store>(
@@ -351,8 +351,7 @@ fn give<S: Store>(
     reader: &dyn Reader,
     books: &Books,
     checked: &[Checked],
-    batch: Option<Arc<str>>,
-    name: &str,
+    (name, batch): (&str, Option<Arc<str>>),
     now: Millis,
 ) -> Result<Vec<Outcome>, StoreError> {
     let waits = batch.is_some() && is_too_much(reader, books, checked, now)?;

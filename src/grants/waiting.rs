@@ -63,8 +63,7 @@ pub fn review<S: Store>(
     reader: &dyn Reader,
     books: &Books,
     grants: &[EventSeq],
-    allowed: bool,
-    why: Option<Arc<str>>,
+    (allowed, why): (bool, Option<Arc<str>>),
     now: Millis,
 ) -> Result<Vec<Outcome>, StoreError> {
     let live = pipeline.rules();

@@ -127,7 +127,8 @@ impl<'a> Working<'a> {
                 let told = format!("{} {} {}({reason})", name_of(&whom, &who), signed(points), campaign.points_name);
                 let act = Act::Granted { points, by, reason, batch: None, waits: false };
                 let place = Place::Books { campaign: campaign.id.clone(), chat: event.place.chat().cloned() };
-                let granted = self.derived(event, keys[0].clone(), who, place, act, keys.iter().cloned().chain(recall::counterpart(event)).collect());
+                let unless = keys.iter().cloned().chain(recall::counterpart(event)).collect();
+                let granted = self.derived(event, (keys[0].clone(), unless), who, place, act);
                 Ok((Told::Yes(keys[0].clone(), told), Some(granted)))
             }
             Command::Review { of, allowed, reason } => self.prepare_review(store, event, of, allowed, (by, reason)),
@@ -159,7 +160,7 @@ impl<'a> Working<'a> {
         let reason = if allowed || why.is_empty() { reason } else { why };
         let told = format!("{} {}({reason}),{asked_by} 提的", number(of), signed(points));
         let act = Act::Reviewed { of, allowed, by, asked_by, points, reason, batch };
-        let reviewed = self.derived(event, key.clone(), who, place, act, vec![key.clone()]);
+        let reviewed = self.derived(event, (key.clone(), vec![key.clone()]), who, place, act);
         Ok((Told::Yes(key, told), Some(reviewed)))
     }
 
@@ -200,7 +201,7 @@ impl<'a> Working<'a> {
         std::iter::once(key(&own, minute)).chain(copies.map(|(name, minute)| key(name, minute))).collect()
     }
 
-    fn derived<'w>(&mut self, cause: &Event, key: EventKey, who: Identity, place: Place, act: Act, unless: Vec<EventKey>) -> Heard<'w> {
+    fn derived<'w>(&mut self, cause: &Event, (key, unless): (EventKey, Vec<EventKey>), who: Identity, place: Place, act: Act) -> Heard<'w> {
         let event = Event {
             key,
             corp: cause.corp.clone(),

@@ -200,7 +200,7 @@ fn booked(rules: &Rules, campaign: &Campaign, facts: &Facts<'_>, day: Day, (poin
         }),
     };
     match entries {
-        Ok(entries) => decision(rules, campaign, facts, points, reason, entries, claims),
+        Ok(entries) => decision(rules, campaign, facts, (points, reason), entries, claims),
         Err(refusal) => refused(refusal),
     }
 }
@@ -224,10 +224,10 @@ fn taken_back(rules: &Rules, campaign: &Campaign, facts: &Facts<'_>, day: Day, p
     if entries.is_empty() || fits(facts.account, change).is_err() {
         return refused(Refusal::Short { have: left, need: wanted });
     }
-    decision(rules, campaign, facts, change, reason, entries, Vec::new())
+    decision(rules, campaign, facts, (change, reason), entries, Vec::new())
 }
 
-fn decision(rules: &Rules, campaign: &Campaign, facts: &Facts<'_>, points: i64, reason: &Arc<str>, entries: Vec<Entry>, claims: Vec<Claim>) -> Decision {
+fn decision(rules: &Rules, campaign: &Campaign, facts: &Facts<'_>, (points, reason): (i64, &Arc<str>), entries: Vec<Entry>, claims: Vec<Claim>) -> Decision {
     let payment = Payment { points, offered: points, base: points, ..Payment::default() };
     let verdicts = vec![Verdict { rule: CODE.clone(), ruling: Ruling::Paid(payment) }];
     let replies = notice(rules, campaign, facts, points, reason).into_iter().collect();
