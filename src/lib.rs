@@ -31,7 +31,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, import, statement, verify, export, explain, reinstate} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, replay, import, grants, statement, verify, export, explain, reinstate} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -74,6 +74,7 @@ pub mod outbox;
 pub mod scheduler;
 pub mod import;
 pub mod replay;
+pub mod grants;
 pub mod scenario;
 pub mod statement;
 pub mod verify;

@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["demo"],
     &["app"],
-    &["web", "archive", "scenario", "replay", "import", "statement", "verify", "export", "explain", "reinstate"],
+    &["web", "archive", "scenario", "replay", "import", "grants", "statement", "verify", "export", "explain", "reinstate"],
     &["scheduler"],
     &["pipeline", "outbox"],
     &["rules", "store", "wecom", "settings", "clock", "line", "picture"],

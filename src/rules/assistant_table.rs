@@ -137,6 +137,15 @@ pub struct RepliesTable {
     /// 图片(链接)用过了。
     #[schemars(extend("x-en" = "The picture or link was paid for before."))]
     pub used: Option<OneOrMany>,
+    /// 管理员加分、扣分,告诉成员。
+    #[schemars(extend("x-en" = "An operator gave or took points: told to the member."))]
+    pub granted: Option<OneOrMany>,
+    /// 管理员的口令办得怎么样。
+    #[schemars(extend("x-en" = "What became of an operator's command."))]
+    pub done: Option<OneOrMany>,
+    /// 提醒管理员。
+    #[schemars(extend("x-en" = "Something the operators should know."))]
+    pub alarm: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -160,7 +169,7 @@ const QUESTIONS: [(&str, Question); 7] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 18] = [
+const OCCASIONS: [(&str, Occasion); 21] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -179,6 +188,9 @@ const OCCASIONS: [(&str, Occasion); 18] = [
     ("expiring", Occasion::Expiring),
     ("missing", Occasion::Missing),
     ("used", Occasion::Used),
+    ("granted", Occasion::Granted),
+    ("done", Occasion::Done),
+    ("alarm", Occasion::Alarm),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

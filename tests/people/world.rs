@@ -8,7 +8,7 @@ use jifen::model::act::Act;
 use jifen::model::cells::AccountCell;
 use jifen::model::day::Millis;
 use jifen::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Look, Place, Said, Via};
-use jifen::model::ids::{AccountId, CampaignId, EventKey, EventSeq, FingerprintKey, KeyBytes, RulesHash};
+use jifen::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, FingerprintKey, KeyBytes, RulesHash};
 use jifen::pipeline::merge::{Merge, Refused};
 use jifen::pipeline::unmerge::Unmerge;
 use jifen::pipeline::{Done, Pipeline, Silent, Work};
@@ -17,7 +17,7 @@ use jifen::store::memory::MemoryStore;
 use jifen::store::proof::{Proof, ProofKey};
 use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::Vault;
-use jifen::store::{Batch, Directory, Head, Loaded, Past, PersonKey, Reader, Store, StoreError, Wants};
+use jifen::store::{Batch, Directory, Head, IdentityRow, Loaded, Past, PersonKey, Reader, Store, StoreError, Wants};
 use jifen::verify::verify;
 
 pub const RULES: &str = "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\nstreak = { 3 = 10 }\n\n\
@@ -57,6 +57,14 @@ impl Store for AnyStore {
 
     fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
         self.0.looks(campaign)
+    }
+
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.contents(seq)
+    }
+
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        self.0.people_named(corp, name)
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {

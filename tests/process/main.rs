@@ -25,4 +25,5 @@ mod verbs;
 mod outbox_verbs;
 mod api;
 mod pictures;
+mod expiry;
 mod people;

@@ -13,8 +13,24 @@ const DONE: Option<i32> = Some(0);
 const FINDING: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
 
-const VERBS: [&str; 15] =
-    ["demo", "serve", "check", "replay", "explain", "retry", "outbox", "export", "verify", "backup", "restore", "import", "statement", "merge", "unmerge"];
+const VERBS: [&str; 16] = [
+    "demo",
+    "serve",
+    "check",
+    "replay",
+    "explain",
+    "retry",
+    "outbox",
+    "export",
+    "verify",
+    "backup",
+    "restore",
+    "reinstate",
+    "import",
+    "statement",
+    "merge",
+    "unmerge",
+];
 
 /// Three days of two people, with all that a line may have.
 const HISTORY: &str = r#"
