@@ -162,7 +162,7 @@ impl World {
 
     /// An operator gives points, or takes them.
     pub fn grants(&mut self, who: &str, when: Millis, points: i64) {
-        let act = Act::Granted { points, by: "laoban".into(), reason: "试".into(), batch: None };
+        let act = Act::Granted { points, by: "laoban".into(), reason: "试".into(), batch: None, waits: false };
         let event = self.event(who, when, Kind::Did(act));
         let event = Event { place: Place::Books { campaign: "main".into(), chat: None }, ..event };
         self.pipeline.hear(event).unwrap();
