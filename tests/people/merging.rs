@@ -211,6 +211,11 @@ proptest! {
             let now = at(17 + number as i64, 9);
             match step {
                 Step::Grant(id, points) => {
+                    let have = naive.balance.get(&naive.person(id)).copied().unwrap_or(0);
+                    if points < 0 && have + points < 0 {
+                        // Nobody is left with less than nothing by hand.
+                        continue;
+                    }
                     world.grants(IDS[id], now, points);
                     naive.earn(id, points);
                 }
