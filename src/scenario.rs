@@ -1,6 +1,7 @@
 //! Running chats against rules in memory: the `[[test]]`s of an operator's file and the scenario files of this project, through the very
 //! pipeline that production uses.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,13 +12,15 @@ use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Via};
 use crate::model::ids::{EventKey, EventSeq, FingerprintKey, KeyBytes};
 use crate::model::journal::{AccountRef, Posting};
+use crate::outbox::board::Boards;
+use crate::outbox::gather::{Question, gather};
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::Rules;
 use crate::rules::decide::{Coverage, covers};
 use crate::rules::template::render;
 use crate::rules::testing::{SINGLE_CHAT, Said, Test, TestLine};
 use crate::store::memory::MemoryStore;
-use crate::store::{Reader, StoreError};
+use crate::store::{Reader, ReplyRow, StoreError};
 
 /// The corp of a scenario; nothing depends on it.
 const CORP: &str = "test";
@@ -89,10 +92,17 @@ impl Stage {
     pub fn play(&mut self, line: &TestLine, group: &str) -> Result<Heard, StoreError> {
         let event = self.event(line, line.group.as_deref().unwrap_or(group));
         let done = self.pipeline.hear(event)?;
-        let replies = self.reader.replies_of(done.seq)?;
-        let rendered =
-            replies.iter().flat_map(|row| render(&self.rules, &row.reply, &Default::default()).unwrap_or_else(|error| vec![format!("(回复模板出错:{error})")]));
-        Ok(Heard { event: done.seq, postings: self.reader.postings_of(done.seq)?, replies: rendered.collect() })
+        let rows = self.reader.replies_of(done.seq)?;
+        let replies = rows.iter().flat_map(|row| self.told(row)).collect();
+        Ok(Heard { event: done.seq, postings: self.reader.postings_of(done.seq)?, replies })
+    }
+
+    /// A reply as it would be sent at once.
+    fn told(&self, row: &ReplyRow) -> Vec<String> {
+        let question = Question { reader: &*self.reader, rules: &self.rules, row, now: row.created_at, versions: &RefCell::default() };
+        let extra = gather(&question, &mut Boards::default()).map_err(|error| error.to_string());
+        let texts = extra.and_then(|extra| render(&self.rules, &row.reply, &extra).map_err(|error| format!("回复模板出错:{error}")));
+        texts.unwrap_or_else(|error| vec![format!("({error})")])
     }
 
     /// Reads what is booked so far.

@@ -144,6 +144,24 @@ pub enum Question {
     Rules,
     /// 帮助
     Help,
+    /// 今日排行
+    RankToday,
+    /// 本月排行
+    RankMonth,
+    /// 总排行
+    RankEver,
+    /// 上周排行
+    RankLastWeek,
+    /// 上月排行
+    RankLastMonth,
+    /// 本群排行
+    RankGroup,
+    /// 新人榜
+    Newcomers,
+    /// 退出排行
+    LeaveBoard,
+    /// 加入排行
+    JoinBoard,
 }
 
 /// What one rule said of one event.
@@ -435,6 +453,8 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// Hidden from boards from now on, or shown again.
+    BoardChoice,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::model::day::PeriodKind;
-use crate::model::decision::{Arg, Args, Occasion, Once, Payment, Question, Refusal, Reply, Ruling, Template, Traits};
+use crate::model::decision::{Arg, Args, Mark, Occasion, Once, Payment, Question, Refusal, Reply, Ruling, Template, Traits};
 use crate::model::event::{Channel, Place};
+use crate::rules::board::{self, Board};
 use crate::rules::campaign::{Balance, Campaign, Mode, RuleEntry, Rules};
 use crate::rules::decide::{Ruled, Scene, holds, within};
 use crate::rules::template::rule_key;
@@ -16,6 +17,12 @@ const NOT_UNDERSTOOD_SECS: i64 = 600;
 
 /// The argument that carries the key of a rule's own text; no variable can be called so.
 const OWN_TEXT: &str = "@rule";
+
+/// The argument that carries which board is asked for; no variable can be called so.
+pub const BOARD: &str = "@board";
+
+/// The argument that says why there is no board here.
+pub const NOTE: &str = "说明";
 
 /// Words that 「帮助」 recommends; more would not be read.
 const HELP_WORDS_MAX: usize = 3;
@@ -43,7 +50,7 @@ pub fn uncovered(rules: &Rules, prepared: &Prepared, heard: &Traits, facts: &Fac
     }
     let home = facts.others.first().and_then(|(index, account)| Some((rules.campaigns.get(*index)?, *account)));
     match (heard.question, home) {
-        (Some(question), Some((campaign, account))) if prepared.event.place == Place::Single => {
+        (Some(question), Some((campaign, account))) if prepared.event.place == Place::Single && !is_choice(question) => {
             let facts = Facts { account: Some(account), ..*facts };
             let scene = Scene::new(rules, campaign, prepared, heard, &facts);
             Some(question_reply(&scene, question))
@@ -243,10 +250,52 @@ fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
         Question::Today => asked(Occasion::Today, today_args(scene, args)),
         Question::Rules => asked(Occasion::Rules, rules_args(scene, args)),
         Question::Help => asked(Occasion::Help, help_args(scene, args)),
-        Question::Rank => asked(Occasion::Rank, args),
         Question::Why => asked(Occasion::Why, args),
         Question::History => asked(Occasion::History, args),
+        Question::Rank
+        | Question::RankToday
+        | Question::RankMonth
+        | Question::RankEver
+        | Question::RankLastWeek
+        | Question::RankLastMonth
+        | Question::RankGroup
+        | Question::Newcomers => board_reply(scene, args, Board::asked(question).unwrap_or(Board::Week)),
+        Question::LeaveBoard | Question::JoinBoard => board_choice_reply(scene, args, question == Question::LeaveBoard),
     }
+}
+
+/// Every group has boards of its own under `balance = "per_group"`, and only a group has one of what was earned in it.
+fn board_reply(scene: &Scene<'_>, args: Args, board: Board) -> Reply {
+    let is_single = scene.event.place == Place::Single;
+    if is_single && (scene.campaign.balance == Balance::PerGroup || board == Board::Group) {
+        return asked(Occasion::Rank, args.text(NOTE, "每个群有自己的榜,请到群里 @我 问。"));
+    }
+    asked(Occasion::Rank, args.text(BOARD, board.word()))
+}
+
+fn board_choice_reply(scene: &Scene<'_>, args: Args, leaves: bool) -> Reply {
+    if !chooses_here(scene) {
+        return asked(Occasion::BoardChoice, args.text(NOTE, "每个群有自己的榜,请到群里 @我 说。"));
+    }
+    let word = |question| scene.rules.assistant.word(question).unwrap_or_default();
+    let args = args.with("已退出", Arg::Flag(leaves));
+    asked(Occasion::BoardChoice, args.text("加入排行", word(Question::JoinBoard)).text("退出排行", word(Question::LeaveBoard)))
+}
+
+/// Whether there is one account here that a choice about boards is about.
+fn chooses_here(scene: &Scene<'_>) -> bool {
+    scene.event.place != Place::Single || scene.campaign.balance == Balance::Shared
+}
+
+/// Whether a question changes the account of whoever asks it: then it needs a campaign that covers the place.
+fn is_choice(question: Question) -> bool {
+    matches!(question, Question::LeaveBoard | Question::JoinBoard)
+}
+
+/// What an asked question changes of the account itself.
+pub fn marks(scene: &Scene<'_>) -> Option<Mark> {
+    let question = scene.heard.question.filter(|_| scene.heard.asked && chooses_here(scene));
+    board::choice(scene.facts.account.map(|account| &account.state), question)
 }
 
 fn balance_args(scene: &Scene<'_>, args: Args) -> Args {

@@ -105,6 +105,7 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         rulings.push(ruled);
     }
     let replies = answer::replies(&scene, &rulings, so_far.points);
+    so_far.marks.extend(answer::marks(&scene));
     let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).collect();
     let heard = Some(Traits { matched: scene.matched_codes(), ..heard.clone() });
     let verdicts = rulings.into_iter().map(|ruled| Verdict { rule: ruled.rule.code.clone(), ruling: ruled.ruling }).collect();

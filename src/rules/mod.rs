@@ -28,6 +28,7 @@ pub mod template;
 pub mod lint;
 pub mod testing;
 pub mod versions;
+pub mod board;
 pub mod schema;
 #[cfg(test)]
 mod reference;

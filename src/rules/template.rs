@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 15] = [
+pub const OCCASIONS: [Occasion; 16] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -64,6 +64,7 @@ pub const OCCASIONS: [Occasion; 15] = [
     Occasion::NotUnderstood,
     Occasion::NoCampaign,
     Occasion::Digest,
+    Occasion::BoardChoice,
 ];
 
 /// What is said when the operator wrote nothing of their own.
@@ -88,10 +89,12 @@ pub fn default_text(occasion: Occasion) -> &'static str {
         }
         Occasion::Today => "{% if 今天还能拿 %}今天还能拿:{{今天还能拿}}。{% else %}今天没有还能拿的{{积分名}}了,{{重置}} 以后再来。{% endif %}",
         Occasion::Rank => {
-            "{% if 榜 %}本周{{积分名}}榜{% if 截至 %}(截至 {{截至}}){% endif %}\n\
+            "{% if 说明 %}{{说明}}{% else %}{% if 榜 %}{{榜名}}{% if 定榜 %}(已定榜){% elif 截至 %}(截至 {{截至}}){% endif %}\n\
              {% for 项 in 榜 %}{{项.名次}} {{项.昵称}} {{项.得分}}{% if not loop.last %} · {% endif %}{% endfor %}\
-             {% if 我的名次 %}\n你:第 {{我的名次}} 名,{{我的得分}} 分{% if 差距 %},距上一名 {{差距}} 分{% endif %}。{% endif %}\
-             {% else %}本周榜上还没有人。{% endif %}"
+             {% if 有并列 %}\n同分并列,先到的排在前面。{% endif %}\
+             {% else %}{{榜名}}上还没有人。{% endif %}\
+             {% if 我的名次 %}\n你:第 {{我的名次}} 名{% if 我并列 %}(并列){% endif %},{{我的得分}} 分{% if 差距 %},距上一名 {{差距}} 分{% endif %}。{% endif %}\
+             {% if 已退出 %}\n你已退出排行,别人看不到你{% if not 我的名次 %};自己的名次请单聊问我{% endif %}。{% endif %}{% endif %}"
         }
         Occasion::Why => {
             "{% if 条目 %}你最近 {{条目|length}} 条:{% for 项 in 条目 %}\n{{项.时间}}{% if 项.内容 %}「{{项.内容}}」{% endif %} {{项.说明}}{% endfor %}\
@@ -116,6 +119,10 @@ pub fn default_text(occasion: Occasion) -> &'static str {
              {% if 项.人数 > 1 %}每人 {% endif %}+{{项.得分}}{% if 项.最多 > 项.得分 %} 到 +{{项.最多}}{% endif %}\
              {% for 奖 in 项.连签 %};连签 {{奖.档位}} 天 +{{奖.奖励}}:{{奖.名单}}{% endfor %}。{% endfor %}\
              {% if 为什么 %}没记上?@{{助手}} 发「{{为什么}}」。{% endif %}"
+        }
+        Occasion::BoardChoice => {
+            "{% if 说明 %}{{说明}}{% elif 已退出 %}已退出排行,榜上不再有你;积分照得,自己的名次可以单聊问我。想回来就发「{{加入排行}}」。\
+             {% else %}已加入排行。想退出就发「{{退出排行}}」。{% endif %}"
         }
     }
 }

@@ -107,8 +107,16 @@ const BALANCE: &[Variable] = &[
     list("其他", "others", &[text("活动", "campaign"), int("余额", "balance"), text("积分名", "points_name")]),
 ];
 
+/// `榜名` which board it is, `定榜` whether it is over and fixed, `有并列` and `我并列` whether points are shared, `已退出` whether the asker
+/// chose not to be shown: then their own rank is told in the single chat only; `说明` instead of all that, where there is no board here.
 const RANK: &[Variable] = &[
-    list("榜", "board", &[int("名次", "rank"), name("昵称", "name"), int("得分", "points")]),
+    text("说明", "note"),
+    text("榜名", "board_title"),
+    flag("定榜", "closed"),
+    list("榜", "board", &[int("名次", "rank"), name("昵称", "name"), int("得分", "points"), flag("并列", "tied")]),
+    flag("有并列", "has_ties"),
+    flag("我并列", "my_tie"),
+    flag("已退出", "hidden"),
     int("我的名次", "my_rank"),
     int("我的得分", "my_points"),
     int("差距", "gap"),
@@ -144,6 +152,9 @@ const DIGEST: &[Variable] = &[
     text("为什么", "why"),
 ];
 
+/// `已退出` hidden from now on, else shown again; the words are what to send for the other.
+const BOARD_CHOICE: &[Variable] = &[text("说明", "note"), flag("已退出", "hidden"), text("加入排行", "join_board"), text("退出排行", "leave_board")];
+
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {
         Occasion::Paid => PAID,
@@ -161,5 +172,6 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NotUnderstood => NOT_UNDERSTOOD,
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
+        Occasion::BoardChoice => BOARD_CHOICE,
     }
 }

@@ -14,8 +14,12 @@ use crate::store::StoreError;
 const APPLICATION_ID: i64 = 0x6a69_666e;
 
 /// The steps of the schema; the n-th (from 1) makes version n. Steps are only ever added.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_source.sql"), include_str!("../migrations/0003_waiting.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_source.sql"),
+    include_str!("../migrations/0003_waiting.sql"),
+    include_str!("../migrations/0006_board.sql"),
+];
 
 /// Refuses what is not ours and what a newer program wrote. A new file is fine.
 pub(super) fn require_readable(db: &Connection) -> Result<(), StoreError> {
