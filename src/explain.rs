@@ -237,6 +237,7 @@ fn ruling(ruling: &Ruling) -> &'static str {
     match ruling {
         Ruling::Paid(_) => "paid",
         Ruling::Shadow(_) => "shadow",
+        Ruling::Moved(_) => "moved",
         Ruling::Refused(refusal) => refused(refusal),
     }
 }
@@ -254,6 +255,8 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::Copy { .. } => "copy",
         Refusal::Staff => "staff",
         Refusal::TooMany => "too_many",
+        Refusal::Spent => "budget_spent",
+        Refusal::TooLate { .. } => "too_late",
         Refusal::Twin => "twin",
         Refusal::TakenBack => "taken_back",
     }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Without `group` it is a single chat. Instead of `said`: `"joined":{}`, `"left":{}`, `"recalled":{"of":"m-1"}`,
-//! `"order_paid":{"shop":"taobao","number":"…","fen":26800}`, `"happened":{"event":"verified"}`. `source` names the channel
+//! `"order_paid":{"shop":"taobao","number":"…","fen":26800}`, `"happened":{"event":"verified","subject":"…"}`. `source` names the channel
 //! that would have brought it (`app/1000002`), so that history already received is known; it defaults to `replay`. What two sources tell of
 //! one message pays once.
 
@@ -13,6 +13,7 @@ use std::io::BufRead;
 
 use serde::Deserialize;
 
+use crate::model::act::Act;
 use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, GroupKind, Identity, Kind, Place, Said, Via};
 use crate::model::ids::{EventKey, KeyBytes};
@@ -129,6 +130,7 @@ struct OrderLine {
 #[serde(deny_unknown_fields)]
 struct HappenedLine {
     event: String,
+    subject: Option<String>,
 }
 
 /// Reads one line. `corp` stands in where the line names none.
@@ -169,13 +171,13 @@ fn kind(line: Line) -> Result<Kind, String> {
             Images::Count(count) => count,
             Images::Hashes(hashes) => u32::try_from(hashes.len()).unwrap_or(u32::MAX),
         };
-        Kind::Said(Said { text: said.text, images, video: said.video, link: said.link, quote: said.quote, at_assistant: said.at_assistant })
+        Kind::Said(Said { text: said.text, images, video: said.video, link: said.link, quote: said.quote, at_assistant: said.at_assistant, ..Said::default() })
     }));
-    kinds.extend(line.joined.map(|Nothing {}| Kind::Joined));
-    kinds.extend(line.left.map(|Nothing {}| Kind::Left));
+    kinds.extend(line.joined.map(|Nothing {}| Kind::Did(Act::Joined)));
+    kinds.extend(line.left.map(|Nothing {}| Kind::Did(Act::Left)));
     kinds.extend(line.recalled.map(|recalled| Kind::Recalled { of: KeyBytes::of(&recalled.of) }));
-    kinds.extend(line.order_paid.map(|order| Kind::OrderPaid { shop: order.shop, number: order.number, fen: order.fen }));
-    kinds.extend(line.happened.map(|happened| Kind::Happened { event: happened.event }));
+    kinds.extend(line.order_paid.map(|order| Kind::Did(Act::OrderPaid { shop: order.shop.into(), number: order.number.into(), fen: order.fen })));
+    kinds.extend(line.happened.map(|happened| Kind::Did(Act::Happened { event: happened.event.into(), subject: happened.subject.map(Into::into) })));
     match (kinds.pop(), kinds.is_empty()) {
         (Some(kind), true) => Ok(kind),
         (Some(_), false) => Err("一行只能写 said、joined、left、recalled、order_paid、happened 中的一个".into()),

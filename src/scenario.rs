@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
+use crate::model::act::Act;
 use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Via};
 use crate::model::ids::{EventKey, EventSeq, FingerprintKey, KeyBytes};
@@ -130,8 +131,8 @@ impl Stage {
                 key.source = recalled.as_ref().map_or_else(|| key.source.clone(), |said| said.source.clone());
                 Kind::Recalled { of: recalled.map_or(KeyBytes::digest(b""), |said| said.key) }
             }
-            Said::Joined => Kind::Joined,
-            Said::Left => Kind::Left,
+            Said::Joined => Kind::Did(Act::Joined),
+            Said::Left => Kind::Did(Act::Left),
         };
         Event {
             key,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jifen::explain::explain;
+use jifen::model::act::Act;
 use jifen::model::day::Millis;
 use jifen::model::decision::{Outcome, Parking};
 use jifen::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Said, Via};
@@ -114,7 +115,7 @@ fn parked_check_ins_are_paid_on_their_own_days_once_the_groups_name_is_told() {
 fn what_is_decided_is_not_decided_a_second_time_whoever_asks() {
     let mut chat = Chat::new();
     chat.hear(Chat::check_in("1", 16, None));
-    chat.hear(Chat::event("2", 16, Some("骑行一群"), Kind::Joined));
+    chat.hear(Chat::event("2", 16, Some("骑行一群"), Kind::Did(Act::Joined)));
     let again = chat.resolved();
     assert_eq!(chat.unpark(), [Unparked::Now(EventSeq(3))]);
     for (of, event) in again {
@@ -129,7 +130,7 @@ fn a_message_that_was_taken_back_while_it_waited_stays_unpaid() {
     let mut chat = Chat::new();
     chat.hear(Chat::check_in("1", 16, None));
     chat.recall("1", 16);
-    chat.hear(Chat::event("2", 16, Some("骑行一群"), Kind::Joined));
+    chat.hear(Chat::event("2", 16, Some("骑行一群"), Kind::Did(Act::Joined)));
     assert_eq!(chat.unpark().len(), 1);
     assert_eq!((chat.earned(), chat.outcome(4)), (BTreeMap::new(), Outcome::RecalledBefore));
     assert_eq!(chat.unpark(), []);
@@ -151,7 +152,7 @@ fn a_message_that_was_decided_late_can_still_be_taken_back() {
 fn a_recall_in_the_same_batch_finds_what_is_decided_there() {
     let mut chat = Chat::new();
     chat.hear(Chat::check_in("1", 16, None));
-    chat.hear(Chat::event("2", 16, Some("骑行一群"), Kind::Joined));
+    chat.hear(Chat::event("2", 16, Some("骑行一群"), Kind::Did(Act::Joined)));
     let rules = chat.pipeline.rules();
     let (of, event) = chat.resolved().remove(0);
     let unpark = Work::Unpark(Box::new(Unpark { of, prepared: chat.pipeline.prepare(&rules, event) }));
@@ -176,7 +177,7 @@ fn an_erased_text_cannot_be_decided_again_and_says_so() {
 fn a_message_decided_late_is_explained_by_its_own_id_with_what_it_earned() {
     let mut chat = Chat::new();
     chat.hear(Chat::check_in("77", 16, None));
-    chat.hear(Chat::event("2", 16, Some("骑行一群"), Kind::Joined));
+    chat.hear(Chat::event("2", 16, Some("骑行一群"), Kind::Did(Act::Joined)));
     let explained = |chat: &Chat| explain(&chat.reader, &mut Versions::default(), "77", None).unwrap();
     let waiting = explained(&chat).event;
     assert!(waiting.outcome == "parked" && waiting.points == 0 && waiting.note.contains("群名"), "{waiting:?}");

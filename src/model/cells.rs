@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::day::{Day, Millis, Period};
-use super::decision::{Mark, Part, Record};
+use super::decision::{Mark, Part, Record, Ruling};
 use super::ids::{AccountId, CampaignId, EventSeq, GroupId, MemberId};
 use super::journal::{AccountRef, Posting};
 
@@ -77,6 +77,19 @@ pub struct CodeState {
     pub runs: Vec<Run>,
     /// Recent messages, oldest first by `at`.
     pub recent: Vec<Recent>,
+    /// All that was ever paid under it.
+    pub total: Total,
+    /// Since when something holds (a member is in a group); `None` when it does not.
+    pub since: Option<Millis>,
+}
+
+/// All that was ever paid under a code. Unlike [`Sum`]s it is never forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Total {
+    /// Times.
+    pub times: i64,
+    /// Points.
+    pub points: i64,
 }
 
 /// Times and points of one period.
@@ -235,11 +248,20 @@ impl AccountCell {
         if let Some(repair) = &record.repair {
             self.state.codes.clone_from(&repair.restated);
         }
+        // What was decided again holds the totals already.
+        for verdict in record.verdicts.iter().filter(|_| record.repair.is_none()) {
+            if let Ruling::Paid(payment) = &verdict.ruling {
+                let total = &mut self.state.code_mut(&verdict.rule).total;
+                total.times += 1;
+                total.points += payment.points;
+            }
+        }
         for mark in &record.marks {
             match mark {
                 Mark::Count { key, period, times, points } => self.state.code_mut(key).count(*period, *times, *points, event.at),
                 Mark::Day { key, day } => self.state.code_mut(key).add_day(*day),
                 Mark::Recent { key, at, fingerprint } => self.state.code_mut(key).remember(Recent { at: *at, fingerprint: *fingerprint }),
+                Mark::Since { key, at } => self.state.code_mut(key).since = *at,
             }
         }
         if event.at >= self.frontier {
@@ -247,6 +269,12 @@ impl AccountCell {
             self.state.prune(event.day, event.at);
         }
         self.last_event = event.seq;
+    }
+
+    /// Earns so many points (loses them below zero) outside of any lot: for deciding again, where only how much was earned matters.
+    pub fn earn(&mut self, points: i64) {
+        self.available = self.available.saturating_add(points);
+        self.lifetime = self.lifetime.saturating_add(points);
     }
 
     fn move_points(&mut self, posting: &Posting) {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cells::{AccountState, CodeState};
 use super::day::{Day, Millis, Period, PeriodKind};
+use super::event::Picture;
 use super::ids::{EventSeq, PostingSeq};
 
 /// Everything that follows from one event.
@@ -36,6 +37,49 @@ pub struct Record {
     pub snapshot: Option<Box<AccountState>>,
     /// What deciding the account's own days again has changed, on a late or recalling event.
     pub repair: Option<Box<Repair>>,
+    /// What was done, where nothing was said: enough to decide again without the contents.
+    pub deed: Option<Deed>,
+    /// What was taken of things that members share: places among the first, a budget. Never taken again and never given back.
+    pub claims: Vec<Claim>,
+}
+
+/// What the rules need of an act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deed {
+    /// Somebody joined the group.
+    Joined,
+    /// Somebody left the group.
+    Left,
+    /// A named event from outside.
+    Happened {
+        /// Its name in rules.toml.
+        event: Arc<str>,
+        /// Keyed hash of what it was about.
+        subject: Option<u64>,
+    },
+    /// The clock reached a slot.
+    Due {
+        /// What is due.
+        job: Arc<str>,
+        /// Which one.
+        slot: i64,
+    },
+    /// Points moved by somebody's will — a grant, an opening balance, something bought: it stands as it was booked, whatever is decided
+    /// again around it.
+    Willed,
+}
+
+/// Something taken of what members share. Who comes first is decided by the order of commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// What is shared: `budget/check_in.daily`, `first/check_in.quiz`.
+    pub name: Arc<str>,
+    /// Which one of these: a day, a keyed hash; 0 where there is one only.
+    pub number: i64,
+    /// How much was taken; more than 0.
+    pub taken: i64,
+    /// How much is taken with this, in all.
+    pub total: i64,
 }
 
 /// The account's own days decided again in the order things happened, because this event came late or took a message back.
@@ -66,7 +110,15 @@ impl Record {
     /// Whether this belongs to the account's history: it changed the account, or what the account held decided it. Such an event joins
     /// the `prev` chain, so that it can be decided again when an earlier message arrives late or is taken back.
     pub fn is_stateful(&self) -> bool {
-        !self.marks.is_empty() || self.repair.is_some() || self.verdicts.iter().any(|verdict| verdict.ruling.depends_on_state())
+        !self.marks.is_empty()
+            || self.deed == Some(Deed::Willed)
+            || self.repair.is_some()
+            || self.verdicts.iter().any(|verdict| verdict.ruling.depends_on_state())
+    }
+
+    /// Whether it stands as it was booked, whatever is decided again around it.
+    pub fn is_willed(&self) -> bool {
+        self.deed == Some(Deed::Willed)
     }
 
     /// The message whose verdicts stand here, as slots of the ledger name it: the event itself (`own`), or the one it decided again.
@@ -125,6 +177,23 @@ pub struct Traits {
     pub question: Option<Question>,
     /// An answer was owed.
     pub asked: bool,
+    /// Keyed similarity hash of the folded text: few bits differ between near copies. 0 where no rule asks.
+    pub gist: u64,
+    /// What came with the words.
+    pub media: Media,
+}
+
+/// What came with the words of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Media {
+    /// How many pictures.
+    pub images: u32,
+    /// What they look like, where that is known.
+    pub pictures: Vec<Picture>,
+    /// A video came with it.
+    pub video: bool,
+    /// Keyed hash of the link it carries.
+    pub link: Option<u64>,
 }
 
 /// The assistant's words.
@@ -182,6 +251,8 @@ pub enum Ruling {
     Shadow(Payment),
     /// It did not pay.
     Refused(Refusal),
+    /// It moved points that nobody earned by it: spent, expired, transferred. Below zero they left the member.
+    Moved(i64),
 }
 
 impl Ruling {
@@ -189,18 +260,19 @@ impl Ruling {
     pub fn booked(&self) -> i64 {
         match self {
             Ruling::Paid(payment) => payment.points,
-            Ruling::Shadow(_) | Ruling::Refused(_) => 0,
+            Ruling::Shadow(_) | Ruling::Refused(_) | Ruling::Moved(_) => 0,
         }
     }
 
     /// Whether another history of the same account could have led to another ruling.
     pub fn depends_on_state(&self) -> bool {
         match self {
-            Ruling::Paid(_) | Ruling::Shadow(_) => true,
+            Ruling::Paid(_) | Ruling::Shadow(_) | Ruling::Moved(_) => true,
             Ruling::Refused(refusal) => match refusal {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
+                Refusal::Spent | Refusal::TooLate { .. } => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -225,6 +297,19 @@ pub struct Payment {
     pub streak: Option<u32>,
     /// Which cap clipped it.
     pub clipped_by: Option<Cap>,
+    /// What the rule pays before factors; `offered` is after them.
+    pub base: i64,
+    /// The factors it was multiplied with.
+    pub factors: Vec<Factor>,
+}
+
+/// A factor of a level or a festival.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Factor {
+    /// Whose: the level's title or the festival's.
+    pub of: Arc<str>,
+    /// In percent; 100 changes nothing.
+    pub percent: u32,
 }
 
 /// A cap an operator wrote.
@@ -292,6 +377,13 @@ pub enum Refusal {
     Twin,
     /// It was taken back before it arrived.
     TakenBack,
+    /// The budget is used up.
+    Spent,
+    /// Only the first so many get it.
+    TooLate {
+        /// How many.
+        first: i64,
+    },
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.
@@ -348,11 +440,13 @@ pub enum Chart {
     Adjusted,
     /// Opening balances brought from elsewhere.
     Opening,
+    /// Points on their way between two accounts of one person.
+    Transfer,
 }
 
 impl Chart {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Chart; 5] = [Chart::Issued, Chart::Spent, Chart::Expired, Chart::Adjusted, Chart::Opening];
+    pub const ALL: [Chart; 6] = [Chart::Issued, Chart::Spent, Chart::Expired, Chart::Adjusted, Chart::Opening, Chart::Transfer];
 
     /// The word used in exports.
     pub fn as_str(self) -> &'static str {
@@ -362,6 +456,7 @@ impl Chart {
             Chart::Expired => "expired",
             Chart::Adjusted => "adjusted",
             Chart::Opening => "opening",
+            Chart::Transfer => "transfer",
         }
     }
 }
@@ -396,6 +491,32 @@ pub enum Mark {
         /// Its fingerprint.
         fingerprint: u64,
     },
+    /// An instant from which on something holds; `None` when it holds no longer.
+    Since {
+        /// Whose.
+        key: Arc<str>,
+        /// From when on.
+        at: Option<Millis>,
+    },
+}
+
+impl Mark {
+    /// The same under another key.
+    pub fn under(self, key: Arc<str>) -> Mark {
+        match self {
+            Mark::Count { key: _, period, times, points } => Mark::Count { key, period, times, points },
+            Mark::Day { key: _, day } => Mark::Day { key, day },
+            Mark::Recent { key: _, at, fingerprint } => Mark::Recent { key, at, fingerprint },
+            Mark::Since { key: _, at } => Mark::Since { key, at },
+        }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &Arc<str> {
+        match self {
+            Mark::Count { key, .. } | Mark::Day { key, .. } | Mark::Recent { key, .. } | Mark::Since { key, .. } => key,
+        }
+    }
 }
 
 /// Something to say: a template, the rules version it was written under, its arguments. Rendered when it is sent.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::act::Act;
 use super::day::Millis;
 use super::ids::{CorpName, EventKey, KeyBytes};
 
@@ -37,7 +38,7 @@ impl Event {
     pub fn asked(&self) -> bool {
         match &self.kind {
             Kind::Said(said) => said.at_assistant || self.place == Place::Single,
-            Kind::Joined | Kind::Left | Kind::Recalled { .. } | Kind::OrderPaid { .. } | Kind::Happened { .. } | Kind::Unknown { .. } => false,
+            Kind::Did(_) | Kind::Recalled { .. } | Kind::Unknown { .. } => false,
         }
     }
 
@@ -45,7 +46,7 @@ impl Event {
     pub fn said(&self) -> Option<&Said> {
         match &self.kind {
             Kind::Said(said) => Some(said),
-            Kind::Joined | Kind::Left | Kind::Recalled { .. } | Kind::OrderPaid { .. } | Kind::Happened { .. } | Kind::Unknown { .. } => None,
+            Kind::Did(_) | Kind::Recalled { .. } | Kind::Unknown { .. } => None,
         }
     }
 }
@@ -64,6 +65,13 @@ pub enum Place {
         /// What people call the group, when the channel tells it.
         title: Option<Arc<str>>,
     },
+    /// No chat: in the books of a campaign. What operators and the clock do to an account happens there.
+    Books {
+        /// The campaign, by its id in rules.toml.
+        campaign: Arc<str>,
+        /// The chat id of the group whose balance is meant, or whose affair it is.
+        chat: Option<Arc<str>>,
+    },
 }
 
 impl Place {
@@ -72,6 +80,7 @@ impl Place {
         match self {
             Place::Single => None,
             Place::Group { chat, .. } => Some(chat),
+            Place::Books { chat, .. } => chat.as_ref(),
         }
     }
 }
@@ -177,28 +186,12 @@ impl Channel {
 pub enum Kind {
     /// Somebody said something.
     Said(Said),
-    /// Somebody joined the group.
-    Joined,
-    /// Somebody left the group.
-    Left,
+    /// Something was done.
+    Did(Act),
     /// Somebody took a message back.
     Recalled {
         /// The key of the message within the same source.
         of: KeyBytes,
-    },
-    /// A shop order was paid.
-    OrderPaid {
-        /// The shop, by its name in rules.toml.
-        shop: String,
-        /// The order number.
-        number: String,
-        /// What was paid, in fen.
-        fen: i64,
-    },
-    /// A named event from outside.
-    Happened {
-        /// The event's name in rules.toml.
-        event: String,
     },
     /// A genuine callback whose contents nobody understands: kept, counted, acknowledged.
     Unknown {
@@ -214,11 +207,8 @@ impl Kind {
     pub fn as_str(&self) -> &'static str {
         match self {
             Kind::Said(_) => "said",
-            Kind::Joined => "joined",
-            Kind::Left => "left",
+            Kind::Did(act) => act.as_str(),
             Kind::Recalled { .. } => "recalled",
-            Kind::OrderPaid { .. } => "order_paid",
-            Kind::Happened { .. } => "happened",
             Kind::Unknown { .. } => "unknown",
         }
     }
@@ -233,6 +223,9 @@ pub struct Said {
     /// How many pictures came with it.
     #[serde(default)]
     pub images: u32,
+    /// What those pictures look like, where the channel gave them to us.
+    #[serde(default)]
+    pub pictures: Vec<Picture>,
     /// A video came with it.
     #[serde(default)]
     pub video: bool,
@@ -245,4 +238,13 @@ pub struct Said {
     /// The platform says the assistant was mentioned (an AI bot or group robot hears nothing else), or the sender wrote its name after an @.
     #[serde(default)]
     pub at_assistant: bool,
+}
+
+/// A picture, by what it shows; never the picture itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Picture {
+    /// The first 8 bytes of the SHA-256 of its file.
+    pub exact: u64,
+    /// A perceptual hash: few bits differ between a picture and its copy after another compression.
+    pub look: Option<u64>,
 }

@@ -3,6 +3,7 @@
 pub mod ids;
 pub mod points;
 pub mod day;
+pub mod act;
 pub mod event;
 pub mod decision;
 pub mod cells;

@@ -73,6 +73,7 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
     working.load_people(store, &heard)?;
     working.load_counterparts(store, &heard)?;
     working.load_accounts(store, &heard)?;
+    working.load_shared(store, &heard)?;
     for (_, heard) in &heard {
         working.book(store, heard)?;
     }

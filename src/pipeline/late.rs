@@ -4,6 +4,7 @@ use crate::model::cells::{AccountCell, AccountKey, Occurrence};
 use crate::model::decision::{Decision, Outcome, Record};
 use crate::model::event::Kind;
 use crate::model::ids::{AccountId, CorpName, EventSeq};
+use crate::rules::Shared;
 use crate::rules::decide::Coverage;
 use crate::store::{Past, Store, StoreError};
 
@@ -29,6 +30,9 @@ impl Working<'_> {
             _ => {}
         }
         let decision = self.decide(heard, key);
+        if decision.record.is_willed() {
+            return Ok(Decided { decision, key });
+        }
         if let Some(decision) = self.as_twin(store, heard, occurrence.seq, key, &decision)? {
             return Ok(Decided { decision, key });
         }
@@ -44,7 +48,7 @@ impl Working<'_> {
                 let mut events = self.again(store, &window, &heard.prepared.event.corp)?;
                 let message = heard.of.unwrap_or(occurrence.seq);
                 events.push(Again::newcomer(message, occurrence.day, &heard.prepared, campaign));
-                repair::redecide(message, window, events, None, decision)
+                repair::redecide(message, window, events, None, decision, self.shared(heard))
             }
             None => too_far_back(decision),
         };
@@ -79,7 +83,7 @@ impl Working<'_> {
     ) -> Result<Decided, StoreError> {
         let nothing = |fresh| Decided { decision: fresh, key: None };
         let Some(past) = self.decided(store, &heard.prepared.event.corp, target)? else { return Ok(nothing(fresh)) };
-        let (Some(account), true) = (past.row.account, past.row.record.is_stateful()) else { return Ok(nothing(fresh)) };
+        let (Some(account), true) = (past.row.account, past.row.record.is_stateful() && !past.row.record.is_willed()) else { return Ok(nothing(fresh)) };
         if let Outcome::TwinOf(first) = past.row.record.outcome {
             return self.take_back(store, heard, occurrence, first, fresh);
         }
@@ -90,7 +94,7 @@ impl Working<'_> {
             return Ok(Decided { decision: too_far_back(fresh), key: Some(key) });
         };
         let events = self.again(store, &window, &heard.prepared.event.corp)?;
-        Ok(Decided { decision: repair::redecide(occurrence.seq, window, events, Some(target), fresh), key: Some(key) })
+        Ok(Decided { decision: repair::redecide(occurrence.seq, window, events, Some(target), fresh, Shared::default()), key: Some(key) })
     }
 
     pub(super) fn account_by_id<S: Store>(&mut self, store: &mut S, id: AccountId) -> Result<Option<AccountKey>, StoreError> {

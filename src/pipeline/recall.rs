@@ -13,7 +13,7 @@ pub(super) fn normalise(event: Event) -> Event {
 pub fn kept_under(event: &Event) -> EventKey {
     match event.kind {
         Kind::Recalled { of } => EventKey { source: event.key.source.clone(), key: of }.of_recall(),
-        Kind::Said(_) | Kind::Joined | Kind::Left | Kind::OrderPaid { .. } | Kind::Happened { .. } | Kind::Unknown { .. } => event.key.clone(),
+        Kind::Said(_) | Kind::Did(_) | Kind::Unknown { .. } => event.key.clone(),
     }
 }
 
@@ -22,6 +22,6 @@ pub(super) fn counterpart(event: &Event) -> Option<EventKey> {
     match &event.kind {
         Kind::Said(_) => Some(event.key.of_recall()),
         Kind::Recalled { .. } => event.key.recalled(),
-        Kind::Joined | Kind::Left | Kind::OrderPaid { .. } | Kind::Happened { .. } | Kind::Unknown { .. } => None,
+        Kind::Did(_) | Kind::Unknown { .. } => None,
     }
 }

@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, Occurrence};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Changed, Chart, Decision, Entry, Outcome, Part, Repair, Side};
+use crate::model::decision::{Changed, Chart, Claim, Decision, Entry, Outcome, Part, Record, Repair, Side};
 use crate::model::event::{Event, GroupKind, Kind, Place, Said, Via};
 use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::journal::{AccountRef, GroupRow, Posting};
-use crate::rules::campaign::Rules;
+use crate::rules::campaign::{RuleEntry, Rules};
 use crate::rules::decide::decide;
-use crate::rules::{Facts, Prepared};
+use crate::rules::{Facts, Prepared, Shared};
 use crate::store::Past;
 use crate::store::waiting::is_waiting;
 
@@ -31,7 +31,7 @@ pub(super) const REPAIR_EVENTS_MAX: usize = 2_000;
 pub(super) struct Window {
     /// Ascending by arrival once complete.
     pub(super) events: Vec<Past>,
-    /// The account before the first of them: its state; balances do not matter here.
+    /// The account before the first of them: its state and what it had earned; what it had spent does not matter here.
     pub(super) before: AccountCell,
 }
 
@@ -59,7 +59,19 @@ pub(super) fn window<E>(
         }
     }
     events.reverse();
+    (before.available, before.lifetime) = (cell.available, cell.lifetime);
+    before.earn(-events.iter().flat_map(|past| &past.postings).map(|posting| earned(posting, cell.id)).sum::<i64>());
     Ok(Some(Window { events, before }))
+}
+
+/// What a posting added to an account's lifetime.
+fn earned(posting: &Posting, account: AccountId) -> i64 {
+    let own = AccountRef::Member(account);
+    match (posting.dst == own && posting.earns(), posting.src == own && posting.unearns()) {
+        (true, _) => posting.amount,
+        (false, true) => -posting.amount,
+        (false, false) => 0,
+    }
 }
 
 /// The earliest day whose history an event changed: a recall may come days after its message, and snapshots between the two still count it.
@@ -80,13 +92,18 @@ pub(super) struct Again<'a> {
     order: u64,
     prepared: std::borrow::Cow<'a, Prepared>,
     campaign: usize,
+    /// What a committed event took of what members share; `None` for the newcomer.
+    claims: Option<Vec<Claim>>,
+    /// Points that a committed event moved by somebody's will, with its record: it stands as it was booked.
+    willed: Option<(Record, Vec<Posting>)>,
 }
 
 impl<'a> Again<'a> {
     /// The event that came late, itself.
     pub(super) fn newcomer(seq: EventSeq, day: Day, prepared: &'a Prepared, campaign: usize) -> Self {
         let event = &prepared.event;
-        Again { seq, at: event.at, day, order: event.key.key.order(), prepared: std::borrow::Cow::Borrowed(prepared), campaign }
+        let prepared = std::borrow::Cow::Borrowed(prepared);
+        Again { seq, at: event.at, day, order: event.key.key.order(), prepared, campaign, claims: None, willed: None }
     }
 
     /// A committed event: what its text held is in its record. `None` for one that no rule can look at, and for one that no rule may:
@@ -97,14 +114,21 @@ impl<'a> Again<'a> {
             Outcome::RecalledBefore | Outcome::TwinOf(_) | Outcome::Parked(_) | Outcome::Failed(_) => return None,
         }
         let campaign = rules.campaigns.iter().position(|campaign| &*campaign.id == campaign_id)?;
-        let traits = past.row.record.heard.clone()?;
+        let record = &past.row.record;
+        if record.heard.is_none() && record.deed.is_none() {
+            return None;
+        }
+        let traits = record.heard.clone();
         let place = match group {
             Some(group) => Place::Group { chat: group.chat.clone(), kind: group.kind, title: group.title.clone() },
             None if past.row.group == GroupId::NONE => Place::Single,
             None => Place::Group { chat: Arc::default(), kind: GroupKind::Internal, title: None },
         };
-        let said = Said { at_assistant: traits.asked && place != Place::Single, ..Said::default() };
-        let matched = rules.campaigns[campaign].rules.iter().filter(|rule| traits.matched.contains(&rule.code)).map(|rule| rule.index).collect();
+        let asked = traits.as_ref().is_some_and(|traits| traits.asked);
+        let said = Said { at_assistant: asked && place != Place::Single, ..Said::default() };
+        let is_matched = |rule: &&RuleEntry| traits.as_ref().is_some_and(|traits| traits.matched.contains(&rule.code));
+        let matched = rules.campaigns[campaign].rules.iter().filter(is_matched).map(|rule| rule.index).collect();
+        let willed = record.is_willed().then(|| (record.clone(), past.postings.clone()));
         let event = Event {
             key: EventKey { source: Arc::default(), key: KeyBytes::default() },
             corp: corp.clone(),
@@ -117,7 +141,8 @@ impl<'a> Again<'a> {
             via: Via::default(),
             kind: Kind::Said(said),
         };
-        let prepared = Prepared { event, traits: Some(traits), matched, rules: rules.clone() };
+        let (deed, claims) = (record.deed.clone(), Some(record.claims.clone()));
+        let prepared = Prepared { event, traits, deed, matched, rules: rules.clone() };
         Some(Again {
             seq: past.row.record.message(past.row.seq),
             at: past.row.at,
@@ -125,6 +150,8 @@ impl<'a> Again<'a> {
             order: past.row.record.order,
             prepared: std::borrow::Cow::Owned(prepared),
             campaign,
+            claims,
+            willed,
         })
     }
 }
@@ -134,7 +161,14 @@ type Owed = HashMap<(EventSeq, Arc<str>), i64>;
 
 /// Decides a window again, the newcomer among `events` unless it only takes a message back, and returns the decision that books the
 /// differences. `own` is the newcomer's place in the journal; its own verdicts stand in the result.
-pub(super) fn redecide(own: EventSeq, window: Window, mut events: Vec<Again<'_>>, takes_back: Option<EventSeq>, fresh: Decision) -> Decision {
+pub(super) fn redecide(
+    own: EventSeq,
+    window: Window,
+    mut events: Vec<Again<'_>>,
+    takes_back: Option<EventSeq>,
+    fresh: Decision,
+    shared: Shared<'_>,
+) -> Decision {
     let account = window.before.id;
     let earlier = window.events.iter().filter_map(|past| past.row.record.repair.as_ref()?.takes_back);
     let taken_back: HashSet<EventSeq> = earlier.chain(takes_back).collect();
@@ -142,19 +176,27 @@ pub(super) fn redecide(own: EventSeq, window: Window, mut events: Vec<Again<'_>>
     events.sort_by_key(|event| (event.at, event.order, event.seq));
     let (mut cell, mut owed, mut result, mut days) = (window.before, Owed::new(), fresh, HashMap::new());
     for event in &events {
-        let facts = Facts { name: "", account: Some(&cell), others: &[] };
+        let occurrence = Occurrence { seq: event.seq, at: event.at, day: event.day };
+        if let Some((record, postings)) = &event.willed {
+            cell.apply(occurrence, record, postings);
+            continue;
+        }
+        let shared = event.claims.as_deref().map_or(shared, Shared::Pinned);
+        let facts = Facts { account: Some(&cell), shared, ..Facts::default() };
         let decision = decide(&event.prepared.rules, Some(event.campaign), &event.prepared, &facts);
         for entry in &decision.entries {
             *owed.entry((event.seq, entry.code.clone())).or_default() += signed(entry);
             days.insert((event.seq, entry.code.clone()), entry.clone());
         }
-        cell.apply(Occurrence { seq: event.seq, at: event.at, day: event.day }, &decision.record, &[]);
+        cell.apply(occurrence, &decision.record, &[]);
+        cell.earn(decision.entries.iter().map(signed).sum());
         if event.seq == own {
             result.record.verdicts = decision.record.verdicts;
+            result.record.claims = decision.record.claims;
             result.entries = Vec::new();
         }
     }
-    let booked = booked(account, &window.events);
+    let booked = booked(account, window.events.iter().filter(|past| !past.row.record.is_willed()));
     let mut repair = Repair { takes_back, restated: cell.state.codes, changed: Vec::new() };
     let mut slots: Vec<&(EventSeq, Arc<str>)> = owed.keys().chain(booked.keys().filter(|slot| !owed.contains_key(*slot))).collect();
     slots.sort();
@@ -184,10 +226,10 @@ struct Booked {
     payments: Vec<(Posting, i64)>,
 }
 
-fn booked(account: AccountId, events: &[Past]) -> HashMap<(EventSeq, Arc<str>), Booked> {
+fn booked<'a>(account: AccountId, events: impl Iterator<Item = &'a Past>) -> HashMap<(EventSeq, Arc<str>), Booked> {
     let own = AccountRef::Member(account);
     let mut booked: HashMap<(EventSeq, Arc<str>), Booked> = HashMap::new();
-    for posting in events.iter().flat_map(|past| &past.postings) {
+    for posting in events.flat_map(|past| &past.postings) {
         let slot = booked.entry((posting.slot_event.unwrap_or(posting.event), posting.code.clone())).or_default();
         if posting.dst == own {
             slot.net += posting.amount;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::model::act::Act;
 use crate::model::day::Millis;
 use crate::model::decision::{Decision, Outcome, Parking};
 use crate::model::event::{Event, Kind, Via};
@@ -122,6 +123,12 @@ pub fn recollect(reader: &dyn Reader, row: &EventRow, directory: &Directory, now
             None => return Ok(Err(Lost::Erased)),
         },
         "recalled" => Kind::Recalled { of: key.key },
+        "joined" => Kind::Did(Act::Joined),
+        "left" => Kind::Did(Act::Left),
+        "happened" => match reader.contents(row.seq)?.and_then(|json| serde_json::from_slice(&json).ok()) {
+            Some(act) => Kind::Did(act),
+            None => return Ok(Err(Lost::Erased)),
+        },
         _ => return Ok(Err(Lost::Idle)),
     };
     let identity = row.identity.map(|id| reader.identity(id)).transpose()?.flatten();

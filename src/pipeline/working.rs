@@ -1,25 +1,26 @@
 //! The working set of a batch: what was loaded, what the events decided so far have changed, what will be written.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::failpoint;
+use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountKey, AccountState, Occurrence};
 use crate::model::day::{Calendar, Day};
-use crate::model::decision::{Decision, Outcome, Parking, Question, Record};
-use crate::model::event::{Event, Identity, Kind, Place};
+use crate::model::decision::{Claim, Decision, Outcome, Parking, Question, Record};
+use crate::model::event::{Event, GroupKind, Identity, Kind, Place};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId, SourceId};
 use crate::model::journal::{EventRow, GroupRow};
 use crate::rules::board::is_hidden;
 use crate::rules::campaign::Balance;
 use crate::rules::decide::{Coverage, covers, decide, hear};
 use crate::rules::versions::Versions;
-use crate::rules::{Facts, Prepared, answer};
+use crate::rules::{Facts, Prepared, Shared, answer, share};
 use crate::store::codec::encode_record;
 use crate::store::waiting::{UNPARKED, unparked_key};
-use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, Store, StoreError, Wants};
+use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, SharedKey, Store, StoreError, Wants};
 
 use super::batch::Context;
 use super::late::Decided;
@@ -67,6 +68,10 @@ pub(super) struct Working<'a> {
     /// Committed counterparts: a message's recall, a recall's message.
     pub(super) counterparts: HashMap<EventKey, EventSeq>,
     pub(super) versions: Versions,
+    /// What members share, as far as this batch may ask for it, by campaign.
+    pub(super) shared: HashMap<CampaignId, HashMap<(Arc<str>, i64), i64>>,
+    /// What of it this batch took.
+    claimed: BTreeSet<SharedKey>,
 }
 
 impl<'a> Working<'a> {
@@ -84,6 +89,8 @@ impl<'a> Working<'a> {
             booked: HashMap::new(),
             counterparts: HashMap::new(),
             versions: Versions::default(),
+            shared: HashMap::new(),
+            claimed: BTreeSet::new(),
         }
     }
 
@@ -122,15 +129,19 @@ impl<'a> Working<'a> {
     }
 
     pub(super) fn group(&mut self, event: &Event) -> GroupId {
-        let Place::Group { chat, kind, title } = &event.place else { return GroupId::NONE };
+        let (chat, kind, title) = match &event.place {
+            Place::Group { chat, kind, title } => (chat, *kind, title),
+            Place::Books { chat: Some(chat), .. } => (chat, GroupKind::Internal, &None),
+            Place::Single | Place::Books { chat: None, .. } => return GroupId::NONE,
+        };
         let key = (event.corp.clone(), chat.clone());
         let known = self.directory.groups.get(&key);
         let row = match known {
             Some(row) if title.is_none() || row.title == *title => return row.id,
-            Some(row) => GroupRow { title: title.clone(), kind: *kind, ..row.clone() },
+            Some(row) => GroupRow { title: title.clone(), kind, ..row.clone() },
             None => {
                 self.batch.head.group += 1;
-                GroupRow { id: GroupId(self.batch.head.group), chat: chat.clone(), title: title.clone(), kind: *kind }
+                GroupRow { id: GroupId(self.batch.head.group), chat: chat.clone(), title: title.clone(), kind }
             }
         };
         let id = row.id;
@@ -192,6 +203,42 @@ impl<'a> Working<'a> {
         Ok(())
     }
 
+    /// Asks how much is taken of what members share and these events may want.
+    pub(super) fn load_shared<S: Store>(&mut self, store: &mut S, heard: &[(usize, Heard<'_>)]) -> Result<(), StoreError> {
+        let mut shared: Vec<SharedKey> = Vec::new();
+        for (_, heard) in heard {
+            let (Coverage::Campaign(at), Some(campaign)) = (heard.coverage, heard.campaign) else { continue };
+            let rules = self.context.rules;
+            let wants = share::wants(rules, &rules.campaigns[at], &heard.prepared);
+            shared.extend(wants.into_iter().map(|(name, number)| SharedKey { campaign, name, number }));
+        }
+        if shared.is_empty() {
+            return Ok(());
+        }
+        shared.sort();
+        shared.dedup();
+        let loaded = store.load(&Wants { shared, ..Wants::default() })?.shared;
+        for (key, taken) in loaded {
+            self.shared.entry(key.campaign).or_default().insert((key.name, key.number), taken);
+        }
+        Ok(())
+    }
+
+    /// What is known of what members share where an event is decided.
+    pub(super) fn shared(&self, heard: &Heard<'_>) -> Shared<'_> {
+        static NOTHING: LazyLock<HashMap<(Arc<str>, i64), i64>> = LazyLock::new(HashMap::new);
+        Shared::Taken(heard.campaign.and_then(|campaign| self.shared.get(&campaign)).unwrap_or(&NOTHING))
+    }
+
+    /// Takes what a decision claims.
+    fn claim(&mut self, campaign: Option<CampaignId>, claims: &[Claim]) {
+        for claim in claims {
+            let Some(campaign) = campaign else { continue };
+            *self.shared.entry(campaign).or_default().entry((claim.name.clone(), claim.number)).or_default() += claim.taken;
+            self.claimed.insert(SharedKey { campaign, name: claim.name.clone(), number: claim.number });
+        }
+    }
+
     pub(super) fn account_key(&self, heard: &Heard<'_>, member: MemberId) -> Option<AccountKey> {
         let Coverage::Campaign(at) = heard.coverage else { return None };
         let group = match self.context.rules.campaigns[at].balance {
@@ -238,6 +285,7 @@ impl<'a> Working<'a> {
             let begins_day = prev.is_none() || calendar.day(cell.frontier) < occurrence.day;
             decision.record.snapshot = begins_day.then(|| Box::new(AccountState { lots: Vec::new(), ..cell.state.clone() }));
         }
+        self.claim(heard.campaign, &decision.record.claims);
         let encoded = encode_record(&decision.record);
         let mut postings = self.postings(heard, &decision, account, seq);
         self.replies(heard, &mut decision, seq);
@@ -297,7 +345,7 @@ impl<'a> Working<'a> {
         };
         let person = heard.person.as_ref().and_then(|person| self.people.get(person));
         let others = self.others(heard, person.and_then(|person| person.member));
-        let facts = Facts { name: self.name(heard, person), account: key.and_then(|key| self.accounts.get(&key)), others: &others };
+        let facts = Facts { name: self.name(heard, person), account: key.and_then(|key| self.accounts.get(&key)), others: &others, shared: self.shared(heard) };
         let decision = decide(self.context.rules, at, &heard.prepared, &facts);
         failpoint::hit_on("rules.matched", said(&heard.prepared.event.kind));
         decision
@@ -329,6 +377,8 @@ impl<'a> Working<'a> {
         let accounts = &mut self.accounts;
         self.batch.accounts = self.touched.iter().filter_map(|key| accounts.remove(key)).collect();
         self.batch.accounts.sort_by_key(|cell| cell.id);
+        let taken = |key: &SharedKey| self.shared.get(&key.campaign)?.get(&(key.name.clone(), key.number)).copied();
+        self.batch.shared = self.claimed.iter().filter_map(|key| Some((key.clone(), taken(key)?))).collect();
         self.batch
     }
 }
@@ -342,7 +392,7 @@ pub(super) fn outcome(outcome: Outcome) -> Decision {
 fn said(kind: &Kind) -> &str {
     match kind {
         Kind::Said(said) => &said.text,
-        Kind::Unknown { .. } | Kind::OrderPaid { .. } | Kind::Happened { .. } | Kind::Joined | Kind::Left | Kind::Recalled { .. } => "",
+        Kind::Unknown { .. } | Kind::Did(_) | Kind::Recalled { .. } => "",
     }
 }
 
@@ -351,8 +401,7 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
     match kind {
         Kind::Said(said) => serde_json::to_vec(said).ok(),
         Kind::Unknown { raw, .. } => Some(raw.clone().into_bytes()),
-        Kind::OrderPaid { shop, number, fen } => serde_json::to_vec(&serde_json::json!({ "shop": shop, "number": number, "fen": fen })).ok(),
-        Kind::Happened { event } => serde_json::to_vec(&serde_json::json!({ "event": event })).ok(),
-        Kind::Joined | Kind::Left | Kind::Recalled { .. } => None,
+        Kind::Did(Act::Joined | Act::Left | Act::Due { .. }) | Kind::Recalled { .. } => None,
+        Kind::Did(act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. })) => serde_json::to_vec(act).ok(),
     }
 }

@@ -100,7 +100,7 @@ fn rank(refusal: &Refusal) -> u8 {
     match refusal {
         Refusal::Already { .. } => 0,
         Refusal::OutsideWindow => 1,
-        Refusal::Capped(_) => 2,
+        Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } => 2,
         Refusal::OutsideDates => 3,
         Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
         Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack => 5,
@@ -110,14 +110,14 @@ fn rank(refusal: &Refusal) -> u8 {
 fn payment<'a>(ruled: &'a Ruled<'_>) -> Option<&'a Payment> {
     match &ruled.ruling {
         Ruling::Paid(payment) => Some(payment),
-        Ruling::Shadow(_) | Ruling::Refused(_) => None,
+        Ruling::Shadow(_) | Ruling::Refused(_) | Ruling::Moved(_) => None,
     }
 }
 
 fn refusal<'a>(ruled: &'a Ruled<'_>) -> Option<&'a Refusal> {
     match &ruled.ruling {
         Ruling::Refused(refusal) => Some(refusal),
-        Ruling::Paid(_) | Ruling::Shadow(_) => None,
+        Ruling::Paid(_) | Ruling::Shadow(_) | Ruling::Moved(_) => None,
     }
 }
 
@@ -216,6 +216,8 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::Copy { .. }
         | Refusal::Staff
         | Refusal::TooMany
+        | Refusal::Spent
+        | Refusal::TooLate { .. }
         | Refusal::Twin
         | Refusal::TakenBack => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
     }

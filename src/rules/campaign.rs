@@ -8,6 +8,7 @@ use crate::model::day::Calendar;
 use crate::model::ids::RulesHash;
 use crate::rules::Rule;
 use crate::rules::assistant::Assistant;
+use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
 use crate::rules::template::Templates;
 use crate::rules::testing::Test;
@@ -56,6 +57,12 @@ pub struct Campaign {
     pub buckets: Vec<Bucket>,
     /// Its rules in file order.
     pub rules: Vec<RuleEntry>,
+    /// Its levels, by ascending threshold.
+    pub levels: Vec<Level>,
+    /// Its festivals in file order.
+    pub festivals: Vec<Festival>,
+    /// Whether any rule of it takes of what members share.
+    pub has_shares: bool,
 }
 
 /// `balance = "shared" | "per_group"`
@@ -124,6 +131,8 @@ pub struct Common {
     pub only: Only,
     /// `mode`
     pub mode: Mode,
+    /// `budget`: points that all members together may get of it.
+    pub budget: Option<i64>,
     /// `reply`: own texts for the paid reply; `None` is the default text, an empty list is silence.
     pub reply: Option<Vec<String>>,
 }

@@ -62,6 +62,12 @@ impl Limits {
         self.max_times.is_empty() && self.max_points.is_empty()
     }
 
+    /// The same with its points multiplied, in percent; how often stays.
+    pub fn lifted(&self, percent: u32) -> Limits {
+        let lift = |&(kind, most): &(PeriodKind, i64)| (kind, most.saturating_mul(i64::from(percent)) / 100);
+        Limits { max_times: self.max_times.clone(), max_points: self.max_points.iter().map(lift).collect() }
+    }
+
     /// The kinds of period that are counted for these limits, each once.
     pub fn periods(&self) -> impl Iterator<Item = PeriodKind> {
         let kinds = || self.max_times.iter().chain(&self.max_points).map(|(kind, _)| *kind);

@@ -4,16 +4,17 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::civil::Date;
 
+use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
 use crate::model::day::{Day, Period, PeriodKind};
-use crate::model::decision::{Args, Chart, Decision, Entry, Mark, Part, Payment, Record, Refusal, Ruling, Side, Traits, Verdict};
+use crate::model::decision::{Args, Cap, Chart, Claim, Decision, Deed, Entry, Mark, Media, Part, Payment, Record, Refusal, Ruling, Side, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
 use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
 use crate::rules::text::{fold, strip_mention, strip_token};
-use crate::rules::{Facts, Hearing, Offer, Own, Prepared, answer};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, share, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
@@ -36,8 +37,10 @@ pub enum Coverage {
 /// whether some known group of the corp bears a name.
 pub fn covers(rules: &Rules, place: &Place, known_title: Option<&str>, is_known_title: &dyn Fn(&str) -> bool) -> Coverage {
     let rest = || position(rules, |entry| entry == "*").map_or(Coverage::None, Coverage::Campaign);
-    let Place::Group { chat, title, .. } = place else {
-        return rest();
+    let (chat, title) = match place {
+        Place::Single => return rest(),
+        Place::Books { campaign, .. } => return rules.campaigns.iter().position(|it| it.id == *campaign).map_or(Coverage::None, Coverage::Campaign),
+        Place::Group { chat, title, .. } => (chat, title),
     };
     let title = title.as_deref().or(known_title);
     if let Some(index) = position(rules, |entry| entry == &**chat).or_else(|| position(rules, |entry| Some(entry) == title)) {
@@ -57,7 +60,8 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
     let is_group = matches!(event.place, Place::Group { .. });
     let asked = event.asked();
     let Kind::Said(said) = &mut event.kind else {
-        return Prepared { event, traits: None, matched: Vec::new(), rules: rules.clone() };
+        let deed = deed(&event.kind, key);
+        return Prepared { event, traits: None, deed, matched: Vec::new(), rules: rules.clone() };
     };
     let (spoken, is_mentioned) = spoken(said, &rules.assistant.names, is_group);
     let folded = fold(spoken);
@@ -65,10 +69,25 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
     let words = if is_mentioned { spoken } else { &said.text };
     let fingerprint = if spoken == words { key.of(folded.as_str()) } else { key.of(fold(words).as_str()) };
     let (chars, distinct) = folded.count();
-    let traits = Traits { chars, distinct, fingerprint, matched: Vec::new(), question: rules.assistant.question(&folded), asked: asked || is_mentioned };
+    let media = Media { images: said.images, pictures: said.pictures.clone(), video: said.video, link: said.link.as_ref().map(|link| key.of(link.trim())) };
+    let question = rules.assistant.question(&folded);
+    let traits = Traits { chars, distinct, fingerprint, question, asked: asked || is_mentioned, media, ..Traits::default() };
     let matched = rules.matcher.find(folded.as_str());
     said.at_assistant |= is_group && is_mentioned;
-    Prepared { event, traits: Some(traits), matched, rules: rules.clone() }
+    Prepared { event, traits: Some(traits), deed: None, matched, rules: rules.clone() }
+}
+
+/// What the rules may know of an act, for ever; `None` for what they never look at.
+fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
+    let Kind::Did(act) = kind else { return None };
+    match act {
+        Act::Joined => Some(Deed::Joined),
+        Act::Left => Some(Deed::Left),
+        Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
+        Act::Due { job, slot } => Some(Deed::Due { job: job.clone(), slot: *slot }),
+        Act::Granted { .. } | Act::Opened { .. } => Some(Deed::Willed),
+        Act::OrderPaid { .. } => None,
+    }
 }
 
 /// What a message says, without an @ of the assistant; and whether it names the assistant after an @.
@@ -84,19 +103,27 @@ pub fn spoken<'s>(said: &'s Said, names: &[Arc<str>], is_group: bool) -> (&'s st
 ///
 /// Every rule that matches pays, in file order, and sees what the rules before it used up of shared caps.
 pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts: &Facts<'_>) -> Decision {
-    let Some(heard) = prepared.traits.as_ref() else {
+    let deed = prepared.deed.clone();
+    let nothing = Traits::default();
+    let heard = prepared.traits.as_ref().unwrap_or(&nothing);
+    if prepared.traits.is_none() && deed.is_none() {
         return Decision::default();
-    };
+    }
     let Some(campaign) = campaign.and_then(|index| rules.campaigns.get(index)) else {
-        let mut decision = Decision::default();
-        decision.record.heard = Some(heard.clone());
+        let mut decision = Decision { record: Record { heard: prepared.traits.clone(), deed, ..Record::default() }, ..Decision::default() };
         decision.replies.extend(answer::uncovered(rules, prepared, heard, facts));
         return decision;
     };
+    if let Kind::Did(act) = &prepared.event.kind
+        && let Some(willed) = willed::decide(act, facts.account, campaign.calendar.day(prepared.event.at))
+    {
+        return willed;
+    }
     let scene = Scene::new(rules, campaign, prepared, heard, facts);
     let mut so_far = SoFar::default();
     let mut rulings = Vec::new();
-    for rule in campaign.rules.iter().filter(|rule| rule.common.mode != Mode::Off) {
+    let live = || campaign.rules.iter().filter(|rule| rule.common.mode != Mode::Off);
+    for rule in live().filter(|rule| !rule.kind.follows()).chain(live().filter(|rule| rule.kind.follows())) {
         let hearing = scene.hearing(rule);
         if !rule.kind.looks_at(&hearing) {
             continue;
@@ -107,9 +134,9 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
     let replies = answer::replies(&scene, &rulings, so_far.points);
     so_far.marks.extend(answer::marks(&scene));
     let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).collect();
-    let heard = Some(Traits { matched: scene.matched_codes(), ..heard.clone() });
+    let heard = prepared.traits.as_ref().map(|heard| Traits { matched: scene.matched_codes(), ..heard.clone() });
     let verdicts = rulings.into_iter().map(|ruled| Verdict { rule: ruled.rule.code.clone(), ruling: ruled.ruling }).collect();
-    Decision { record: Record { heard, verdicts, marks: so_far.marks, ..Record::default() }, entries, replies }
+    Decision { record: Record { heard, deed, verdicts, marks: so_far.marks, claims: so_far.claims, ..Record::default() }, entries, replies }
 }
 
 /// All that is known while one event is decided.
@@ -122,6 +149,8 @@ pub struct Scene<'a> {
     pub event: &'a Event,
     /// What its text holds.
     pub heard: &'a Traits,
+    /// What was done, where nothing was said.
+    pub deed: Option<&'a Deed>,
     /// What may be known.
     pub facts: &'a Facts<'a>,
     /// The business day.
@@ -146,7 +175,15 @@ pub struct Ruled<'a> {
 #[derive(Default)]
 struct SoFar {
     marks: Vec<Mark>,
+    claims: Vec<Claim>,
+    paid: Vec<(Arc<str>, i64)>,
     points: i64,
+}
+
+impl SoFar {
+    fn pending(&self) -> Pending<'_> {
+        Pending { marks: &self.marks, paid: &self.paid }
+    }
 }
 
 impl<'a> Scene<'a> {
@@ -156,7 +193,7 @@ impl<'a> Scene<'a> {
         let is_matched = |rule: &RuleEntry| rule.common.mode != Mode::Off && matched.binary_search(&rule.index).is_ok();
         let is_command = heard.asked || heard.question.is_some() || (!matched.is_empty() && campaign.rules.iter().any(is_matched));
         let day = campaign.calendar.day(prepared.event.at);
-        Scene { rules, campaign, event: &prepared.event, heard, facts, day, matched, is_command }
+        Scene { rules, campaign, event: &prepared.event, heard, deed: prepared.deed.as_ref(), facts, day, matched, is_command }
     }
 
     /// The event as one rule hears it.
@@ -164,6 +201,7 @@ impl<'a> Scene<'a> {
         Hearing {
             event: self.event,
             traits: self.heard,
+            deed: self.deed,
             campaign: self.campaign,
             rule,
             matched: self.matched.binary_search(&rule.index).is_ok(),
@@ -204,6 +242,9 @@ impl<'a> Scene<'a> {
         let ruling = self.ruling(rule, hearing, so_far);
         let (ruling, args) = ruling.unwrap_or_else(|refusal| (Ruling::Refused(refusal), Args::default()));
         so_far.points += ruling.booked();
+        if let Ruling::Paid(payment) = &ruling {
+            so_far.paid.push((rule.code.clone(), payment.points));
+        }
         Ruled { rule, ruling, args, booked: so_far.points }
     }
 
@@ -223,9 +264,14 @@ impl<'a> Scene<'a> {
             return Err(Refusal::Staff);
         }
         let key = state_key(&rule.code, common.mode);
-        let offer = rule.kind.offer(hearing, Own::new(self.state(), &key))?;
+        let mut offer = rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending()))?;
         let periods = Periods { day: self.day, window };
-        let room = match self.room_after(rule, window, offer.points, &so_far.marks) {
+        let claims = self.places(rule, hearing, &mut offer, &so_far.claims)?;
+        let (factors, lift) = boost::factors(self.campaign, rule, self.facts.account, self.day, self.event.at);
+        let base = offer.points;
+        let times = |points| boost::multiplied(points, &factors).ok_or(Refusal::TooMany);
+        (offer.points, offer.bonus) = (times(offer.points)?, times(offer.bonus)?);
+        let room = match self.room_after(rule, periods, lift, offer.points, &so_far.marks) {
             Ok(room) => room,
             Err(refusal) => {
                 if matches!(refusal, Refusal::Capped(_)) {
@@ -237,18 +283,47 @@ impl<'a> Scene<'a> {
         if common.mode == Mode::Live && !self.fits(so_far.points, room.points) {
             return Err(Refusal::TooMany);
         }
+        let (room, budget) = self.within_budget(rule, room, &so_far.claims)?;
+        if common.mode == Mode::Live {
+            so_far.claims.extend(claims.into_iter().chain(budget));
+        }
         so_far.marks.extend(offer.marks.into_iter().map(|mark| with_key(mark, &key)));
         for (key, limits) in self.caps(rule) {
             so_far.marks.extend(counts(&state_key(key, common.mode), limits, periods, room.points, *key == rule.code));
         }
-        let payment = Payment { points: room.points, offered: offer.points, bonus: offer.bonus, streak: offer.streak, clipped_by: room.clipped_by };
+        let Offer { points: offered, bonus, streak, .. } = offer;
+        let payment = Payment { points: room.points, offered, bonus, streak, clipped_by: room.clipped_by, base, factors };
         let ruling = if common.mode == Mode::Live { Ruling::Paid(payment) } else { Ruling::Shadow(payment) };
         Ok((ruling, offer.args))
     }
 
-    /// The rule's own caps, then its bucket's, then the campaign's.
-    fn room_after(&self, rule: &RuleEntry, window: Option<i64>, wanted: i64, pending: &[Mark]) -> Result<Room, Refusal> {
-        let periods = Periods { day: self.day, window };
+    /// Places among the first that the rule wants; without one it does not pay, or pays less.
+    fn places(&self, rule: &RuleEntry, hearing: &Hearing<'_>, offer: &mut Offer, so_far: &[Claim]) -> Result<Vec<Claim>, Refusal> {
+        let mut claims = Vec::new();
+        for share in rule.kind.shares(hearing) {
+            match (share::place(self.facts.shared, so_far, rule, &share), share.scarce) {
+                (Some(claim), _) => claims.push(claim),
+                (None, Scarce::Refuses) => return Err(Refusal::TooLate { first: share.most }),
+                (None, Scarce::Costs(points)) => {
+                    offer.points -= points;
+                    offer.bonus -= points;
+                }
+            }
+        }
+        Ok(claims)
+    }
+
+    /// What the rule's budget leaves of a payment.
+    fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Option<Claim>), Refusal> {
+        let Some(budget) = rule.common.budget else { return Ok((room, None)) };
+        let claim = share::claim(self.facts.shared, so_far, share::name(share::BUDGET, rule), 0, room.points, budget).ok_or(Refusal::Spent)?;
+        let clipped = claim.taken < room.points;
+        let cap = clipped.then(|| Cap { of: rule.code.clone(), period: PeriodKind::Ever, in_points: true, used: claim.total - claim.taken, most: budget });
+        Ok((Room { points: claim.taken, clipped_by: cap.or(room.clipped_by) }, Some(claim)))
+    }
+
+    /// The rule's own caps, then its bucket's, then the campaign's. `lift` multiplies them, in percent.
+    fn room_after(&self, rule: &RuleEntry, periods: Periods, lift: u32, wanted: i64, pending: &[Mark]) -> Result<Room, Refusal> {
         let mut allowed = Room { points: wanted, clipped_by: None };
         for (key, limits) in self.caps(rule) {
             let key_now = state_key(key, rule.common.mode);
@@ -260,7 +335,10 @@ impl<'a> Scene<'a> {
                 }
                 used
             };
-            let next = room(limits, key, periods, allowed.points, used)?;
+            let next = match lift {
+                100 => room(limits, key, periods, allowed.points, used)?,
+                percent => room(&limits.lifted(percent), key, periods, allowed.points, used)?,
+            };
             if next.clipped_by.is_some() {
                 allowed = next;
             }
@@ -281,7 +359,7 @@ impl<'a> Scene<'a> {
             Mark::Count { key: of, period: in_period, times, points } if **of == *key && *in_period == period => {
                 sum(used, Used { times: *times, points: *points, last_at: Some(self.event.at) })
             }
-            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } => used,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } => used,
         })
     }
 
@@ -329,6 +407,7 @@ pub fn holds(only: &Only, place: &Place) -> bool {
     let Some(groups) = &only.groups else { return true };
     match place {
         Place::Single => false,
+        Place::Books { chat, .. } => chat.as_ref().is_some_and(|chat| groups.contains(chat)),
         Place::Group { chat, title, .. } => groups.iter().any(|entry| entry == chat || Some(entry) == title.as_ref()),
     }
 }
@@ -373,11 +452,8 @@ fn counts(key: &Arc<str>, limits: &Limits, periods: Periods, points: i64, is_rul
 /// Puts the rule's key before the mark's own suffix (mostly none).
 fn with_key(mark: Mark, code: &Arc<str>) -> Mark {
     let full = |suffix: &Arc<str>| if suffix.is_empty() { code.clone() } else { format!("{code}{suffix}").into() };
-    match mark {
-        Mark::Count { key, period, times, points } => Mark::Count { key: full(&key), period, times, points },
-        Mark::Day { key, day } => Mark::Day { key: full(&key), day },
-        Mark::Recent { key, at, fingerprint } => Mark::Recent { key: full(&key), at, fingerprint },
-    }
+    let key = full(mark.key());
+    mark.under(key)
 }
 
 #[cfg(test)]
@@ -434,7 +510,7 @@ mod tests {
         assert_eq!(paid, [4, 2, 3]);
         let clipped = |at: usize| match &world.last.record.verdicts[at].ruling {
             Ruling::Paid(payment) => payment.clipped_by.as_ref().map(|cap| (cap.of.to_string(), cap.used, cap.most)),
-            Ruling::Shadow(_) | Ruling::Refused(_) => None,
+            Ruling::Shadow(_) | Ruling::Refused(_) | Ruling::Moved(_) => None,
         };
         assert_eq!((clipped(0), clipped(1), clipped(2)), (None, Some(("bucket.both".into(), 4, 6)), Some(("campaign".into(), 6, 9))));
         assert_eq!(world.account.available, 9);
@@ -521,7 +597,7 @@ mod tests {
     fn nobody_is_answered_where_no_campaign_is_unless_they_ask() {
         let mut world = World::new(TWO);
         let quiet = hear(&world.rules, world.event("11-22 09:00", "签到"), &FingerprintKey::new(b"test"));
-        let facts = Facts { name: "阿明", account: None, others: &[] };
+        let facts = Facts { name: "阿明", ..Facts::default() };
         assert!(decide(&world.rules, None, &quiet, &facts).replies.is_empty());
         world.place = Place::Single;
         let asking = hear(&world.rules, world.event("11-22 09:00", "积分"), &FingerprintKey::new(b"test"));

@@ -14,6 +14,7 @@ pub fn explain(rules: Option<&Rules>, verdict: &Verdict, calendar: &Calendar, (a
     match &verdict.ruling {
         Ruling::Paid(payment) => format!("+{} {title}{}", payment.points, details(payment, period)),
         Ruling::Shadow(payment) => format!("0 {title},试运行:正式开始后会 +{}{}", payment.points, details(payment, period)),
+        Ruling::Moved(points) => format!("{points:+} {title}"),
         Ruling::Refused(refusal) => {
             let opening = rule.map_or(String::new(), wording::opening);
             format!("0 {title},{}", wording::refusal(refusal, calendar, (at, now), &opening))
@@ -31,7 +32,7 @@ pub fn telling(verdicts: &[Verdict]) -> Vec<&Verdict> {
 /// How far a rule was from paying: 0 it paid, 1 it was open and had a reason, 2 it was not open here and then.
 fn distance(verdict: &Verdict) -> u8 {
     match &verdict.ruling {
-        Ruling::Paid(_) => 0,
+        Ruling::Paid(_) | Ruling::Moved(_) => 0,
         Ruling::Refused(Refusal::OutsideWindow | Refusal::OutsideDates | Refusal::NotForThisGroup) => 2,
         Ruling::Shadow(_) | Ruling::Refused(_) => 1,
     }
@@ -52,7 +53,16 @@ fn details(payment: &Payment, period: impl Fn(PeriodKind) -> &'static str) -> St
         let this = period(cap.period);
         format!("(本来 +{},{this}上限 {},之前已有 {},只剩这么多)", payment.offered, cap.most, cap.used)
     });
-    bonus + clipped.as_deref().unwrap_or_default()
+    factors(payment) + &bonus + clipped.as_deref().unwrap_or_default()
+}
+
+/// Base × factors, where there are any: `(2 × 高级 150% × 春节 200%)`.
+fn factors(payment: &Payment) -> String {
+    if payment.factors.is_empty() {
+        return String::new();
+    }
+    let factors: String = payment.factors.iter().map(|factor| format!(" × {} {}%", factor.of, factor.percent)).collect();
+    format!("({}{factors})", payment.base)
 }
 
 #[cfg(test)]

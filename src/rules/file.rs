@@ -114,7 +114,10 @@ impl<'a> File<'a> {
             staff: staff(&table),
             limits: shared_keys::limits(&table),
             buckets: buckets.iter().map(bucket).collect(),
+            has_shares: rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
             rules,
+            levels: Vec::new(),
+            festivals: Vec::new(),
         };
         (campaign, heads)
     }

@@ -189,7 +189,7 @@ mod tests {
         let mut world = World::new(RULES);
         let mut event = world.event("11-22 09:00", "签到了吗");
         world.hears(event.clone());
-        event.kind = Kind::Joined;
+        event.kind = Kind::Did(crate::model::act::Act::Joined);
         let (campaign, record) = (&world.rules.campaigns[0], &world.last.record);
         let unpaid = Unpaid { campaign, names: &[], record, said: event.said(), place: Some(&event.place), at: event.at };
         assert!(hint(&unpaid).starts_with("不是口令"));

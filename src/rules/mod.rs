@@ -14,6 +14,9 @@ pub mod text;
 pub mod words;
 pub mod campaign;
 pub mod cap;
+pub mod boost;
+pub mod share;
+pub mod willed;
 pub mod decide;
 pub mod answer;
 pub mod wording;
@@ -35,12 +38,13 @@ mod reference;
 #[cfg(test)]
 mod world;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::cells::{AccountCell, AccountState, CodeState};
-use crate::model::day::Day;
-use crate::model::decision::{Mark, Refusal, Traits};
+use crate::model::cells::{AccountCell, AccountState, CodeState, Total};
+use crate::model::day::{Day, Period};
+use crate::model::decision::{Claim, Deed, Mark, Refusal, Traits};
 use crate::model::event::Event;
 use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::cap::Limits;
@@ -61,11 +65,48 @@ pub trait Rule: fmt::Debug + Send + Sync {
     /// Its line in the answer to 「规则」, without title, window and caps, which are added around it: `发「签到」+2,连签 7 天再 +10`.
     fn in_words(&self, points_name: &str) -> String;
 
-    /// The most one message can pay, for 「今天还能拿」 and the linter.
+    /// The most one event can pay, for 「今天还能拿」 and the linter.
     fn most(&self) -> i64;
 
     /// Whether the paid reply is said to who did not ask (a check-in), or only to who asked (talk).
     fn announces(&self) -> bool;
+
+    /// Whether it looks at what the other rules paid for this very event, so that it is asked after them all (a task).
+    fn follows(&self) -> bool {
+        false
+    }
+
+    /// Whether it ever takes of things that members share.
+    fn has_shares(&self) -> bool {
+        false
+    }
+
+    /// What it takes of things that members share, if it pays: each with how much and of how many there are. `decide` claims it.
+    fn shares(&self, _hearing: &Hearing<'_>) -> Vec<Share> {
+        Vec::new()
+    }
+}
+
+/// A part in what members share, wanted by a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// What is shared, without the rule's code, which `decide` puts behind it: `first`, `budget`.
+    pub name: &'static str,
+    /// Which one of these: a day, a keyed hash.
+    pub number: i64,
+    /// How many there are.
+    pub most: i64,
+    /// What it means that none is left.
+    pub scarce: Scarce,
+}
+
+/// What it means that nothing is left of what is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scarce {
+    /// The rule does not pay.
+    Refuses,
+    /// The rule pays without so many extra points.
+    Costs(i64),
 }
 
 /// A kind of rule: what `rules.toml` calls it and how its table becomes a [`Rule`].
@@ -108,6 +149,8 @@ pub struct Hearing<'a> {
     pub event: &'a Event,
     /// What its text holds; empty for other kinds.
     pub traits: &'a Traits,
+    /// What was done, where nothing was said.
+    pub deed: Option<&'a Deed>,
     /// The campaign it is decided in.
     pub campaign: &'a Campaign,
     /// The rule that is asked.
@@ -125,12 +168,50 @@ pub struct Hearing<'a> {
 pub struct Own<'a> {
     state: Option<&'a AccountState>,
     key: &'a str,
+    pending: Pending<'a>,
+}
+
+/// What the rules before this one did with the same event.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pending<'a> {
+    /// What they counted.
+    pub marks: &'a [Mark],
+    /// What they paid, by code.
+    pub paid: &'a [(Arc<str>, i64)],
 }
 
 impl<'a> Own<'a> {
     /// What is kept under `key` in this state.
     pub fn new(state: Option<&'a AccountState>, key: &'a str) -> Self {
-        Own { state, key }
+        Own { state, key, pending: Pending::default() }
+    }
+
+    /// With what the rules before did with the same event.
+    pub fn after(self, pending: Pending<'a>) -> Self {
+        Own { pending, ..self }
+    }
+
+    /// All of the account's state, this event's not included.
+    pub fn all(&self) -> Option<&'a AccountState> {
+        self.state
+    }
+
+    /// All that another rule (by its code) ever paid, this event included.
+    pub fn total_of(&self, code: &str) -> Total {
+        let before = self.state.and_then(|state| state.code(code)).map_or(Total::default(), |state| state.total);
+        let now = self.pending.paid.iter().filter(|(paid, _)| **paid == *code);
+        now.fold(before, |total, (_, points)| Total { times: total.times + 1, points: total.points + points })
+    }
+
+    /// How often another rule (by its code) was counted in a period, this event included. Only periods that the rule's limits name are
+    /// counted, or its days if none does.
+    pub fn times_of(&self, code: &str, period: Period) -> i64 {
+        let before = self.state.and_then(|state| state.code(code)?.sum(period)).map_or(0, |sum| sum.times);
+        let of = |mark: &Mark| match mark {
+            Mark::Count { key, period: counted, times, .. } if **key == *code && *counted == period => *times,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } => 0,
+        };
+        before + self.pending.marks.iter().map(of).sum::<i64>()
     }
 
     /// What is remembered under the rule's code.
@@ -145,7 +226,7 @@ impl<'a> Own<'a> {
 }
 
 /// What `decide` may know.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Facts<'a> {
     /// The name to show: the member's, else the one in the event, else the outside id.
     pub name: &'a str,
@@ -153,6 +234,23 @@ pub struct Facts<'a> {
     pub account: Option<&'a AccountCell>,
     /// For a question in a single chat: the member's accounts in all campaigns, by index into `Rules::campaigns`.
     pub others: &'a [(usize, &'a AccountCell)],
+    /// What members share.
+    pub shared: Shared<'a>,
+}
+
+/// What is known of things that members share.
+#[derive(Debug, Clone, Copy)]
+pub enum Shared<'a> {
+    /// How much of each is taken by now, by name and number.
+    Taken(&'a HashMap<(Arc<str>, i64), i64>),
+    /// What this event took when it was decided first: deciding again takes no more and no less.
+    Pinned(&'a [Claim]),
+}
+
+impl Default for Shared<'_> {
+    fn default() -> Self {
+        Shared::Pinned(&[])
+    }
 }
 
 /// An event with what its text holds, made on the task that received it; the writer does integer work only.
@@ -162,6 +260,8 @@ pub struct Prepared {
     pub event: Event,
     /// What its text holds.
     pub traits: Option<Traits>,
+    /// What was done, where nothing was said.
+    pub deed: Option<Deed>,
     /// Indices of the rules (over all campaigns) whose words matched, ascending.
     pub matched: Vec<usize>,
     /// The rules that matched it; prepared again when others are live by the time it is decided.

@@ -50,6 +50,10 @@ pub struct SharedKeys {
     /// live 正式记分,shadow 只试算不记分,off 停用。默认 live。
     #[schemars(extend("x-en" = "`live` books points, `shadow` only computes them, `off` is not there. Default `live`."))]
     pub mode: Option<ModeName>,
+    /// 总预算:所有人合计最多发出多少分,发完就停。
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64), extend("examples" = [20000]))]
+    #[schemars(extend("x-en" = "Points that all members together may get of it; then it stops and says so."))]
+    pub budget: Option<i64>,
     /// 得分后的回复;写列表就依次发几条,写 "" 就不回复。不写用默认文案。
     #[schemars(extend("examples" = ["{{昵称}} 签到成功 +{{得分}}"]))]
     #[schemars(extend("x-en" = "Said when it pays; a list is several messages in order, `\"\"` is silence."))]
@@ -195,6 +199,7 @@ pub fn read(table: &RuleTable<'_>, kind: &Kind, buckets: &[&str], mistakes: &mut
         bucket: bucket(table, buckets, mistakes),
         only: Only { groups: only_groups(table).map(|groups| groups.into_iter().map(|(_, name)| Arc::from(name)).collect()) },
         mode: mode(table),
+        budget: table.get("budget").and_then(integer),
         reply: table.get("reply").map(|value| messages(value, Occasion::Paid, mistakes)),
     }
 }

@@ -160,7 +160,7 @@ mod tests {
     fn refusal(world: &World) -> &Refusal {
         match world.ruling() {
             Ruling::Refused(refusal) => refusal,
-            Ruling::Paid(_) | Ruling::Shadow(_) => panic!("paid: {:?}", world.ruling()),
+            Ruling::Paid(_) | Ruling::Shadow(_) | Ruling::Moved(_) => panic!("paid: {:?}", world.ruling()),
         }
     }
 

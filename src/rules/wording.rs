@@ -131,6 +131,8 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::Copy { of } => format!("和自己的发言({})一样,换句话再说才计分", moment(calendar, *of, now)),
         Refusal::Staff => "员工在这里不计分".to_owned(),
         Refusal::TooMany => "余额已经到系统能记的最大数".to_owned(),
+        Refusal::Spent => "预算已经发完,这一项先停了".to_owned(),
+        Refusal::TooLate { first } => format!("只有前 {first} 名有,已经满了"),
         Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
         Refusal::TakenBack => "到达之前就已撤回".to_owned(),
     }

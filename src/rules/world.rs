@@ -1,5 +1,6 @@
 //! A small world for the tests of deciding: rules.toml in, one member, one account that `apply` folds.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, Occurrence};
@@ -8,11 +9,11 @@ use crate::model::decision::{Decision, Part, Ruling, Side};
 use crate::model::event::{Event, GroupKind, Identity, IdentityKind, Kind, Place, Said, Via};
 use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq};
 use crate::model::journal::{AccountRef, Posting};
-use crate::rules::Facts;
 use crate::rules::campaign::Rules;
 use crate::rules::decide::{decide, hear};
 use crate::rules::file::load;
 use crate::rules::template::render;
+use crate::rules::{Facts, Shared};
 
 /// Rules, and 阿明 with his account.
 pub struct World {
@@ -22,6 +23,8 @@ pub struct World {
     pub who: Identity,
     pub name: String,
     pub last: Decision,
+    /// What members share, by name and number.
+    pub shared: HashMap<(Arc<str>, i64), i64>,
     events: i64,
 }
 
@@ -47,6 +50,7 @@ impl World {
             who: Identity { kind: IdentityKind::Userid, value: "aming".into() },
             name: "阿明".into(),
             last: Decision::default(),
+            shared: HashMap::new(),
             events: 0,
         }
     }
@@ -75,12 +79,15 @@ impl World {
     pub fn hears(&mut self, event: Event) -> i64 {
         self.events += 1;
         let (at, prepared) = (event.at, hear(&self.rules, event, &FingerprintKey::new(b"test")));
-        let facts = Facts { name: &self.name, account: Some(&self.account), others: &[] };
+        let facts = Facts { name: &self.name, account: Some(&self.account), shared: Shared::Taken(&self.shared), ..Facts::default() };
         let decision = decide(&self.rules, Some(0), &prepared, &facts);
         assert_eq!(decision, decide(&self.rules, Some(0), &prepared, &facts), "deciding twice must agree");
         let day = self.rules.campaigns[0].calendar.day(at);
         let postings: Vec<Posting> = decision.entries.iter().map(|entry| posting(entry, self.account.id)).collect();
         self.account.apply(Occurrence { seq: EventSeq(self.events), at, day }, &decision.record, &postings);
+        for claim in &decision.record.claims {
+            *self.shared.entry((claim.name.clone(), claim.number)).or_default() += claim.taken;
+        }
         let points = decision.entries.iter().map(|entry| entry.amount).sum();
         self.last = decision;
         points

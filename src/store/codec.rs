@@ -1,7 +1,7 @@
 //! How records, account states and replies are written as bytes: one version byte, then postcard.
 //!
 //! A value has exactly one spelling: what does not come out of writing it again byte for byte is refused, so a damaged
-//! row can never be read as if nothing had happened. Version 1 is postcard 1 (<https://postcard.jamesmunns.com/wire-format>)
+//! row can never be read as if nothing had happened. Version 2 is postcard 1 (<https://postcard.jamesmunns.com/wire-format>)
 //! over the types of `model` as they stand; a changed type is a new version with its own reader beside the old one.
 
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::{Destination, StoreError};
 use crate::model::cells::{AccountKey, AccountState};
 use crate::model::decision::{Record, Reply};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The bytes of a record, which the hash chain covers.
 pub fn encode_record(record: &Record) -> Vec<u8> {
@@ -75,7 +75,7 @@ mod tests {
 
     fn record() -> Record {
         Record {
-            heard: Some(Traits { chars: 2, distinct: 2, fingerprint: u64::MAX, matched: vec!["check_in.daily".into()], question: None, asked: true }),
+            heard: Some(Traits { chars: 2, distinct: 2, fingerprint: u64::MAX, matched: vec!["check_in.daily".into()], asked: true, ..Traits::default() }),
             verdicts: vec![Verdict { rule: "check_in.daily".into(), ruling: Ruling::Paid(Payment { points: 2, offered: 2, ..Payment::default() }) }],
             marks: vec![Mark::Count { key: "check_in.daily".into(), period: Period::Day(20_779), times: 1, points: 2 }],
             snapshot: Some(Box::default()),
@@ -111,7 +111,7 @@ mod tests {
         let mut bytes = encode_record(&record());
         bytes.push(0);
         assert!(matches!(decode_record(&bytes), Err(StoreError::Corrupt(_))), "a tail");
-        bytes[0] = 2;
+        bytes[0] = 3;
         assert!(matches!(decode_record(&bytes), Err(StoreError::Corrupt(_))), "a version to come");
         assert!(matches!(decode_record(&[]), Err(StoreError::Corrupt(_))), "nothing");
     }

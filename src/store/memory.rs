@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::waiting::is_waiting;
 use super::{
     Batch, Directory, Earning, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyOutcome, ReplyRow,
-    ReplyState, Store, StoreError, Wants, reply_id,
+    ReplyState, SharedKey, Store, StoreError, Wants, reply_id,
 };
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::event::Identity;
@@ -48,6 +48,7 @@ struct Rows {
     members: BTreeMap<MemberId, MemberRow>,
     accounts: BTreeMap<AccountId, AccountCell>,
     account_ids: BTreeMap<AccountKey, AccountId>,
+    shared: HashMap<SharedKey, i64>,
     replies: BTreeMap<ReplyId, ReplyRow>,
     outbox_held: bool,
     hidden: BTreeSet<AccountId>,
@@ -74,6 +75,7 @@ impl Store for MemoryStore {
         Ok(Loaded {
             people: wants.people.iter().filter_map(|key| Some((key.clone(), rows.person(key)?))).collect(),
             accounts: named.chain(owned).map(|cell| (cell.key, cell.clone())).collect(),
+            shared: wants.shared.iter().filter_map(|key| Some((key.clone(), *rows.shared.get(key)?))).collect(),
         })
     }
 
@@ -148,6 +150,7 @@ impl Rows {
             self.account_ids.insert(cell.key, cell.id);
             self.accounts.insert(cell.id, cell.clone());
         }
+        self.shared.extend(batch.shared.iter().cloned());
         for event in &batch.events {
             self.keys.insert(event.key.clone(), event.row.seq);
             self.events.insert(event.row.seq, event.row.clone());
@@ -296,6 +299,10 @@ impl Reader for MemoryReader {
 
     fn accounts(&self, after: AccountId, limit: usize) -> Result<Vec<AccountCell>, StoreError> {
         self.read(|rows| rows.accounts.range((Bound::Excluded(after), Bound::Unbounded)).take(limit).map(|(_, cell)| cell.clone()).collect())
+    }
+
+    fn shared(&self) -> Result<Vec<(SharedKey, i64)>, StoreError> {
+        self.read(|rows| rows.shared.iter().map(|(key, taken)| (key.clone(), *taken)).collect())
     }
 
     fn open_replies(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError> {

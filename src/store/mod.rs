@@ -105,6 +105,19 @@ pub struct Wants {
     pub accounts: Vec<AccountKey>,
     /// Every account of these members.
     pub accounts_of: Vec<MemberId>,
+    /// How much is taken of what members share.
+    pub shared: Vec<SharedKey>,
+}
+
+/// Something that the members of a campaign share.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SharedKey {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// What it is: `budget/check_in.daily`.
+    pub name: Arc<str>,
+    /// Which one of these.
+    pub number: i64,
 }
 
 /// What the store knew; absent means unknown.
@@ -114,6 +127,8 @@ pub struct Loaded {
     pub people: HashMap<PersonKey, Person>,
     /// Accounts found.
     pub accounts: HashMap<AccountKey, AccountCell>,
+    /// How much is taken, where anything is.
+    pub shared: HashMap<SharedKey, i64>,
 }
 
 /// Everything one batch writes, in one transaction. Lists are in ascending order of their keys.
@@ -135,6 +150,8 @@ pub struct Batch {
     pub members: Vec<MemberRow>,
     /// Touched accounts, whole, each once.
     pub accounts: Vec<AccountCell>,
+    /// How much is taken by now of what members share.
+    pub shared: Vec<(SharedKey, i64)>,
     /// Events with their keys and contents.
     pub events: Vec<NewEvent>,
     /// Postings.
@@ -440,6 +457,8 @@ pub trait Reader: Send {
     fn accounts_of(&self, member: MemberId) -> Result<Vec<AccountCell>, StoreError>;
     /// Up to `limit` accounts after `after`, ascending.
     fn accounts(&self, after: AccountId, limit: usize) -> Result<Vec<AccountCell>, StoreError>;
+    /// How much is taken of everything that members share, in no order.
+    fn shared(&self) -> Result<Vec<(SharedKey, i64)>, StoreError>;
     /// Up to `limit` replies from `from` on that are still open, ascending.
     fn open_replies(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError>;
     /// Up to `limit` ids of replies from `from` on that are still open, ascending: also of those that cannot be read.

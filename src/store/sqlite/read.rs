@@ -15,8 +15,8 @@ use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, Iden
 use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
 use crate::store::vault::Vault;
 use crate::store::{
-    Directory, Earning, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyRow, StoreError, Wants, codec,
-    reply_id,
+    Directory, Earning, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyRow, SharedKey, StoreError, Wants,
+    codec, reply_id,
 };
 
 pub(super) fn head(db: &Connection) -> Result<Head, StoreError> {
@@ -72,7 +72,8 @@ pub(super) fn admit(db: &Connection, names: &mut Names, keys: &[EventKey]) -> Re
 }
 
 pub(super) fn load(db: &Connection, names: &mut Names, vault: &Vault, wants: &Wants) -> Result<Loaded, StoreError> {
-    let mut loaded = Loaded { people: HashMap::with_capacity(wants.people.len()), accounts: HashMap::with_capacity(wants.accounts.len()) };
+    let mut loaded =
+        Loaded { people: HashMap::with_capacity(wants.people.len()), accounts: HashMap::with_capacity(wants.accounts.len()), shared: HashMap::new() };
     for key in &wants.people {
         if let Some(person) = person(db, names, vault, key)? {
             loaded.people.insert(key.clone(), person);
@@ -83,10 +84,21 @@ pub(super) fn load(db: &Connection, names: &mut Names, vault: &Vault, wants: &Wa
             loaded.accounts.insert(*key, cell);
         }
     }
+    for key in &wants.shared {
+        if let Some(taken) = taken(db, names, key)? {
+            loaded.shared.insert(key.clone(), taken);
+        }
+    }
     for member in &wants.accounts_of {
         loaded.accounts.extend(accounts_of(db, *member)?.into_iter().map(|cell| (cell.key, cell)));
     }
     Ok(loaded)
+}
+
+fn taken(db: &Connection, names: &mut Names, key: &SharedKey) -> Result<Option<i64>, StoreError> {
+    let Some(name) = names.find(db, &key.name)? else { return Ok(None) };
+    let mut statement = db.prepare_cached("SELECT taken FROM shared WHERE campaign = ?1 AND name = ?2 AND number = ?3")?;
+    Ok(statement.query_row(params![key.campaign.0, name, key.number], |row| row.get(0)).optional()?)
 }
 
 fn person(db: &Connection, names: &mut Names, vault: &Vault, key: &PersonKey) -> Result<Option<Person>, StoreError> {
@@ -330,6 +342,13 @@ impl Reader for SqliteReader {
     fn accounts(&self, after: AccountId, limit: usize) -> Result<Vec<AccountCell>, StoreError> {
         const SQL: &str = concat!("SELECT ", account_columns!(), " FROM account WHERE id > ?1 ORDER BY id LIMIT ?2");
         all(&self.db, SQL, [after.0, limit as i64], rows::account)
+    }
+
+    fn shared(&self) -> Result<Vec<(SharedKey, i64)>, StoreError> {
+        rows::all(&self.db, "SELECT shared.campaign, name.text, shared.number, shared.taken FROM shared JOIN name ON name.id = shared.name", [], |row| {
+            let name: String = row.get(1)?;
+            Ok((SharedKey { campaign: CampaignId(row.get(0)?), name: name.into(), number: row.get(2)? }, row.get(3)?))
+        })
     }
 
     fn open_replies(&self, from: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError> {

@@ -13,7 +13,7 @@ use crate::model::day::Millis;
 use crate::model::ids::{AccountId, CampaignId, CorpName, ReplyId, RulesHash, SourceId};
 use crate::model::journal::{GroupRow, Posting};
 use crate::store::vault::Vault;
-use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, Overrule, ReplyOutcome, ReplyRow, ReplyState, StoreError, codec};
+use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, Overrule, ReplyOutcome, ReplyRow, ReplyState, SharedKey, StoreError, codec};
 
 /// What a probe writes: a callback's long text and the dozen pages around it. On a disk that is nearly full a smaller commit
 /// still goes through where no callback does.
@@ -28,6 +28,7 @@ pub(super) fn batch(db: &Connection, names: &mut Names, keys: &mut DayKeys, vaul
     members(db, names, vault, &batch.members)?;
     identities(db, names, &batch.identities)?;
     accounts(db, &batch.accounts)?;
+    shared(db, names, &batch.shared)?;
     failpoint::hit("ledger.balance");
     events(db, names, &batch.events)?;
     event_keys(db, names, &batch.events)?;
@@ -141,6 +142,16 @@ fn accounts(db: &Connection, accounts: &[AccountCell]) -> Result<(), StoreError>
             cell.last_event.0,
             state
         ])?;
+    }
+    Ok(())
+}
+
+fn shared(db: &Connection, names: &mut Names, shared: &[(SharedKey, i64)]) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO shared (campaign, name, number, taken) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT (campaign, name, number) DO UPDATE SET taken = excluded.taken";
+    let mut statement = db.prepare_cached(SQL)?;
+    for (key, taken) in shared {
+        statement.execute(params![key.campaign.0, names.id(db, &key.name)?, key.number, taken])?;
     }
     Ok(())
 }

@@ -1,0 +1,69 @@
+//! Acts: what happens without anything being said. Somebody joins, a shop reports, an operator grants, the clock strikes.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Something done. Kept, sealed, as the event's contents; what deciding again needs of it is its [`super::decision::Deed`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Act {
+    /// Somebody joined the group.
+    Joined,
+    /// Somebody left the group.
+    Left,
+    /// A named event from outside.
+    Happened {
+        /// The event's name in rules.toml.
+        event: Arc<str>,
+        /// What it was about, where that can be told (a shop, a course): an event pays once for each.
+        #[serde(default)]
+        subject: Option<Arc<str>>,
+    },
+    /// A shop order was paid.
+    OrderPaid {
+        /// The shop, by its name in rules.toml.
+        shop: Arc<str>,
+        /// The order number.
+        number: Arc<str>,
+        /// What was paid, in fen.
+        fen: i64,
+    },
+    /// The clock reached a slot.
+    Due {
+        /// What is due: `expiry`, `retention`, `schedule.morning` …
+        job: Arc<str>,
+        /// Which one: a business day or a minute, as the job counts them.
+        slot: i64,
+    },
+    /// An operator gave points, or took them (below zero).
+    Granted {
+        /// How many.
+        points: i64,
+        /// Who did it: an operator's id.
+        by: Arc<str>,
+        /// Why, for the member and the audit.
+        reason: Arc<str>,
+        /// The batch it belongs to, which can be taken back as one.
+        batch: Option<Arc<str>>,
+    },
+    /// A balance brought from elsewhere.
+    Opened {
+        /// How many.
+        points: i64,
+    },
+}
+
+impl Act {
+    /// The word used in the journal, exports and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Act::Joined => "joined",
+            Act::Left => "left",
+            Act::Happened { .. } => "happened",
+            Act::OrderPaid { .. } => "order_paid",
+            Act::Due { .. } => "due",
+            Act::Granted { .. } => "granted",
+            Act::Opened { .. } => "opened",
+        }
+    }
+}
