@@ -231,6 +231,12 @@ pub enum Question {
     LeaveBoard,
     /// 加入排行
     JoinBoard,
+    /// 等级
+    Level,
+    /// 亲密度
+    Affinity,
+    /// 我的称号
+    Titles,
 }
 
 /// What one rule said of one event.
@@ -576,6 +582,16 @@ pub enum Occasion {
     Digest,
     /// Hidden from boards from now on, or shown again.
     BoardChoice,
+    /// A higher level, reached by something that is not told by itself.
+    Risen,
+    /// The member's level and the ladder.
+    Level,
+    /// How warm the member is, and what to do next.
+    Affinity,
+    /// Who has which title.
+    Titles,
+    /// A title was won.
+    TitleWon,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

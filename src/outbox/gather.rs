@@ -76,6 +76,8 @@ pub enum Unready {
 pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unready> {
     match question.row.reply.template.occasion {
         Occasion::Rank => question.rank(boards),
+        Occasion::Affinity => Ok(question.warmth()?),
+        Occasion::Titles => Ok(Args::default()),
         Occasion::Why => Ok(why(question)?),
         Occasion::History => Ok(history(question)?),
         Occasion::Paid
@@ -90,7 +92,10 @@ pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unre
         | Occasion::NotUnderstood
         | Occasion::NoCampaign
         | Occasion::Digest
-        | Occasion::BoardChoice => Ok(Args::default()),
+        | Occasion::BoardChoice
+        | Occasion::Risen
+        | Occasion::Level
+        | Occasion::TitleWon => Ok(Args::default()),
     }
 }
 

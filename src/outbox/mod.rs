@@ -13,6 +13,7 @@
 
 pub mod board;
 pub mod standing;
+pub mod warmth;
 pub mod announce;
 pub mod bulletin;
 pub mod circuit;

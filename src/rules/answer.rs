@@ -10,7 +10,7 @@ use crate::rules::campaign::{Balance, Campaign, Mode, RuleEntry, Rules};
 use crate::rules::decide::{Ruled, Scene, holds, within};
 use crate::rules::template::rule_key;
 use crate::rules::text::display_name;
-use crate::rules::{Facts, Prepared, wording};
+use crate::rules::{Facts, Prepared, level, wording};
 
 /// «Not understood» is said to a member once in so many seconds.
 const NOT_UNDERSTOOD_SECS: i64 = 600;
@@ -23,6 +23,9 @@ pub const BOARD: &str = "@board";
 
 /// The argument that says why there is no board here.
 pub const NOTE: &str = "说明";
+
+/// Things to do that 「亲密度」 recommends.
+const ADVICE_MAX: usize = 3;
 
 /// Words that 「帮助」 recommends; more would not be read.
 const HELP_WORDS_MAX: usize = 3;
@@ -40,7 +43,7 @@ pub fn replies(scene: &Scene<'_>, rulings: &[Ruled<'_>], booked: i64) -> Vec<Rep
         return vec![answer(scene, rulings)];
     }
     let is_paid = booked > 0 || paid().next().is_some();
-    if is_paid { Vec::new() } else { closed_notice(scene, rulings).into_iter().collect() }
+    if is_paid { risen_notice(scene, booked).into_iter().collect() } else { closed_notice(scene, rulings).into_iter().collect() }
 }
 
 /// The reply where no campaign covers the chat: in a single chat, a question is answered from the campaigns the member is in.
@@ -161,6 +164,7 @@ fn paid_args(scene: &Scene<'_>, ruled: &Ruled<'_>, payment: &Payment) -> Args {
     if let Some(streak) = payment.streak {
         args = args.int("连续", i64::from(streak));
     }
+    args = level::risen(scene.campaign, (lifetime(scene) + ruled.booked - payment.points, lifetime(scene) + ruled.booked), args);
     args.0.extend(ruled.args.0.iter().cloned());
     match &ruled.rule.common.reply {
         Some(_) if !is_silent(ruled.rule) => args.text(OWN_TEXT, &*rule_key(scene.campaign, ruled.rule)),
@@ -232,6 +236,13 @@ fn cap_title<'a>(scene: &Scene<'_>, rule: &'a RuleEntry, of: &str) -> &'a str {
     }
 }
 
+/// A higher level is told even where the points that brought it are not.
+fn risen_notice(scene: &Scene<'_>, booked: i64) -> Option<Reply> {
+    let risen = level::risen(scene.campaign, (lifetime(scene), lifetime(scene) + booked), Args::default());
+    let args = Args([base(scene).0, risen.0.clone()].concat());
+    (!risen.0.is_empty()).then(|| Reply { asked: false, ..asked(Occasion::Risen, args) })
+}
+
 /// Unasked, and yet said once per group and day: the word is right, the hour is not.
 fn closed_notice(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Option<Reply> {
     if scene.event.place == Place::Single {
@@ -263,6 +274,9 @@ fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
         | Question::RankGroup
         | Question::Newcomers => board_reply(scene, args, Board::asked(question).unwrap_or(Board::Week)),
         Question::LeaveBoard | Question::JoinBoard => board_choice_reply(scene, args, question == Question::LeaveBoard),
+        Question::Level => asked(Occasion::Level, level_args(scene, args)),
+        Question::Affinity => asked(Occasion::Affinity, affinity_args(scene, args)),
+        Question::Titles => asked(Occasion::Titles, args),
     }
 }
 
@@ -314,7 +328,40 @@ fn balance_args(scene: &Scene<'_>, args: Args) -> Args {
     };
     let others = others.iter().filter_map(block).collect();
     let held = scene.facts.account.map_or(0, |account| account.held);
-    today_args(scene, args).int("冻结", held).with("其他", Arg::List(others))
+    let args = today_args(scene, args).int("冻结", held).with("其他", Arg::List(others));
+    if has_level(scene) { level::args(scene.campaign, lifetime(scene), args) } else { args }
+}
+
+fn level_args(scene: &Scene<'_>, args: Args) -> Args {
+    if !has_level(scene) {
+        return args;
+    }
+    level::args(scene.campaign, lifetime(scene), args).with("阶梯", level::ladder(scene.campaign, lifetime(scene)))
+}
+
+/// Whether there is a ladder and one account here that stands on it.
+fn has_level(scene: &Scene<'_>) -> bool {
+    !scene.campaign.levels.is_empty() && chooses_here(scene)
+}
+
+fn lifetime(scene: &Scene<'_>) -> i64 {
+    scene.facts.account.map_or(0, |account| account.lifetime)
+}
+
+/// What still pays most today comes first. How warm the member is is read when it is told.
+fn affinity_args(scene: &Scene<'_>, args: Args) -> Args {
+    let mut advice: Vec<Args> = scene.campaign.rules.iter().filter(|rule| is_on(scene, rule)).filter_map(|rule| still(scene, rule)).collect();
+    advice.sort_by_key(|item| std::cmp::Reverse(points_of(item)));
+    advice.truncate(ADVICE_MAX);
+    args.with("开着", Arg::Flag(scene.rules.affinity.is_some())).with("建议", Arg::List(advice))
+}
+
+fn points_of(item: &Args) -> i64 {
+    let points = item.0.iter().find_map(|(name, arg)| match arg {
+        Arg::Int(points) if **name == *"得分" => Some(*points),
+        Arg::Int(_) | Arg::Text(_) | Arg::Flag(_) | Arg::List(_) => None,
+    });
+    points.unwrap_or(0)
 }
 
 fn today_args(scene: &Scene<'_>, args: Args) -> Args {

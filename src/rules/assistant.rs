@@ -41,7 +41,7 @@ pub enum Answer {
 pub const NAMES: [&str; 2] = ["积分助手", "小助手"];
 
 /// The words it answers to when none are written, the recommended one first.
-pub const WORDS: [(Question, &[&str]); 16] = [
+pub const WORDS: [(Question, &[&str]); 19] = [
     (Question::Balance, &["积分", "查询", "我的积分", "查积分", "余额"]),
     (Question::Today, &["今天", "今日"]),
     (Question::Rank, &["排行", "排行榜", "排名", "本周排行"]),
@@ -58,6 +58,9 @@ pub const WORDS: [(Question, &[&str]); 16] = [
     (Question::Newcomers, &["新人榜", "新人排行"]),
     (Question::LeaveBoard, &["退出排行", "退出排行榜"]),
     (Question::JoinBoard, &["加入排行", "加入排行榜"]),
+    (Question::Level, &["等级", "我的等级"]),
+    (Question::Affinity, &["亲密度", "温度"]),
+    (Question::Titles, &["称号", "我的称号"]),
 ];
 
 impl Assistant {

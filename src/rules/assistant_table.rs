@@ -102,6 +102,18 @@ pub struct WordsTable {
     #[schemars(extend("examples" = [["加入排行"]]))]
     #[schemars(extend("x-en" = "To stand on the boards again."))]
     pub join_board: Option<Vec<String>>,
+    /// 等级:现在哪一级,离下一级还差多少。默认 ["等级", "我的等级"]。
+    #[schemars(extend("examples" = [["等级"]]))]
+    #[schemars(extend("x-en" = "One's level and how far the next one is."))]
+    pub level: Option<Vec<String>>,
+    /// 亲密度:温度,和接下来做什么最划算。默认 ["亲密度", "温度"]。
+    #[schemars(extend("examples" = [["亲密度"]]))]
+    #[schemars(extend("x-en" = "One's temperature, and what to do next."))]
+    pub affinity: Option<Vec<String>>,
+    /// 称号:自己得过哪些,现在归谁。默认 ["称号", "我的称号"]。
+    #[schemars(extend("examples" = [["称号"]]))]
+    #[schemars(extend("x-en" = "One's titles, and who has which now."))]
+    pub titles: Option<Vec<String>>,
 }
 
 /// auto、each、digest 或 never。
@@ -170,6 +182,21 @@ pub struct RepliesTable {
     /// 退出排行榜,或重新加入。
     #[schemars(extend("x-en" = "Hidden from the boards, or shown again."))]
     pub board_choice: Option<OneOrMany>,
+    /// 升级了(得分本身不播报的时候,如发言)。
+    #[schemars(extend("x-en" = "A higher level, reached by points that are not told by themselves."))]
+    pub risen: Option<OneOrMany>,
+    /// 等级。
+    #[schemars(extend("x-en" = "The level."))]
+    pub level: Option<OneOrMany>,
+    /// 亲密度。
+    #[schemars(extend("x-en" = "The temperature."))]
+    pub affinity: Option<OneOrMany>,
+    /// 称号。
+    #[schemars(extend("x-en" = "Titles."))]
+    pub titles: Option<OneOrMany>,
+    /// 得到称号。
+    #[schemars(extend("x-en" = "A title was won."))]
+    pub title_won: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -182,7 +209,7 @@ pub fn read(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Assistant {
 }
 
 /// The question each key of `words` is about.
-const QUESTIONS: [(&str, Question); 16] = [
+const QUESTIONS: [(&str, Question); 19] = [
     ("balance", Question::Balance),
     ("today", Question::Today),
     ("rank", Question::Rank),
@@ -199,10 +226,13 @@ const QUESTIONS: [(&str, Question); 16] = [
     ("newcomers", Question::Newcomers),
     ("leave_board", Question::LeaveBoard),
     ("join_board", Question::JoinBoard),
+    ("level", Question::Level),
+    ("affinity", Question::Affinity),
+    ("titles", Question::Titles),
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 16] = [
+const OCCASIONS: [(&str, Occasion); 21] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -219,6 +249,11 @@ const OCCASIONS: [(&str, Occasion); 16] = [
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
     ("board_choice", Occasion::BoardChoice),
+    ("risen", Occasion::Risen),
+    ("level", Occasion::Level),
+    ("affinity", Occasion::Affinity),
+    ("titles", Occasion::Titles),
+    ("title_won", Occasion::TitleWon),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

@@ -76,7 +76,10 @@ impl Board {
             | Question::Rules
             | Question::Help
             | Question::LeaveBoard
-            | Question::JoinBoard => None,
+            | Question::JoinBoard
+            | Question::Level
+            | Question::Affinity
+            | Question::Titles => None,
         }
     }
 

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use crate::model::day::Calendar;
 use crate::model::ids::RulesHash;
 use crate::rules::Rule;
+use crate::rules::affinity::Affinity;
 use crate::rules::assistant::Assistant;
 use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
@@ -24,6 +25,8 @@ pub struct Rules {
     pub text: Arc<str>,
     /// `[assistant]`
     pub assistant: Assistant,
+    /// `[affinity]`; `None` where it is not written.
+    pub affinity: Option<Affinity>,
     /// Campaigns in file order; `main` alone when none is written.
     pub campaigns: Vec<Campaign>,
     /// All words of all campaigns' rules.

@@ -20,7 +20,7 @@ use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order};
 use crate::rules::template::{Templates, own_texts};
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, assistant_table, fit, lint, shared_keys, syntax, testing};
+use crate::rules::{KINDS, Kind, affinity, assistant_table, fit, level, lint, shared_keys, syntax, testing};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -84,6 +84,7 @@ impl<'a> File<'a> {
             text: Arc::from(text),
             matcher: matcher(&campaigns, mistakes),
             templates: templates(&campaigns, &assistant, mistakes),
+            affinity: affinity::read(self.root.contains_key("affinity").then(|| self.only_table(self.root, "affinity")), mistakes),
             assistant,
             campaigns,
             tests: self.tests(mistakes),
@@ -116,9 +117,10 @@ impl<'a> File<'a> {
             buckets: buckets.iter().map(bucket).collect(),
             has_shares: rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
             rules,
-            levels: Vec::new(),
+            levels: level::read(&table, &self.misfits, mistakes),
             festivals: Vec::new(),
         };
+        level::check(&campaign, table.span("levels"), mistakes);
         (campaign, heads)
     }
 

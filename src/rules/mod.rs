@@ -32,6 +32,8 @@ pub mod lint;
 pub mod testing;
 pub mod versions;
 pub mod board;
+pub mod level;
+pub mod affinity;
 pub mod schema;
 #[cfg(test)]
 mod reference;
@@ -74,6 +76,11 @@ pub trait Rule: fmt::Debug + Send + Sync {
     /// Whether it looks at what the other rules paid for this very event, so that it is asked after them all (a task).
     fn follows(&self) -> bool {
         false
+    }
+
+    /// The least one event that pays brings, before caps, for the linter.
+    fn least(&self) -> i64 {
+        self.most()
     }
 
     /// Whether it ever takes of things that members share.

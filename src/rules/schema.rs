@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::rules::affinity::AffinityTable;
 use crate::rules::assistant_table::AssistantTable;
 use crate::rules::fit::resolve;
 use crate::rules::shared_keys::{BucketTable, CampaignTable, SharedKeys};
@@ -24,10 +25,11 @@ pub static SHARED: LazyLock<Vec<String>> = LazyLock::new(|| {
 fn root() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     let kinds: Vec<(&Kind, Value)> = KINDS.iter().map(|kind| (kind, (kind.schema)(&mut generator).to_value())).collect();
-    let [shared, bucket, campaign, assistant, test] = [
+    let [shared, bucket, campaign, affinity, assistant, test] = [
         subschema::<SharedKeys>(&mut generator),
         subschema::<BucketTable>(&mut generator),
         subschema::<CampaignTable>(&mut generator),
+        subschema::<AffinityTable>(&mut generator),
         subschema::<AssistantTable>(&mut generator),
         subschema::<TestTable>(&mut generator),
     ];
@@ -45,6 +47,7 @@ fn root() -> Value {
     let campaign = campaign_with(&whole, &campaign, &rules);
     whole["definitions"]["CampaignTable"] = campaign;
     let mut tables = rules;
+    tables.insert("affinity".to_owned(), affinity);
     tables.insert("assistant".to_owned(), assistant);
     tables.insert("campaign".to_owned(), named("积分活动", "#/definitions/CampaignTable"));
     tables.insert("test".to_owned(), json!({ "type": "array", "description": "对话测试:每次检查都会跑", "items": test }));

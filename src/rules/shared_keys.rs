@@ -12,6 +12,7 @@ use crate::model::decision::Occasion;
 use crate::rules::campaign::{Common, Mode, Only};
 use crate::rules::cap::Limits;
 use crate::rules::fit::did_you_mean;
+use crate::rules::level::LevelTable;
 use crate::rules::mistake::Mistakes;
 use crate::rules::table::{RuleTable, Written, integer, texts};
 use crate::rules::when::When;
@@ -165,6 +166,10 @@ pub struct CampaignTable {
     #[schemars(extend("examples" = [{"day": 60, "week": 300}]))]
     #[schemars(extend("x-en" = "How much all rules together pay a member."))]
     pub max_points: Option<LimitTable>,
+    /// 等级,从低到高;按累计得分定,花掉不降级。见下面「等级」。
+    #[schemars(extend("examples" = [[{"title": "初级", "at": 0}, {"title": "中级", "at": 500, "factor": "120%"}]]))]
+    #[schemars(extend("x-en" = "Levels, ascending, by all that was ever earned; see below."))]
+    pub levels: Option<Vec<LevelTable>>,
 }
 
 /// shared 或 per_group。

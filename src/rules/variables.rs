@@ -74,7 +74,8 @@ const PERSONAL: &[Variable] = &[name("昵称", "name"), int("余额", "balance")
 const COMMON: &[Variable] = &[text("积分名", "points_name"), text("活动", "campaign"), Variable { name: "商城", alias: "mall", sort: Sort::Link }];
 
 /// `得分` points of this message, `奖励` the streak bonus in it, `档位` the rung reached, `连续` days in a row, `再签` days to the next rung
-/// and `再得` its bonus, `封顶` whether a cap clipped it.
+/// and `再得` its bonus, `封顶` whether a cap clipped it, `升到` the level that this payment brought and
+/// `升级可得` what it opens.
 const PAID: &[Variable] = &[
     text("标题", "title"),
     int("得分", "points"),
@@ -84,6 +85,8 @@ const PAID: &[Variable] = &[
     int("再签", "days_to_bonus"),
     int("再得", "next_bonus"),
     flag("封顶", "clipped"),
+    text("升到", "risen_to"),
+    text("升级可得", "risen_brings"),
 ];
 
 const ALREADY: &[Variable] =
@@ -104,6 +107,9 @@ const BALANCE: &[Variable] = &[
     list("可得", "can_earn", CAN_EARN),
     text("重置", "resets_at"),
     int("冻结", "held"),
+    text("等级", "level"),
+    text("下一级", "next_level"),
+    int("还差", "missing"),
     list("其他", "others", &[text("活动", "campaign"), int("余额", "balance"), text("积分名", "points_name")]),
 ];
 
@@ -155,6 +161,28 @@ const DIGEST: &[Variable] = &[
 /// `已退出` hidden from now on, else shown again; the words are what to send for the other.
 const BOARD_CHOICE: &[Variable] = &[text("说明", "note"), flag("已退出", "hidden"), text("加入排行", "join_board"), text("退出排行", "leave_board")];
 
+const RISEN: &[Variable] = &[text("升到", "risen_to"), text("升级可得", "risen_brings")];
+
+/// `累计` points ever earned, `还差` to `下一级`, which brings `下一级可得`.
+const LEVEL: &[Variable] = &[
+    text("等级", "level"),
+    int("累计", "lifetime"),
+    text("倍数", "factor"),
+    text("下一级", "next_level"),
+    int("还差", "missing"),
+    text("下一级可得", "next_brings"),
+    list("阶梯", "ladder", &[text("等级", "level"), int("累计", "lifetime"), text("倍数", "factor"), flag("现在", "now")]),
+];
+
+/// `温度` 0 to 100, `冷暖` in a word; of `天数` days `活跃` were not idle; `建议` what still pays most today.
+const AFFINITY: &[Variable] =
+    &[flag("开着", "is_on"), int("温度", "temperature"), text("冷暖", "warmth"), int("天数", "days"), int("活跃", "active"), list("建议", "advice", CAN_EARN)];
+
+/// `名单` who won it last, `次数` how often the asker did.
+const TITLES: &[Variable] = &[list("称号", "titles", &[text("标题", "title"), text("周期", "period"), text("名单", "names"), int("次数", "times")])];
+
+const TITLE_WON: &[Variable] = &[text("标题", "title"), text("周期", "period"), int("得分", "points")];
+
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {
         Occasion::Paid => PAID,
@@ -173,5 +201,10 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
         Occasion::BoardChoice => BOARD_CHOICE,
+        Occasion::Risen => RISEN,
+        Occasion::Level => LEVEL,
+        Occasion::Affinity => AFFINITY,
+        Occasion::Titles => TITLES,
+        Occasion::TitleWon => TITLE_WON,
     }
 }
