@@ -15,12 +15,14 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::failpoint;
+use crate::model::event::Channel;
 use crate::model::ids::{CorpName, EventSeq};
 use crate::outbox::desk::ReaderDesk;
 use crate::outbox::mouth::Mouth;
 use crate::outbox::{Inbox, Ledger, Outbox, Voice};
 use crate::pipeline::{self, Death, Handle, Listener, Pipeline, unparker};
 use crate::rules::campaign::Rules;
+use crate::scheduler::{self, Scheduler};
 use crate::settings::Settings;
 use crate::store::sqlite::guard::Guard;
 use crate::store::sqlite::lock::Lock;
@@ -81,6 +83,7 @@ pub struct App {
     guard: Guard,
     // For the loop that decides parked events again: what it reads with, and what wakes it.
     unparking: (SqliteReader, Arc<Notify>),
+    scheduler: Scheduler,
     writer: thread::JoinHandle<()>,
     // Held until the end: a second daemon on this file is refused.
     _lock: Lock,
@@ -107,6 +110,7 @@ impl App {
         let rules = Arc::new(ArcSwap::new(parts.rules));
         let reader = SqliteReader::open(&parts.database, &parts.vault)?;
         let unparking = (SqliteReader::open(&parts.database, &parts.vault)?, Arc::<Notify>::default());
+        let scheduler = scheduler(settings, SqliteReader::open(&parts.database, &parts.vault)?);
         warn_of_a_clock_behind(&reader, newest, &parts.clock)?;
         let inbox: Arc<OnceLock<Inbox>> = Arc::default();
         let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear { inbox: inbox.clone(), names_told: unparking.1.clone() }));
@@ -116,7 +120,7 @@ impl App {
         let _ = inbox.set(outbox.inbox());
         let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(health::routes(probe(&handle), metrics));
         let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
-        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, writer, _lock: lock })
+        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, scheduler, writer, _lock: lock })
     }
 
     /// The bound address.
@@ -139,7 +143,13 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
         let (reader, names_told) = self.unparking;
         let unparking = unparker::run(self.handle.clone(), reader, self.clock.clone(), names_told);
-        let chores = [forget_old_texts(self.handle.clone(), self.clock.clone(), self.texts_days), tokio::spawn(unparking), look_around(self.handle.clone())];
+        let ticking = scheduler::daemon::run(self.handle.clone(), self.scheduler, self.clock.clone());
+        let chores = [
+            forget_old_texts(self.handle.clone(), self.clock.clone(), self.texts_days),
+            tokio::spawn(unparking),
+            look_around(self.handle.clone()),
+            tokio::spawn(ticking),
+        ];
         let (stop_web, web_stopped) = oneshot::channel::<()>();
         let (stop_outbox, outbox_stopped) = oneshot::channel::<()>();
         // A dropped sender stops them as well.
@@ -254,6 +264,17 @@ impl Ledger for Handle {
 
 fn voices(settings: &Settings) -> HashMap<CorpName, Voice> {
     settings.corp.iter().map(|(name, corp)| (name.as_str().into(), Voice::of(corp))).collect()
+}
+
+/// The clock's events for these corps.
+fn scheduler(settings: &Settings, reader: SqliteReader) -> Scheduler {
+    let mut scheduler = Scheduler::new(Box::new(reader), Channel::House);
+    for (name, corp) in &settings.corp {
+        let name: CorpName = name.as_str().into();
+        scheduler.know_corp(&name);
+        Voice::of(corp).outlets.rooms().for_each(|chat| scheduler.know_room(&name, chat));
+    }
+    scheduler
 }
 
 fn report(result: Result<(), tokio::task::JoinError>, part: &str) {

@@ -21,6 +21,7 @@
 //!   [`rules::decide`]. A new kind of rule is one file of `rules/`, its line in [`rules::KINDS`] and a scenario file.
 //! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`, those that two channels bring: `pipeline/twin.rs`; what could
 //!   not be decided and is decided later: `pipeline/unpark.rs`. No rule knows of them.
+//! * What falls due by itself: the jobs and their slots in [`rules::clock`], their events in [`scheduler`]. A new job is one line of its `SOURCES`.
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`]; what notices that the file fell back, broke or was
 //!   taken away: [`store::sqlite::serving`]; backups: [`store::sqlite::copy`] and [`store::sqlite::restore`].
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
@@ -28,7 +29,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, scheduler, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -63,6 +64,7 @@ pub mod store;
 pub mod wecom;
 pub mod pipeline;
 pub mod outbox;
+pub mod scheduler;
 pub mod replay;
 pub mod scenario;
 pub mod verify;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::day::Millis;
+
 /// Something done. Kept, sealed, as the event's contents; what deciding again needs of it is its [`super::decision::Deed`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Act {
@@ -51,6 +53,11 @@ pub enum Act {
         /// How many.
         points: i64,
     },
+    /// A list of the group's members has somebody in it.
+    Listed {
+        /// Since when, as the list says.
+        joined_at: Millis,
+    },
 }
 
 impl Act {
@@ -64,6 +71,7 @@ impl Act {
             Act::Due { .. } => "due",
             Act::Granted { .. } => "granted",
             Act::Opened { .. } => "opened",
+            Act::Listed { .. } => "listed",
         }
     }
 }

@@ -67,6 +67,11 @@ pub enum Deed {
     /// Points moved by somebody's will — a grant, an opening balance, something bought: it stands as it was booked, whatever is decided
     /// again around it.
     Willed,
+    /// A list of the group's members has somebody in it.
+    Listed {
+        /// Since when.
+        joined_at: Millis,
+    },
 }
 
 /// Something taken of what members share. Who comes first is decided by the order of commits.
@@ -278,7 +283,7 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -390,6 +395,8 @@ pub enum Refusal {
         /// How many.
         first: i64,
     },
+    /// No period of staying in the group ends here: the member left in between, or joined at another time than was known.
+    NotStayed,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.

@@ -166,6 +166,8 @@ pub enum Channel {
     /// `jifen replay`: history; its replies are committed as suppressed.
     #[default]
     Replay,
+    /// What the daemon does by itself: the clock, and what operators have it do. Says what it says by the group's own ways.
+    House,
 }
 
 impl Channel {
@@ -177,6 +179,7 @@ impl Channel {
             Channel::Robot => "robot",
             Channel::Archive => "archive",
             Channel::Replay => "replay",
+            Channel::House => "house",
         }
     }
 }

@@ -263,6 +263,25 @@ impl Handle {
         Ok(())
     }
 
+    /// Prepares events, queues them together and returns after the commit of the last of them.
+    ///
+    /// # Errors
+    /// See [`Rejected`]; those before it may be committed.
+    pub async fn hear_all(&self, events: impl Iterator<Item = Event>) -> Result<(), Rejected> {
+        let rules = self.rules.load_full();
+        let works = events.map(|event| Work::Hear(Box::new(hear(&rules, recall::normalise(event), &self.fingerprints))));
+        let answers: Vec<_> = works.map(|work| self.queue(work)).collect();
+        for answer in answers {
+            answered(answer).await?;
+        }
+        Ok(())
+    }
+
+    /// How much work waits in the queue.
+    pub fn waiting(&self) -> usize {
+        QUEUE_MAX.saturating_sub(self.queue.capacity())
+    }
+
     /// The rules that are live.
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()

@@ -345,7 +345,13 @@ impl<'a> Working<'a> {
         };
         let person = heard.person.as_ref().and_then(|person| self.people.get(person));
         let others = self.others(heard, person.and_then(|person| person.member));
-        let facts = Facts { name: self.name(heard, person), account: key.and_then(|key| self.accounts.get(&key)), others: &others, shared: self.shared(heard) };
+        let facts = Facts {
+            name: self.name(heard, person),
+            account: key.and_then(|key| self.accounts.get(&key)),
+            others: &others,
+            shared: self.shared(heard),
+            group: heard.group,
+        };
         let decision = decide(self.context.rules, at, &heard.prepared, &facts);
         failpoint::hit_on("rules.matched", said(&heard.prepared.event.kind));
         decision
@@ -402,6 +408,8 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
         Kind::Said(said) => serde_json::to_vec(said).ok(),
         Kind::Unknown { raw, .. } => Some(raw.clone().into_bytes()),
         Kind::Did(Act::Joined | Act::Left | Act::Due { .. }) | Kind::Recalled { .. } => None,
-        Kind::Did(act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. })) => serde_json::to_vec(act).ok(),
+        Kind::Did(act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. } | Act::Listed { .. })) => {
+            serde_json::to_vec(act).ok()
+        }
     }
 }

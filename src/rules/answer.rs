@@ -106,7 +106,7 @@ fn rank(refusal: &Refusal) -> u8 {
         Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } => 2,
         Refusal::OutsideDates => 3,
         Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
-        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack => 5,
+        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed => 5,
     }
 }
 
@@ -223,7 +223,8 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::Spent
         | Refusal::TooLate { .. }
         | Refusal::Twin
-        | Refusal::TakenBack => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
+        | Refusal::TakenBack
+        | Refusal::NotStayed => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
     }
 }
 
@@ -388,6 +389,9 @@ fn is_on(scene: &Scene<'_>, rule: &RuleEntry) -> bool {
 
 /// What a rule can still pay today: `签到 +2`, `20:00–21:00 发言最多 +14`, `发言每条 +1`; `None` when nothing is left.
 fn still(scene: &Scene<'_>, rule: &RuleEntry) -> Option<Args> {
+    if rule.kind.is_paid_by_the_clock() {
+        return None;
+    }
     let one = scene.offer(rule).map_or_else(|_| rule.kind.most(), |offer| offer.points);
     let left = scene.left(rule);
     let times = left.times.unwrap_or(i64::MAX);
@@ -430,7 +434,7 @@ fn is_single(scene: &Scene<'_>) -> Arg {
 fn hears_only_mentions(scene: &Scene<'_>) -> bool {
     let is_bot = match scene.event.via.channel {
         Channel::Aibot | Channel::Robot => true,
-        Channel::App | Channel::Archive | Channel::Replay => false,
+        Channel::App | Channel::Archive | Channel::Replay | Channel::House => false,
     };
     is_bot && scene.event.place != Place::Single
 }

@@ -64,6 +64,8 @@ pub struct Campaign {
     pub levels: Vec<Level>,
     /// Its festivals in file order.
     pub festivals: Vec<Festival>,
+    /// Whether it matters who is in its groups since when, so that a first message tells it too.
+    pub follows_presence: bool,
     /// Whether any rule of it takes of what members share.
     pub has_shares: bool,
 }

@@ -14,7 +14,7 @@ use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
 use crate::rules::text::{fold, strip_mention, strip_token};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, share, willed};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, clock, presence, share, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
@@ -86,6 +86,7 @@ fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
         Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
         Act::Due { job, slot } => Some(Deed::Due { job: job.clone(), slot: *slot }),
         Act::Granted { .. } | Act::Opened { .. } => Some(Deed::Willed),
+        Act::Listed { joined_at } => Some(Deed::Listed { joined_at: *joined_at }),
         Act::OrderPaid { .. } => None,
     }
 }
@@ -120,6 +121,9 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         return willed;
     }
     let scene = Scene::new(rules, campaign, prepared, heard, facts);
+    if let Some(decision) = clock::decide(&scene) {
+        return Decision { record: Record { deed: decision.record.deed.or(deed), ..decision.record }, ..decision };
+    }
     let mut so_far = SoFar::default();
     let mut rulings = Vec::new();
     let live = || campaign.rules.iter().filter(|rule| rule.common.mode != Mode::Off);
@@ -131,6 +135,7 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         let ruled = scene.ask(rule, &hearing, &mut so_far);
         rulings.push(ruled);
     }
+    so_far.marks.extend(presence::marks(&scene));
     let replies = answer::replies(&scene, &rulings, so_far.points);
     so_far.marks.extend(answer::marks(&scene));
     let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).collect();
@@ -283,7 +288,13 @@ impl<'a> Scene<'a> {
         if common.mode == Mode::Live && !self.fits(so_far.points, room.points) {
             return Err(Refusal::TooMany);
         }
-        let (room, budget) = self.within_budget(rule, room, &so_far.claims)?;
+        let (room, budget) = match self.within_budget(rule, room, &so_far.claims) {
+            Ok(within) => within,
+            Err(refusal) => {
+                keep_days(&key, offer.marks, so_far);
+                return Err(refusal);
+            }
+        };
         if common.mode == Mode::Live {
             so_far.claims.extend(claims.into_iter().chain(budget));
         }
@@ -421,7 +432,7 @@ fn looks_like_chat_id(entry: &str) -> bool {
 }
 
 /// The key of a state: `~` before it for a rule in shadow.
-fn state_key(code: &Arc<str>, mode: Mode) -> Arc<str> {
+pub fn state_key(code: &Arc<str>, mode: Mode) -> Arc<str> {
     match mode {
         Mode::Live | Mode::Off => code.clone(),
         Mode::Shadow => format!("~{code}").into(),
@@ -432,9 +443,9 @@ fn sum(one: Used, other: Used) -> Used {
     Used { times: one.times + other.times, points: one.points + other.points, last_at: one.last_at.max(other.last_at) }
 }
 
-/// A day in a row is not lost because a cap left no points for it.
+/// A day in a row is not lost because a cap left no points for it, and a period of staying is over whether it was paid or not.
 fn keep_days(key: &Arc<str>, marks: Vec<Mark>, so_far: &mut SoFar) {
-    let days = marks.into_iter().filter(|mark| matches!(mark, Mark::Day { .. }));
+    let days = marks.into_iter().filter(|mark| matches!(mark, Mark::Day { .. } | Mark::Since { .. }));
     so_far.marks.extend(days.map(|mark| with_key(mark, key)));
 }
 

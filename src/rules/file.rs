@@ -115,6 +115,7 @@ impl<'a> File<'a> {
             staff: staff(&table),
             limits: shared_keys::limits(&table),
             buckets: buckets.iter().map(bucket).collect(),
+            follows_presence: rules.iter().any(|rule| rule.kind.every_days().is_some()),
             has_shares: rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
             rules,
             levels: level::read(&table, &self.misfits, mistakes),

@@ -69,7 +69,7 @@ impl Inbox {
             Channel::Aibot => aibot::read(&plaintext),
             Channel::Robot => robot::read(&plaintext),
             Channel::Archive => archive_record::read(&plaintext),
-            Channel::Replay => None,
+            Channel::Replay | Channel::House => None,
         };
         self.event(letter.unwrap_or_else(|| Letter::unreadable(&plaintext)), plaintext, received_at)
     }
@@ -98,7 +98,7 @@ impl Inbox {
     fn source_of(&self, bot: Option<&str>) -> Arc<str> {
         match self.channel {
             Channel::Aibot => format!("{}/{}", self.source, bot.unwrap_or("unknown")).into(),
-            Channel::App | Channel::Robot | Channel::Archive | Channel::Replay => self.source.clone(),
+            Channel::App | Channel::Robot | Channel::Archive | Channel::Replay | Channel::House => self.source.clone(),
         }
     }
 }
