@@ -27,8 +27,8 @@ const SLACK_SECS: i64 = 2 * 86_400;
 pub struct Which {
     /// The campaign.
     pub campaign: CampaignId,
-    /// The group under `balance = "per_group"`, else [`GroupId::NONE`].
-    pub accounts_of: GroupId,
+    /// Only accounts of this group ([`GroupId::NONE`] where a campaign's groups share a balance); `None` for all of the campaign.
+    pub accounts_of: Option<GroupId>,
     /// Only what was earned in this group.
     pub earned_in: Option<GroupId>,
     /// Only what rules of these codes paid: a code (`check_in.daily`) or a kind (`check_in`).
@@ -136,7 +136,7 @@ impl Sheet {
             return Ok(());
         }
         let counts = match reader.earner(account)? {
-            Some((key, _)) => key.group == which.accounts_of && !(which.hides_staff && is_staff(reader, key.member)?),
+            Some((key, _)) => which.accounts_of.is_none_or(|group| group == key.group) && !(which.hides_staff && is_staff(reader, key.member)?),
             None => false,
         };
         self.lines.insert(account, Line { earned: Earned { points: earning.points, reached }, counts });
@@ -195,7 +195,7 @@ mod tests {
 
     fn which(week: i32) -> Which {
         let days = days_of(Period::Week(week));
-        Which { campaign: CampaignId(1), accounts_of: GroupId::NONE, earned_in: None, earned_by: None, days, closed_at: None, hides_staff: false }
+        Which { campaign: CampaignId(1), accounts_of: Some(GroupId::NONE), earned_in: None, earned_by: None, days, closed_at: None, hides_staff: false }
     }
 
     fn points(town: &Town, boards: &mut Boards, which: &Which) -> Vec<(i64, i64)> {

@@ -77,7 +77,8 @@ pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unre
     match question.row.reply.template.occasion {
         Occasion::Rank => question.rank(boards),
         Occasion::Affinity => Ok(question.warmth()?),
-        Occasion::Titles => Ok(Args::default()),
+        Occasion::Titles => question.titles(boards),
+        Occasion::TitleWon => question.title_won(boards),
         Occasion::Why => Ok(why(question)?),
         Occasion::History => Ok(history(question)?),
         Occasion::Paid
@@ -94,8 +95,7 @@ pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unre
         | Occasion::Digest
         | Occasion::BoardChoice
         | Occasion::Risen
-        | Occasion::Level
-        | Occasion::TitleWon => Ok(Args::default()),
+        | Occasion::Level => Ok(Args::default()),
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 
-use crate::model::day::{Calendar, Day, Period};
+use crate::model::day::{Calendar, Day, Millis, Period};
 use crate::model::decision::{Arg, Args};
 use crate::model::event::{GroupKind, IdentityKind, Place};
-use crate::model::ids::{AccountId, EventSeq, GroupId, KeyBytes};
+use crate::model::ids::{AccountId, CorpName, EventSeq, GroupId};
 use crate::outbox::board::{Boards, Progress, Which};
 use crate::outbox::gather::{Question, Unready};
 use crate::rules::answer::{BOARD, NOTE};
 use crate::rules::board::{self, Board, Spot, Standing};
-use crate::rules::campaign::Campaign;
+use crate::rules::campaign::{Campaign, Staff};
+use crate::rules::text::display_name;
+use crate::rules::title::{self, SLOT, TITLE, Title};
 use crate::store::{Reader, StoreError};
 
 impl Question<'_> {
@@ -27,12 +29,12 @@ impl Question<'_> {
         let asker = self.asker()?;
         let here = self.row.destination.chat.clone().and_then(|chat| directory.groups.get(&(self.row.corp.clone(), chat))).map(|group| group.id);
         let closed_at = match board.closed(today) {
-            Some(period) => closed_at(self.reader, &self.row.corp, campaign, period)?,
+            Some(period) => closed_at(self.reader, calendar, period, self.now)?,
             None => None,
         };
         let which = Which {
             campaign: number,
-            accounts_of: asker.as_ref().map_or(GroupId::NONE, |asker| asker.group),
+            accounts_of: Some(asker.as_ref().map_or(GroupId::NONE, |asker| asker.group)),
             earned_in: here.filter(|_| board == Board::Group),
             earned_by: None,
             days: board.days(today),
@@ -42,7 +44,7 @@ impl Question<'_> {
         caught_up(self.reader, boards, &which, calendar)?;
         let own = asker.and_then(|asker| asker.account);
         let standing = self.standing(boards, &which, board, own.as_ref().map(|account| account.id))?;
-        let is_hidden = own.is_some_and(|account| board::is_hidden(&account.state));
+        let is_hidden = own.is_some_and(|account| board::opted_out(&account.state));
         let is_private = self.row.destination.chat.is_none();
         let until = calendar.local(self.now).strftime("%-H:%M").to_string();
         let args = self.standing_args(&standing, !is_hidden || is_private)?;
@@ -119,9 +121,92 @@ fn caught_up(reader: &dyn Reader, boards: &mut Boards, which: &Which, calendar: 
     }
 }
 
-/// The event that closed the board of a period; `None` while it is open.
-pub fn closed_at(reader: &dyn Reader, corp: &str, campaign: &Campaign, period: Period) -> Result<Option<EventSeq>, StoreError> {
-    let source = format!("{corp}/clock");
-    let found = reader.find_events(KeyBytes::of(&board::closing(&campaign.id, period)))?;
-    Ok(found.into_iter().find(|(known, _)| **known == *source).map(|(_, seq)| seq))
+/// The event at which the board of a period is cut: the first that was sent and heard after the closing. The journal only grows, so that a board
+/// which is closed never changes. `None` while there is none.
+pub fn closed_at(reader: &dyn Reader, calendar: &Calendar, period: Period, now: Millis) -> Result<Option<EventSeq>, StoreError> {
+    let Some(closes) = board::closes_at(calendar, period).filter(|closes| *closes <= now) else { return Ok(None) };
+    let (mut before, mut after) = (0, reader.head()?.event.0 + 1);
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        let is_early = reader.event(EventSeq(middle))?.is_some_and(|event| event.received_at < closes);
+        if is_early { before = middle } else { after = middle }
+    }
+    reader.first_sent_since(EventSeq(after), closes)
+}
+
+/// Who won a title in a period, first to last, with what they earned; `None` while its board is open. `read` is where it is read and for whom.
+pub fn winners(read: &Read<'_>, boards: &mut Boards, title: &Title, period: Period) -> Result<Option<Vec<Spot>>, Unready> {
+    let calendar = &read.campaign.calendar;
+    let Some(number) = read.reader.directory()?.campaigns.get(&(read.corp.clone(), read.campaign.id.clone())).copied() else { return Ok(Some(Vec::new())) };
+    let closed_at = closed_at(read.reader, calendar, period, read.now)?;
+    if board::closes_at(calendar, period).is_none_or(|closes| closes > read.now) {
+        return Ok(None);
+    }
+    let which = |hides_staff| Which {
+        campaign: number,
+        accounts_of: None,
+        earned_in: None,
+        earned_by: title.of.clone(),
+        days: title.days(period),
+        closed_at,
+        hides_staff,
+    };
+    let hidden: HashSet<AccountId> = read.reader.hidden()?.into_iter().collect();
+    // Employees win nothing where customers play; among themselves they do.
+    for which in [which(read.campaign.staff != Staff::Pay), which(false)] {
+        caught_up(read.reader, boards, &which, calendar)?;
+        let shown = boards.earned(&which).filter(|(account, _)| !hidden.contains(account));
+        let top = board::standing(shown, None, title.top).top;
+        if !top.is_empty() || read.campaign.staff == Staff::Skip {
+            return Ok(Some(top));
+        }
+    }
+    Ok(Some(Vec::new()))
+}
+
+/// Where a title's winners are read.
+pub struct Read<'a> {
+    /// The store.
+    pub reader: &'a dyn Reader,
+    /// The corp.
+    pub corp: CorpName,
+    /// The campaign.
+    pub campaign: &'a Campaign,
+    /// Now.
+    pub now: Millis,
+}
+
+impl Question<'_> {
+    /// The arguments that tell who has which title: the winners of each title's last period, and how often the asker won it.
+    pub(super) fn titles(&self, boards: &mut Boards) -> Result<Args, Unready> {
+        let Some(campaign) = self.campaign() else { return Ok(Args::default()) };
+        let today = campaign.calendar.day(self.now);
+        let account = self.asker()?.and_then(|asker| asker.account);
+        let mut told = Vec::new();
+        for title in &campaign.titles {
+            let period = title.last_closed(&campaign.calendar, self.now);
+            let names = self.winner_names(boards, campaign, title, period)?;
+            let times = account.as_ref().and_then(|account| account.state.code(&title.code)).map_or(0, |code| code.total.times);
+            let args = Args::default().text("标题", &*title.title).text("周期", format!("({})", title::in_words(period, today)));
+            told.push(args.text("名单", names).int("次数", times));
+        }
+        Ok(Args::default().with("称号", Arg::List(told)))
+    }
+
+    /// The argument that tells who won a title; none where nobody did.
+    pub(super) fn title_won(&self, boards: &mut Boards) -> Result<Args, Unready> {
+        let arg = |wanted: &str| self.row.reply.args.0.iter().find(|(name, _)| **name == *wanted).map(|(_, arg)| arg);
+        let (Some(Arg::Text(code)), Some(Arg::Int(slot))) = (arg(TITLE), arg(SLOT)) else { return Ok(Args::default()) };
+        let Some(campaign) = self.campaign() else { return Ok(Args::default()) };
+        let Some(title) = campaign.titles.iter().find(|title| *title.code == **code) else { return Ok(Args::default()) };
+        Ok(Args::default().text("名单", self.winner_names(boards, campaign, title, title.period(*slot))?))
+    }
+
+    fn winner_names(&self, boards: &mut Boards, campaign: &Campaign, title: &Title, period: Period) -> Result<String, Unready> {
+        let read = Read { reader: self.reader, corp: self.row.corp.clone(), campaign, now: self.now };
+        let winners = winners(&read, boards, title, period)?.unwrap_or_default();
+        let names: Result<Vec<String>, StoreError> =
+            winners.iter().map(|spot| Ok(format!("{} {}", display_name(&self.name(spot.account)?), spot.points))).collect();
+        Ok(names?.join(" · "))
+    }
 }

@@ -11,6 +11,7 @@ use crate::model::decision::{Mark, Question};
 use crate::model::event::{GroupKind, Place};
 use crate::model::ids::{AccountId, PostingSeq};
 use crate::rules::campaign::Staff;
+use crate::rules::presence;
 
 /// State key of what a member chose about boards.
 pub static BOARD_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "board".into());
@@ -165,26 +166,19 @@ pub fn closes_at(calendar: &Calendar, period: Period) -> Option<Millis> {
     (last < Day(i32::MAX)).then(|| calendar.begins(last.plus(1)).plus_secs(CLOSES_AFTER_SECS))
 }
 
-/// The name of the event that closes the board of a period, unique for ever.
-pub fn closing(campaign_id: &str, period: Period) -> String {
-    let (kind, number) = match period {
-        Period::Day(day) => ("day", i64::from(day)),
-        Period::Week(week) => ("week", i64::from(week)),
-        Period::Month(month) => ("month", i64::from(month)),
-        Period::Window(minute) => ("window", minute),
-        Period::Ever => ("ever", 0),
-    };
-    format!("clock/board/{campaign_id}/{kind}-{number}")
+/// Whether an account stands on no board: its member chose so, or has left all groups.
+pub fn is_hidden(state: &AccountState) -> bool {
+    opted_out(state) || presence::out_since(Some(state)).is_some()
 }
 
 /// What a member chose: not to be shown. Counted, so that what is late or taken back comes out the same.
-pub fn is_hidden(state: &AccountState) -> bool {
+pub fn opted_out(state: &AccountState) -> bool {
     state.code(&BOARD_KEY).and_then(|code| code.sum(Period::Ever)).is_some_and(|sum| sum.times > 0)
 }
 
 /// What 「退出排行」 and 「加入排行」 change; nothing where it is so already.
 pub fn choice(state: Option<&AccountState>, question: Option<Question>) -> Option<Mark> {
-    let hidden = state.is_some_and(is_hidden);
+    let hidden = state.is_some_and(opted_out);
     let times = match question {
         Some(Question::LeaveBoard) if !hidden => Some(1),
         Some(Question::JoinBoard) if hidden => Some(-1),

@@ -13,6 +13,7 @@ use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
 use crate::rules::template::Templates;
 use crate::rules::testing::Test;
+use crate::rules::title::Title;
 use crate::rules::when::When;
 use crate::rules::words::Matcher;
 
@@ -62,6 +63,8 @@ pub struct Campaign {
     pub rules: Vec<RuleEntry>,
     /// Its levels, by ascending threshold.
     pub levels: Vec<Level>,
+    /// Its titles in file order.
+    pub titles: Vec<Title>,
     /// Its festivals in file order.
     pub festivals: Vec<Festival>,
     /// Whether it matters who is in its groups since when, so that a first message tells it too.

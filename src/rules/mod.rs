@@ -37,6 +37,7 @@ pub mod versions;
 pub mod board;
 pub mod level;
 pub mod affinity;
+pub mod title;
 pub mod schema;
 #[cfg(test)]
 mod reference;

@@ -11,6 +11,7 @@ use crate::rules::assistant_table::AssistantTable;
 use crate::rules::fit::resolve;
 use crate::rules::shared_keys::{BucketTable, CampaignTable, SharedKeys};
 use crate::rules::testing::TestTable;
+use crate::rules::title::TitleTable;
 use crate::rules::{KINDS, Kind};
 
 /// The schema of rules.toml, draft-07 (the newest that editors' TOML plugins read).
@@ -25,11 +26,12 @@ pub static SHARED: LazyLock<Vec<String>> = LazyLock::new(|| {
 fn root() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     let kinds: Vec<(&Kind, Value)> = KINDS.iter().map(|kind| (kind, (kind.schema)(&mut generator).to_value())).collect();
-    let [shared, bucket, campaign, affinity, assistant, test] = [
+    let [shared, bucket, campaign, affinity, title, assistant, test] = [
         subschema::<SharedKeys>(&mut generator),
         subschema::<BucketTable>(&mut generator),
         subschema::<CampaignTable>(&mut generator),
         subschema::<AffinityTable>(&mut generator),
+        subschema::<TitleTable>(&mut generator),
         subschema::<AssistantTable>(&mut generator),
         subschema::<TestTable>(&mut generator),
     ];
@@ -47,6 +49,7 @@ fn root() -> Value {
     let campaign = campaign_with(&whole, &campaign, &rules);
     whole["definitions"]["CampaignTable"] = campaign;
     let mut tables = rules;
+    tables.insert("title".to_owned(), json!({ "type": "object", "description": "称号", "propertyNames": NAME.clone(), "additionalProperties": title }));
     tables.insert("affinity".to_owned(), affinity);
     tables.insert("assistant".to_owned(), assistant);
     tables.insert("campaign".to_owned(), named("积分活动", "#/definitions/CampaignTable"));

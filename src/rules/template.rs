@@ -144,10 +144,10 @@ pub fn default_text(occasion: Occasion) -> &'static str {
              {% else %}\n今天能做的都做完了,明天再来。{% endif %}{% else %}这里没有开亲密度。{% endif %}"
         }
         Occasion::Titles => {
-            "{% if 称号 %}{% for 项 in 称号 %}「{{项.标题}}」{{项.周期}}{% if 项.名单 %}:{{项.名单}}{% else %}还没有人得到{% endif %}{% if 项.次数 %}(你得过 {{项.次数}} 次){% endif %}\
+            "{% if 称号 %}{% for 项 in 称号 %}「{{项.标题}}」{{项.周期}}:{% if 项.名单 %}{{项.名单}}{% else %}没有人{% endif %}{% if 项.次数 %}(你得过 {{项.次数}} 次){% endif %}\
              {% if not loop.last %}\n{% endif %}{% endfor %}{% else %}这个活动没有设称号。{% endif %}"
         }
-        Occasion::TitleWon => "🏆 {{昵称}} 获得「{{标题}}」({{周期}}){% if 得分 %},+{{得分}} {{积分名}}{% endif %}!",
+        Occasion::TitleWon => "{% if 名单 %}🏆 {{周期}}「{{标题}}」:{{名单}}{% if 得分 %}。另加 {{得分}} {{积分名}}{% endif %}。{% endif %}",
     }
 }
 

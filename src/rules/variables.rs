@@ -45,7 +45,7 @@ impl Variable {
 /// The variables of an occasion, those of every occasion first.
 pub fn variables(occasion: Occasion) -> Vec<Variable> {
     // A digest speaks of many: nobody's name and balance stand in it.
-    let personal = if occasion == Occasion::Digest { &[] } else { PERSONAL };
+    let personal = if matches!(occasion, Occasion::Digest | Occasion::TitleWon) { &[] } else { PERSONAL };
     personal.iter().chain(COMMON).chain(own(occasion)).copied().collect()
 }
 
@@ -181,7 +181,8 @@ const AFFINITY: &[Variable] =
 /// `名单` who won it last, `次数` how often the asker did.
 const TITLES: &[Variable] = &[list("称号", "titles", &[text("标题", "title"), text("周期", "period"), text("名单", "names"), int("次数", "times")])];
 
-const TITLE_WON: &[Variable] = &[text("标题", "title"), text("周期", "period"), int("得分", "points")];
+/// `名单` the winners with what they earned; empty where nobody did: then nothing is said.
+const TITLE_WON: &[Variable] = &[text("标题", "title"), text("名单", "names"), text("周期", "period"), int("得分", "points")];
 
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {

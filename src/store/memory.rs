@@ -10,6 +10,7 @@ use super::{
     ReplyState, SharedKey, Store, StoreError, Wants, reply_id,
 };
 use crate::model::cells::{AccountCell, AccountKey};
+use crate::model::day::Millis;
 use crate::model::event::Identity;
 use crate::model::ids::{AccountId, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
 use crate::model::journal::{EventRow, Posting};
@@ -342,6 +343,10 @@ impl Reader for MemoryReader {
 
     fn hidden(&self) -> Result<Vec<AccountId>, StoreError> {
         self.read(|rows| rows.hidden.iter().copied().collect())
+    }
+
+    fn first_sent_since(&self, from: EventSeq, at: Millis) -> Result<Option<EventSeq>, StoreError> {
+        self.read(|rows| rows.events.range(from..).find(|(_, event)| event.at >= at).map(|(seq, _)| *seq))
     }
 
     fn earner(&self, id: AccountId) -> Result<Option<(AccountKey, i64)>, StoreError> {

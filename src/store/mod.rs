@@ -477,6 +477,8 @@ pub trait Reader: Send {
     fn earnings(&self, from: PostingSeq, limit: usize) -> Result<Vec<Earning>, StoreError>;
     /// The accounts that stand on no board, ascending.
     fn hidden(&self) -> Result<Vec<AccountId>, StoreError>;
+    /// The first event from `from` on that was sent at `at` or later.
+    fn first_sent_since(&self, from: EventSeq, at: Millis) -> Result<Option<EventSeq>, StoreError>;
     /// Whose an account is and what it ever earned, without reading its state; `None` for one that is not there.
     fn earner(&self, id: AccountId) -> Result<Option<(AccountKey, i64)>, StoreError>;
 }

@@ -401,6 +401,10 @@ impl Reader for SqliteReader {
         all(&self.db, "SELECT account FROM board_hidden ORDER BY account", [], |row| Ok(AccountId(row.get(0)?)))
     }
 
+    fn first_sent_since(&self, from: EventSeq, at: Millis) -> Result<Option<EventSeq>, StoreError> {
+        one(&self.db, "SELECT seq FROM event WHERE seq >= ?1 AND at >= ?2 ORDER BY seq LIMIT 1", [from.0, at.0], |row| Ok(EventSeq(row.get(0)?)))
+    }
+
     fn earner(&self, id: AccountId) -> Result<Option<(AccountKey, i64)>, StoreError> {
         one(&self.db, "SELECT campaign, grp, member, lifetime FROM account WHERE id = ?1", [id.0], |row| {
             let key = AccountKey { campaign: CampaignId(row.get(0)?), group: GroupId(row.get(1)?), member: MemberId(row.get(2)?) };
