@@ -17,7 +17,7 @@ use crate::outbox::board::Boards;
 use crate::outbox::gather::{Question, gather};
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::Rules;
-use crate::rules::decide::{Coverage, covers};
+use crate::rules::coverage::{Coverage, covers};
 use crate::rules::template::render;
 use crate::rules::testing::{SINGLE_CHAT, Said, Test, TestLine};
 use crate::store::memory::MemoryStore;

@@ -218,9 +218,9 @@ fn heard_by_every_channel(text: &str) -> Vec<Event> {
     let record = json!({"msgid": "4", "action": "send", "from": "aming", "roomid": "wrGroup", "msgtime": 1_795_309_200_456_i64,
         "msgtype": "text", "text": {"content": text}});
     vec![
-        Inbox::app(&corp, "app", 1_000_002).read(app, now),
-        Inbox::robot(&corp, "robot", "key").read(robot, now),
-        Inbox::aibot(&corp, "bot").read(aibot.to_string(), now),
+        Inbox::app(&corp, "app", 1_000_002).read(app, now).remove(0),
+        Inbox::robot(&corp, "robot", "key").read(robot, now).remove(0),
+        Inbox::aibot(&corp, "bot").read(aibot.to_string(), now).remove(0),
         archive_record::to_event(&Inbox::archive(&corp, "ww1"), &record.to_string(), now),
     ]
 }

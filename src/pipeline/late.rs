@@ -5,7 +5,7 @@ use crate::model::decision::{Decision, Outcome, Record};
 use crate::model::event::Kind;
 use crate::model::ids::{AccountId, CorpName, EventSeq};
 use crate::rules::Shared;
-use crate::rules::decide::Coverage;
+use crate::rules::coverage::Coverage;
 use crate::store::{Past, Store, StoreError};
 
 use super::repair::{self, Again, Window};

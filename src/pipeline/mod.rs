@@ -287,6 +287,11 @@ impl Handle {
         self.rules.load_full()
     }
 
+    /// Makes other rules live, from the next batch on. What was decided stays.
+    pub fn adopt(&self, rules: Arc<Rules>) {
+        self.rules.store(rules);
+    }
+
     /// Has the writer look, when it comes to it, whether another process has committed ([`Listener::disturbed`]). A full queue looks later.
     pub fn look(&self) {
         // A writer that is gone or busy looks at the next call, or never needs to.

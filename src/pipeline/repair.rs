@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, Occurrence};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Changed, Chart, Claim, Decision, Deed, Entry, Outcome, Part, Record, Repair, Side};
+use crate::model::decision::{Chart, Claim, Decision, Deed, Entry, Outcome, Part, Record, Side};
 use crate::model::event::{Event, GroupKind, Kind, Place, Said, Via};
 use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::journal::{AccountRef, GroupRow, Posting};
+use crate::model::repair::{Changed, Repair};
 use crate::rules::campaign::{RuleEntry, Rules};
 use crate::rules::decide::decide;
 use crate::rules::{Facts, Prepared, Shared};

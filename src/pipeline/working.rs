@@ -15,7 +15,8 @@ use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, Ident
 use crate::model::journal::{EventRow, GroupRow};
 use crate::rules::board::is_hidden;
 use crate::rules::campaign::Balance;
-use crate::rules::decide::{Coverage, covers, decide, hear};
+use crate::rules::coverage::{Coverage, covers};
+use crate::rules::decide::{decide, hear};
 use crate::rules::versions::Versions;
 use crate::rules::{Facts, Prepared, Shared, answer, share};
 use crate::store::codec::encode_record;

@@ -38,3 +38,32 @@ fn entry(code: &Arc<str>, chart: Chart, points: i64, day: Day) -> Entry {
     let (src, dst) = if points > 0 { (system, own) } else { (own, system) };
     Entry { code: code.clone(), src, dst, amount: points.abs(), day, vests_on: None, expires_on: None, slot_event: None, reverses: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(points: i64) -> Act {
+        Act::Granted { points, by: "wangwu".into(), reason: "帮忙答疑".into(), batch: None }
+    }
+
+    fn booked(points: i64, account: &AccountCell) -> (i64, Vec<(Side, Side, i64)>) {
+        let decision = decide(&granted(points), Some(account), Day(0)).expect("a grant");
+        let entries = decision.entries.iter().map(|entry| (entry.src, entry.dst, entry.amount)).collect();
+        (decision.record.verdicts[0].ruling.booked(), entries)
+    }
+
+    #[test]
+    fn points_given_come_from_corrections_and_points_taken_go_back_there() {
+        let (adjusted, own) = (Side::System(Chart::Adjusted), Side::Own(Part::Available));
+        assert_eq!(booked(10, &AccountCell::default()), (10, vec![(adjusted, own, 10)]));
+        assert_eq!(booked(-10, &AccountCell::default()), (-10, vec![(own, adjusted, 10)]), "a claw-back may go below zero");
+    }
+
+    #[test]
+    fn a_grant_past_what_can_be_counted_is_refused_whole() {
+        let rich = AccountCell { available: crate::model::points::POINTS_MAX, ..AccountCell::default() };
+        assert_eq!(booked(1, &rich), (0, Vec::new()));
+        assert_eq!(booked(i64::MIN, &rich), (0, Vec::new()));
+    }
+}

@@ -20,7 +20,7 @@ use crate::outbox::standing::{Read, winners};
 use crate::pipeline::{Pipeline, Work};
 use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::clock::{Job, Reach, Slot, jobs};
-use crate::rules::decide::{Coverage, covers};
+use crate::rules::coverage::{Coverage, covers};
 use crate::store::{Directory, Reader, Store, StoreError};
 
 /// Accounts looked at in one step: some milliseconds of reading.
