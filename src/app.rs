@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::outbox::mouth::Mouth;
 use crate::outbox::{Inbox, Ledger, Outbox, Voice};
 use crate::pipeline::{self, Death, Handle, Listener, Pipeline, unparker};
 use crate::rules::campaign::Rules;
+use crate::rules::versions::Versions;
 use crate::scheduler::{self, Scheduler};
 use crate::settings::Settings;
 use crate::store::sqlite::guard::Guard;
@@ -30,10 +31,13 @@ use crate::store::sqlite::serving::Loss;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::vault::{Vault, random_key};
 use crate::store::{Batch, Reader, ReplyOutcome, Store};
+use crate::web::api;
+use crate::web::api::callers::Callers;
+use crate::web::api::told::{Teller, told};
 use crate::web::callback::{self, Channels};
 use crate::web::health::{self, Probe};
 use crate::web::server::Server;
-use crate::web::{Hear, Heard, NotNow, metrics};
+use crate::web::{Hear, HearAll, Heard, NotNow, metrics};
 
 /// What a daemon is made of beside its settings.
 pub struct Parts {
@@ -118,7 +122,9 @@ impl App {
         let outbox = Outbox::new(Mouth::new(settings)?, handle.clone(), ReaderDesk::new(Box::new(reader)), voices(settings), parts.clock.clone());
         // The hook was made before the outbox that it feeds.
         let _ = inbox.set(outbox.inbox());
-        let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(health::routes(probe(&handle), metrics));
+        let teller = teller(SqliteReader::open(&parts.database, &parts.vault)?);
+        let api = api::routes(Callers::from_settings(settings), ears(&handle), teller, parts.clock.clone());
+        let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(api).merge(health::routes(probe(&handle), metrics));
         let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
         Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, scheduler, writer, _lock: lock })
     }
@@ -245,6 +251,29 @@ pub fn ear(handle: &Handle) -> Hear {
     Arc::new(move |event| {
         let handle = handle.clone();
         Box::pin(async move { handle.hear(event).await.map(|done| Heard { seq: done.seq, known: done.known }).map_err(|_| NotNow) })
+    })
+}
+
+/// The pipeline as the API hears through it.
+fn ears(handle: &Handle) -> HearAll {
+    let handle = handle.clone();
+    Arc::new(move |events| {
+        let handle = handle.clone();
+        Box::pin(async move {
+            let done = handle.hear_all(events).await.map_err(|_| NotNow)?;
+            Ok(done.into_iter().map(|done| Heard { seq: done.seq, known: done.known }).collect())
+        })
+    })
+}
+
+/// Reads back for the API what came of events.
+fn teller(reader: SqliteReader) -> Teller {
+    let desk = Mutex::new((reader, Versions::default()));
+    Arc::new(move |seqs| {
+        let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let (reader, versions) = &mut *desk;
+        let told = |seq: &EventSeq| told(reader, versions, *seq).inspect_err(|error| tracing::warn!(%error, "an event cannot be read back")).ok().flatten();
+        seqs.iter().map(told).collect()
     })
 }
 

@@ -29,7 +29,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, scheduler, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -59,6 +59,7 @@ pub mod failpoint;
 pub mod model;
 pub mod clock;
 pub mod settings;
+pub mod line;
 pub mod rules;
 pub mod store;
 pub mod wecom;

@@ -2,6 +2,7 @@
 
 mod workspace;
 mod progress;
+mod usage;
 mod backup;
 mod check;
 mod demo;
@@ -85,7 +86,10 @@ pub struct Where {
 
 /// Parses the command line, does the verb, and says how it ended.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::told(&error),
+    };
     let result = match cli.verb {
         Verb::Demo(options) => demo::run(options),
         Verb::Serve(options) => serve::run(options),

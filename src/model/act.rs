@@ -60,6 +60,14 @@ pub enum Act {
     },
 }
 
+/// How far back a join that only a member list tells of is followed, in days: as far as late messages are repaired, less a day.
+const LISTED_BACK_DAYS_MAX: i64 = 34;
+
+/// When an [`Act::Listed`] happened: the join itself, so that it stands where the join would have stood.
+pub fn listed_at(joined_at: Millis, told_at: Millis) -> Millis {
+    joined_at.min(told_at).max(told_at.plus_secs(-86_400 * LISTED_BACK_DAYS_MAX))
+}
+
 impl Act {
     /// The word used in the journal, exports and metrics.
     pub fn as_str(&self) -> &'static str {

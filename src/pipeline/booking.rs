@@ -65,10 +65,10 @@ impl Working<'_> {
         let (state, reason) = match event.via.channel {
             _ if heard.of.is_some() => (ReplyState::Suppressed, Some("这条消息是后来补判的,不再回复".into())),
             Channel::Replay => (ReplyState::Suppressed, Some("历史补录,不发送".into())),
-            Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive | Channel::House if !self.context.has_room => {
+            Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive | Channel::Api | Channel::House if !self.context.has_room => {
                 (ReplyState::Expired, Some("发件箱已满".into()))
             }
-            Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive | Channel::House => (ReplyState::Waiting, None),
+            Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive | Channel::Api | Channel::House => (ReplyState::Waiting, None),
         };
         for (place, reply) in std::mem::take(&mut decision.replies).into_iter().take(REPLIES_PER_EVENT_MAX).enumerate() {
             self.batch.replies.push(ReplyRow {

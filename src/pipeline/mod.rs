@@ -246,6 +246,22 @@ impl Handle {
         self.submit(Work::Hear(Box::new(prepared))).await
     }
 
+    /// Hears several events in this order and returns after the commit of the last. Where one is rejected, those before it may stand.
+    ///
+    /// # Errors
+    /// See [`Rejected`].
+    pub async fn hear_all(&self, events: Vec<Event>) -> Result<Vec<Done>, Rejected> {
+        let rules = self.rules.load_full();
+        let works = events.into_iter().map(|event| Work::Hear(Box::new(hear(&rules, recall::normalise(event), &self.fingerprints))));
+        // What follows one that finds no room is not queued: it would overtake it.
+        let answers: Vec<_> = works.map(|work| self.queue(work)).collect::<Result<_, _>>()?;
+        let mut done = Vec::with_capacity(answers.len());
+        for answer in answers {
+            done.push(answered(Ok(answer)).await?);
+        }
+        Ok(done)
+    }
+
     /// Decides waiting events again, in this order; `events` are what [`unpark::resolved`] gave.
     ///
     /// # Errors
@@ -256,20 +272,6 @@ impl Handle {
             let prepared = hear(&rules, event, &self.fingerprints);
             Work::Unpark(Box::new(unpark::Unpark { of, prepared }))
         });
-        let answers: Vec<_> = works.map(|work| self.queue(work)).collect();
-        for answer in answers {
-            answered(answer).await?;
-        }
-        Ok(())
-    }
-
-    /// Prepares events, queues them together and returns after the commit of the last of them.
-    ///
-    /// # Errors
-    /// See [`Rejected`]; those before it may be committed.
-    pub async fn hear_all(&self, events: impl Iterator<Item = Event>) -> Result<(), Rejected> {
-        let rules = self.rules.load_full();
-        let works = events.map(|event| Work::Hear(Box::new(hear(&rules, recall::normalise(event), &self.fingerprints))));
         let answers: Vec<_> = works.map(|work| self.queue(work)).collect();
         for answer in answers {
             answered(answer).await?;

@@ -434,7 +434,7 @@ fn is_single(scene: &Scene<'_>) -> Arg {
 fn hears_only_mentions(scene: &Scene<'_>) -> bool {
     let is_bot = match scene.event.via.channel {
         Channel::Aibot | Channel::Robot => true,
-        Channel::App | Channel::Archive | Channel::Replay | Channel::House => false,
+        Channel::App | Channel::Archive | Channel::Replay | Channel::Api | Channel::House => false,
     };
     is_bot && scene.event.place != Place::Single
 }

@@ -15,7 +15,6 @@ use std::sync::{Arc, LazyLock};
 use crate::model::cells::AccountState;
 use crate::model::day::Millis;
 use crate::model::decision::{Deed, Mark};
-use crate::model::event::Place;
 use crate::model::ids::GroupId;
 use crate::rules::decide::Scene;
 
@@ -49,7 +48,7 @@ pub fn key(group: GroupId) -> Arc<str> {
 /// What an event tells of its member's presence.
 pub(super) fn marks(scene: &Scene<'_>) -> Vec<Mark> {
     let group = scene.facts.group;
-    if group == GroupId::NONE || scene.event.who.is_none() || !matches!(scene.event.place, Place::Group { .. }) || scene.is_unpaid_staff() {
+    if group == GroupId::NONE || scene.event.who.is_none() || scene.is_unpaid_staff() {
         return Vec::new();
     }
     let state = scene.facts.account.map(|account| &account.state);

@@ -50,12 +50,11 @@ pub async fn run(handle: Handle, mut scheduler: Scheduler, clock: Clock) {
 
 /// Hands events in, a piece at a time while the queue is short.
 async fn submit(handle: &Handle, events: Vec<Event>) -> Result<(), Rejected> {
-    let mut events = events.into_iter().peekable();
-    while events.peek().is_some() {
+    for piece in events.chunks(PIECE) {
         while handle.waiting() > SHORT_QUEUE {
             sleep(PAUSE).await;
         }
-        handle.hear_all(events.by_ref().take(PIECE)).await?;
+        handle.hear_all(piece.to_vec()).await?;
         yield_now().await;
     }
     Ok(())

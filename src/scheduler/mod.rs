@@ -98,12 +98,14 @@ impl Scheduler {
         Scheduler { chunk, ..self }
     }
 
-    /// Has it care for a corp from now on.
-    pub fn know_corp(&mut self, corp: &CorpName) {
-        if !self.corps.contains(corp) {
+    /// Has it care for a corp from now on. Tells whether it is a new one.
+    pub fn know_corp(&mut self, corp: &CorpName) -> bool {
+        let is_new = !self.corps.contains(corp);
+        if is_new {
             self.corps.push(corp.clone());
             self.rules = None;
         }
+        is_new
     }
 
     /// Tells of a group that the corp can speak in, though nobody was heard there yet.
@@ -360,16 +362,19 @@ fn with_job<T>(rules: &Rules, key: &JobKey, ask: impl FnOnce(&Campaign, &dyn Job
 
 /// Runs everything that is due, in transactions of its own, where nobody else waits: history, tests.
 ///
+/// What is due at `now` is heard at `heard_at`. Tells when the next slot comes.
+///
 /// # Errors
 /// The store could not be read or written; what was committed stays.
-pub fn catch_up<S: Store>(pipeline: &mut Pipeline<S>, scheduler: &mut Scheduler, now: Millis) -> Result<Option<Millis>, StoreError> {
+pub fn catch_up<S: Store>(pipeline: &mut Pipeline<S>, scheduler: &mut Scheduler, now: Millis, heard_at: Millis) -> Result<Option<Millis>, StoreError> {
     let rules = pipeline.rules();
     loop {
         match scheduler.step(&rules, now)? {
             Step::Rest(until) => return Ok(until),
             Step::Submit(events) => {
                 for events in events.chunks(EVENTS_PER_BATCH) {
-                    let works: Vec<Work> = events.iter().map(|event| Work::Hear(Box::new(pipeline.prepare(&rules, event.clone())))).collect();
+                    let works: Vec<Work> =
+                        events.iter().map(|event| Work::Hear(Box::new(pipeline.prepare(&rules, Event { received_at: heard_at, ..event.clone() })))).collect();
                     pipeline.run(&works)?;
                 }
                 scheduler.done(&rules, now);

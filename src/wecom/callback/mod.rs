@@ -71,7 +71,7 @@ impl Inbox {
             Channel::Aibot => aibot::read(&plaintext),
             Channel::Robot => robot::read(&plaintext),
             Channel::Archive => archive_record::read(&plaintext),
-            Channel::Replay | Channel::House => None,
+            Channel::Replay | Channel::Api | Channel::House => None,
         };
         let letter = letter.unwrap_or_else(|| Letter::unreadable(&plaintext));
         match &letter.content {
@@ -109,7 +109,7 @@ impl Inbox {
     fn source_of(&self, bot: Option<&str>) -> Arc<str> {
         match self.channel {
             Channel::Aibot => format!("{}/{}", self.source, bot.unwrap_or("unknown")).into(),
-            Channel::App | Channel::Robot | Channel::Archive | Channel::Replay | Channel::House => self.source.clone(),
+            Channel::App | Channel::Robot | Channel::Archive | Channel::Replay | Channel::Api | Channel::House => self.source.clone(),
         }
     }
 }
