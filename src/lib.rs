@@ -29,7 +29,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, line} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain, reinstate} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -71,6 +71,7 @@ pub mod scenario;
 pub mod verify;
 pub mod export;
 pub mod explain;
+pub mod reinstate;
 pub mod web;
 pub mod app;
 pub mod demo;

@@ -564,6 +564,8 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// Points that go soon.
+    Expiring,
     /// Hidden from boards from now on, or shown again.
     BoardChoice,
     /// A higher level, reached by something that is not told by itself.

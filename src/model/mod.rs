@@ -8,4 +8,5 @@ pub mod event;
 pub mod decision;
 pub mod repair;
 pub mod cells;
+pub mod lots;
 pub mod journal;

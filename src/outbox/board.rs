@@ -17,8 +17,8 @@ const CHUNK: usize = 5_000;
 const CHUNKS_MAX: usize = 40;
 /// Boards kept, those asked for last: every board of one campaign, and this week's of a few more.
 const BOARDS_MAX: usize = 12;
-/// Accounts on all boards that are kept, some 50 bytes each: a million twice. What does not fit is forgotten and folded again when asked for.
-const ACCOUNTS_MAX: usize = 2_000_000;
+/// Accounts on all boards that are kept, some 45 bytes each: a million and a half. What does not fit is forgotten and folded again when asked for.
+const ACCOUNTS_MAX: usize = 1_500_000;
 /// Business days begin at other instants in other campaigns, and a platform's clock may be ahead; two days cover both.
 const SLACK_SECS: i64 = 2 * 86_400;
 

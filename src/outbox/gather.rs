@@ -14,6 +14,7 @@ use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::outbox::board::Boards;
 use crate::outbox::manners::campaign_of;
 use crate::rules::campaign::{Balance, Campaign, Rules};
+use crate::rules::expiry::title;
 use crate::rules::explain::{explain, telling};
 use crate::rules::hint::{Unpaid, hint};
 use crate::rules::text::strip_mention;
@@ -93,6 +94,7 @@ pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unre
         | Occasion::NotUnderstood
         | Occasion::NoCampaign
         | Occasion::Digest
+        | Occasion::Expiring
         | Occasion::BoardChoice
         | Occasion::Risen
         | Occasion::Level => Ok(Args::default()),
@@ -255,7 +257,11 @@ impl Question<'_> {
     /// The name members know a rule by; its code when the rules no longer have it.
     fn title(&self, code: &Arc<str>) -> Arc<str> {
         let rule = self.campaign().and_then(|campaign| campaign.rules.iter().find(|rule| rule.code == *code));
-        rule.map_or_else(|| code.clone(), |rule| rule.common.title.clone())
+        let won = self.campaign().and_then(|campaign| campaign.titles.iter().find(|title| title.code == *code));
+        if let Some(title) = won {
+            return title.title.clone();
+        }
+        rule.map_or_else(|| title(code).map_or_else(|| code.clone(), Arc::from), |rule| rule.common.title.clone())
     }
 
     /// A member's name as others may see it: never an outside id of a customer.

@@ -409,8 +409,8 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
         Kind::Said(said) => serde_json::to_vec(said).ok(),
         Kind::Unknown { raw, .. } => Some(raw.clone().into_bytes()),
         Kind::Did(Act::Joined | Act::Left | Act::Due { .. }) | Kind::Recalled { .. } => None,
-        Kind::Did(act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. } | Act::Listed { .. })) => {
-            serde_json::to_vec(act).ok()
-        }
+        Kind::Did(
+            act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } | Act::Listed { .. }),
+        ) => serde_json::to_vec(act).ok(),
     }
 }

@@ -232,7 +232,7 @@ const QUESTIONS: [(&str, Question); 19] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 21] = [
+const OCCASIONS: [(&str, Occasion); 22] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -248,6 +248,7 @@ const OCCASIONS: [(&str, Occasion); 21] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("expiring", Occasion::Expiring),
     ("board_choice", Occasion::BoardChoice),
     ("risen", Occasion::Risen),
     ("level", Occasion::Level),

@@ -14,6 +14,7 @@ use crate::rules::cap::Limits;
 use crate::rules::template::Templates;
 use crate::rules::testing::Test;
 use crate::rules::title::Title;
+use crate::rules::validity::{Life, Validity};
 use crate::rules::when::When;
 use crate::rules::words::Matcher;
 
@@ -71,6 +72,8 @@ pub struct Campaign {
     pub follows_presence: bool,
     /// Whether any rule of it takes of what members share.
     pub has_shares: bool,
+    /// How long points live.
+    pub validity: Validity,
 }
 
 /// `balance = "shared" | "per_group"`
@@ -141,6 +144,10 @@ pub struct Common {
     pub mode: Mode,
     /// `budget`: points that all members together may get of it.
     pub budget: Option<i64>,
+    /// `hold`: days until its points may be spent.
+    pub hold_days: Option<i32>,
+    /// `expires`: how long its points live; `None` as the campaign says.
+    pub expires: Option<Life>,
     /// `reply`: own texts for the paid reply; `None` is the default text, an empty list is silence.
     pub reply: Option<Vec<String>>,
 }

@@ -22,11 +22,11 @@ use crate::model::decision::{Decision, Deed};
 use crate::model::event::Place;
 use crate::rules::campaign::Campaign;
 use crate::rules::decide::Scene;
-use crate::rules::retention;
 use crate::rules::title::{self, Title};
+use crate::rules::{expiry_jobs, retention};
 
 /// Where the jobs of a campaign come from. Jobs of one instant run in this order.
-const SOURCES: &[fn(&Campaign) -> Vec<Box<dyn Job + '_>>] = &[retention::jobs, title::jobs];
+const SOURCES: &[fn(&Campaign) -> Vec<Box<dyn Job + '_>>] = &[retention::jobs, expiry_jobs::jobs, title::jobs];
 
 /// Something the clock starts.
 pub trait Job: fmt::Debug {

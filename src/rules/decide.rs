@@ -7,14 +7,15 @@ use jiff::civil::Date;
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
 use crate::model::day::{Day, Period, PeriodKind};
-use crate::model::decision::{Args, Cap, Chart, Claim, Decision, Deed, Entry, Mark, Media, Part, Payment, Record, Refusal, Ruling, Side, Traits, Verdict};
+use crate::model::decision::{Args, Cap, Chart, Claim, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
 use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
 use crate::rules::text::{fold, strip_mention, strip_token};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, clock, presence, share, willed};
+use crate::rules::validity::{self, Bucket};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, clock, expiry, presence, share, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
@@ -51,7 +52,7 @@ fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
         Act::Left => Some(Deed::Left),
         Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
         Act::Due { job, slot } => Some(Deed::Due { job: job.clone(), slot: *slot }),
-        Act::Granted { .. } | Act::Opened { .. } => Some(Deed::Willed),
+        Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } => Some(Deed::Willed),
         Act::Listed { joined_at } => Some(Deed::Listed { joined_at: *joined_at }),
         Act::OrderPaid { .. } => None,
     }
@@ -81,10 +82,12 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         decision.replies.extend(answer::uncovered(rules, prepared, heard, facts));
         return decision;
     };
-    if let Kind::Did(act) = &prepared.event.kind
-        && let Some(willed) = willed::decide(act, facts.account, campaign.calendar.day(prepared.event.at))
-    {
-        return willed;
+    if let Kind::Did(act) = &prepared.event.kind {
+        let (day, at) = (campaign.calendar.day(prepared.event.at), prepared.event.at);
+        let willed = willed::decide(act, &campaign.validity, facts.account, (day, at));
+        if let Some(willed) = willed.or_else(|| expiry::reinstate(act, &campaign.validity, facts.account, (day, at))) {
+            return willed;
+        }
     }
     let scene = Scene::new(rules, campaign, prepared, heard, facts);
     if let Some(decision) = clock::decide(&scene) {
@@ -100,6 +103,9 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         }
         let ruled = scene.ask(rule, &hearing, &mut so_far);
         rulings.push(ruled);
+    }
+    if so_far.points > 0 && !is_due(deed.as_ref()) {
+        so_far.marks.extend(campaign.validity.earned(facts.account, prepared.event.at));
     }
     so_far.marks.extend(presence::marks(&scene));
     let replies = answer::replies(&scene, &rulings, so_far.points);
@@ -140,6 +146,8 @@ pub struct Ruled<'a> {
     pub args: Args,
     /// Points booked by the rules up to this one.
     pub booked: i64,
+    /// Those of them that may be spent at once.
+    pub ready: i64,
 }
 
 /// What the rules before this one did.
@@ -149,6 +157,7 @@ struct SoFar {
     claims: Vec<Claim>,
     paid: Vec<(Arc<str>, i64)>,
     points: i64,
+    ready: i64,
 }
 
 impl SoFar {
@@ -209,6 +218,11 @@ impl<'a> Scene<'a> {
         self.used(key, Periods { day: self.day, window: None }.of(kind), &[])
     }
 
+    /// The bucket of what a rule pays on this day.
+    pub fn bucket(&self, rule: &RuleEntry) -> Bucket {
+        self.campaign.validity.bucket(rule.common.hold_days, rule.common.expires, self.day)
+    }
+
     fn ask(&self, rule: &'a RuleEntry, hearing: &Hearing<'a>, so_far: &mut SoFar) -> Ruled<'a> {
         let ruling = self.ruling(rule, hearing, so_far);
         let (ruling, args) = ruling.unwrap_or_else(|refusal| (Ruling::Refused(refusal), Args::default()));
@@ -216,7 +230,10 @@ impl<'a> Scene<'a> {
         if let Ruling::Paid(payment) = &ruling {
             so_far.paid.push((rule.code.clone(), payment.points));
         }
-        Ruled { rule, ruling, args, booked: so_far.points }
+        if self.bucket(rule).vests_on.is_none() {
+            so_far.ready += ruling.booked();
+        }
+        Ruled { rule, ruling, args, booked: so_far.points, ready: so_far.ready }
     }
 
     fn ruling(&self, rule: &RuleEntry, hearing: &Hearing<'_>, so_far: &mut SoFar) -> Result<(Ruling, Args), Refusal> {
@@ -352,17 +369,7 @@ impl<'a> Scene<'a> {
 
     fn entry(&self, ruled: &Ruled<'_>) -> Option<Entry> {
         let amount = ruled.ruling.booked();
-        (amount > 0).then(|| Entry {
-            code: ruled.rule.code.clone(),
-            src: Side::System(Chart::Issued),
-            dst: Side::Own(Part::Available),
-            amount,
-            day: self.day,
-            vests_on: None,
-            expires_on: None,
-            slot_event: None,
-            reverses: None,
-        })
+        (amount > 0).then(|| validity::given(&ruled.rule.code, Chart::Issued, amount, self.day, self.bucket(ruled.rule)))
     }
 
     fn matched_codes(&self) -> Vec<Arc<str>> {
@@ -387,6 +394,11 @@ pub fn holds(only: &Only, place: &Place) -> bool {
         Place::Books { chat, .. } => chat.as_ref().is_some_and(|chat| groups.contains(chat)),
         Place::Group { chat, title, .. } => groups.iter().any(|entry| entry == chat || Some(entry) == title.as_ref()),
     }
+}
+
+/// Whether the clock did it: what it pays was not earned by doing anything.
+fn is_due(deed: Option<&Deed>) -> bool {
+    matches!(deed, Some(Deed::Due { .. }))
 }
 
 /// The key of a state: `~` before it for a rule in shadow.

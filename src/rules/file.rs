@@ -20,7 +20,7 @@ use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order};
 use crate::rules::template::{Templates, own_texts};
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, affinity, assistant_table, fit, level, lint, shared_keys, syntax, testing, title};
+use crate::rules::{KINDS, Kind, affinity, assistant_table, fit, level, lint, shared_keys, syntax, testing, title, validity};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -119,6 +119,7 @@ impl<'a> File<'a> {
             has_shares: rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
             titles: title::read(&self.merged("title", empty()), &rules, mistakes),
             rules,
+            validity: validity::read(&table, mistakes),
             levels: level::read(&table, &self.misfits, mistakes),
             festivals: Vec::new(),
         };

@@ -35,9 +35,9 @@ pub struct LevelTable {
     #[schemars(extend("examples" = ["120%"]))]
     #[schemars(extend("x-en" = "What its members' earnings are multiplied with, rounded down, caps afterwards. Default `100%`."))]
     pub factor: Option<String>,
-    /// 这个等级起可以做什么;规则里用 only = { may = "…" } 来要求。
+    /// 这个等级起可以做什么(权益的名字,如规则的种类 adopt);升级和「等级」里告诉成员。更高的等级也都可以。
     #[schemars(inner(length(min = 1, max = 40)), extend("examples" = [["adopt"]]))]
-    #[schemars(extend("x-en" = "What its members may do; a rule asks for it with `only = { may = \"…\" }`."))]
+    #[schemars(extend("x-en" = "What its members may do, and those of higher levels; told when it is reached."))]
     pub may: Option<Vec<String>>,
 }
 

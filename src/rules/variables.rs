@@ -74,8 +74,8 @@ const PERSONAL: &[Variable] = &[name("昵称", "name"), int("余额", "balance")
 const COMMON: &[Variable] = &[text("积分名", "points_name"), text("活动", "campaign"), Variable { name: "商城", alias: "mall", sort: Sort::Link }];
 
 /// `得分` points of this message, `奖励` the streak bonus in it, `档位` the rung reached, `连续` days in a row, `再签` days to the next rung
-/// and `再得` its bonus, `封顶` whether a cap clipped it, `升到` the level that this payment brought and
-/// `升级可得` what it opens.
+/// and `再得` its bonus, `封顶` whether a cap clipped it, `生效` the first day these points may be spent, if that is not today, `升到` the
+/// level that this payment brought and `升级可得` what it opens.
 const PAID: &[Variable] = &[
     text("标题", "title"),
     int("得分", "points"),
@@ -85,6 +85,7 @@ const PAID: &[Variable] = &[
     int("再签", "days_to_bonus"),
     int("再得", "next_bonus"),
     flag("封顶", "clipped"),
+    text("生效", "vests"),
     text("升到", "risen_to"),
     text("升级可得", "risen_brings"),
 ];
@@ -107,6 +108,10 @@ const BALANCE: &[Variable] = &[
     list("可得", "can_earn", CAN_EARN),
     text("重置", "resets_at"),
     int("冻结", "held"),
+    int("待生效", "pending"),
+    text("生效", "vests"),
+    int("快过期", "expiring"),
+    flag("有期限", "can_expire"),
     text("等级", "level"),
     text("下一级", "next_level"),
     int("还差", "missing"),
@@ -158,6 +163,8 @@ const DIGEST: &[Variable] = &[
     text("为什么", "why"),
 ];
 
+/// `到期` what goes soon: the last day it is good for and how much; `不活跃` whether earning anything keeps it.
+const EXPIRING: &[Variable] = &[list("到期", "expiring", &[text("日期", "date"), int("得分", "points")]), flag("不活跃", "inactivity")];
 /// `已退出` hidden from now on, else shown again; the words are what to send for the other.
 const BOARD_CHOICE: &[Variable] = &[text("说明", "note"), flag("已退出", "hidden"), text("加入排行", "join_board"), text("退出排行", "leave_board")];
 
@@ -201,6 +208,7 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NotUnderstood => NOT_UNDERSTOOD,
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
+        Occasion::Expiring => EXPIRING,
         Occasion::BoardChoice => BOARD_CHOICE,
         Occasion::Risen => RISEN,
         Occasion::Level => LEVEL,
