@@ -176,6 +176,9 @@ pub struct Media {
     pub video: bool,
     /// Keyed hash of the link it carries.
     pub link: Option<u64>,
+    /// Those of these pictures and links, and of those the member sent shortly before, that were paid for already when this was decided first:
+    /// who comes first is decided by the order of commits. Pictures by [`Picture::original`].
+    pub used: Vec<u64>,
 }
 
 /// The assistant's words.
@@ -261,6 +264,7 @@ impl Ruling {
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
                 Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed => true,
+                Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } | Refusal::ProofUsed { .. } => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -374,6 +378,36 @@ pub enum Refusal {
     },
     /// No period of staying in the group ends here: the member left in between, or joined at another time than was known.
     NotStayed,
+    /// The word was said, and what must come with it has not come yet.
+    ProofMissing {
+        /// What must come.
+        needs: Needs,
+        /// How far apart the two may be.
+        within_secs: i64,
+    },
+    /// What must come with the word has come, and the word has not been said yet.
+    WordMissing {
+        /// What has come.
+        needs: Needs,
+        /// How far apart the two may be.
+        within_secs: i64,
+    },
+    /// What came with the word was paid for before.
+    ProofUsed {
+        /// What it is.
+        needs: Needs,
+    },
+}
+
+/// What must come with a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Needs {
+    /// 图片
+    Image,
+    /// 链接
+    Link,
+    /// 视频
+    Video,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.
@@ -488,6 +522,15 @@ pub enum Mark {
         /// From when on.
         at: Option<Millis>,
     },
+    /// A picture or link was paid for, or no longer is. It changes nothing of the account: the campaign's proofs are folded from it.
+    Proof {
+        /// The rule's.
+        key: Arc<str>,
+        /// What it is known by ([`Picture::original`], [`Media::link`]).
+        number: u64,
+        /// Paid for, else free again.
+        used: bool,
+    },
 }
 
 impl Mark {
@@ -498,13 +541,14 @@ impl Mark {
             Mark::Day { key: _, day } => Mark::Day { key, day },
             Mark::Recent { key: _, at, fingerprint } => Mark::Recent { key, at, fingerprint },
             Mark::Since { key: _, at } => Mark::Since { key, at },
+            Mark::Proof { key: _, number, used } => Mark::Proof { key, number, used },
         }
     }
 
     /// Its key.
     pub fn key(&self) -> &Arc<str> {
         match self {
-            Mark::Count { key, .. } | Mark::Day { key, .. } | Mark::Recent { key, .. } | Mark::Since { key, .. } => key,
+            Mark::Count { key, .. } | Mark::Day { key, .. } | Mark::Recent { key, .. } | Mark::Since { key, .. } | Mark::Proof { key, .. } => key,
         }
     }
 }
@@ -566,6 +610,10 @@ pub enum Occasion {
     Digest,
     /// Points that go soon.
     Expiring,
+    /// The picture (link, video) that must come with the word is missing.
+    Missing,
+    /// The picture or link was paid for before.
+    Used,
     /// Hidden from boards from now on, or shown again.
     BoardChoice,
     /// A higher level, reached by something that is not told by itself.

@@ -95,6 +95,8 @@ pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unre
         | Occasion::NoCampaign
         | Occasion::Digest
         | Occasion::Expiring
+        | Occasion::Missing
+        | Occasion::Used
         | Occasion::BoardChoice
         | Occasion::Risen
         | Occasion::Level => Ok(Args::default()),

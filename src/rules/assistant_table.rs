@@ -179,6 +179,12 @@ pub struct RepliesTable {
     /// 合并播报。
     #[schemars(extend("x-en" = "Several successes of a group told in one message."))]
     pub digest: Option<OneOrMany>,
+    /// 口令说对了,还差图片(链接、视频)。
+    #[schemars(extend("x-en" = "The picture, link or video that must come with the word is missing."))]
+    pub missing: Option<OneOrMany>,
+    /// 图片(链接)用过了。
+    #[schemars(extend("x-en" = "The picture or link was paid for before."))]
+    pub used: Option<OneOrMany>,
     /// 退出排行榜,或重新加入。
     #[schemars(extend("x-en" = "Hidden from the boards, or shown again."))]
     pub board_choice: Option<OneOrMany>,
@@ -232,7 +238,7 @@ const QUESTIONS: [(&str, Question); 19] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 22] = [
+const OCCASIONS: [(&str, Occasion); 24] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -249,6 +255,8 @@ const OCCASIONS: [(&str, Occasion); 22] = [
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
     ("expiring", Occasion::Expiring),
+    ("missing", Occasion::Missing),
+    ("used", Occasion::Used),
     ("board_choice", Occasion::BoardChoice),
     ("risen", Occasion::Risen),
     ("level", Occasion::Level),

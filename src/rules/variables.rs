@@ -165,6 +165,11 @@ const DIGEST: &[Variable] = &[
 
 /// `到期` what goes soon: the last day it is good for and how much; `不活跃` whether earning anything keeps it.
 const EXPIRING: &[Variable] = &[list("到期", "expiring", &[text("日期", "date"), int("得分", "points")]), flag("不活跃", "inactivity")];
+/// `还差` what must still come (`一张截图`), `限时` how soon (`10 分钟`).
+const MISSING: &[Variable] = &[text("标题", "title"), text("还差", "missing"), text("限时", "within"), flag("单聊", "single")];
+
+/// `用过的` what was used before (`这张图`), `要换的` what to send instead (`截图`).
+const USED: &[Variable] = &[text("标题", "title"), text("用过的", "used"), text("要换的", "instead")];
 /// `已退出` hidden from now on, else shown again; the words are what to send for the other.
 const BOARD_CHOICE: &[Variable] = &[text("说明", "note"), flag("已退出", "hidden"), text("加入排行", "join_board"), text("退出排行", "leave_board")];
 
@@ -209,6 +214,8 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
         Occasion::Expiring => EXPIRING,
+        Occasion::Missing => MISSING,
+        Occasion::Used => USED,
         Occasion::BoardChoice => BOARD_CHOICE,
         Occasion::Risen => RISEN,
         Occasion::Level => LEVEL,

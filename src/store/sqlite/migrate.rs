@@ -19,6 +19,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_source.sql"),
     include_str!("../migrations/0003_waiting.sql"),
     include_str!("../migrations/0004_shared.sql"),
+    include_str!("../migrations/0005_picture.sql"),
     include_str!("../migrations/0006_board.sql"),
 ];
 
