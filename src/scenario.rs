@@ -1,6 +1,7 @@
 //! Running chats against rules in memory: the `[[test]]`s of an operator's file and the scenario files of this project, through the very
 //! pipeline that production uses.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Picture, Place, Via};
 use crate::model::ids::{AccountId, EventKey, EventSeq, FingerprintKey, KeyBytes};
 use crate::model::journal::{AccountRef, Posting};
+use crate::outbox::board::Boards;
+use crate::outbox::gather::{Question, gather};
 use crate::pipeline::command::Operators;
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::Rules;
@@ -89,6 +92,7 @@ pub struct Stage {
     /// Who said what that can be taken back, by channel.
     said: Vec<(String, EventKey)>,
     lines: u64,
+    heard_until: Millis,
 }
 
 impl Stage {
@@ -100,7 +104,7 @@ impl Stage {
         scheduler.know_corp(&CORP.into());
         let pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules.clone())), FingerprintKey::new(b"scenario"), Box::new(Silent));
         let pipeline = pipeline.with_operators(Operators { members: OPERATORS.map(Arc::from).to_vec(), chat: Some("管理员群".into()) });
-        Stage { rules: rules.clone(), pipeline, reader: Box::new(reader), scheduler, said: Vec::new(), lines: 0 }
+        Stage { rules: rules.clone(), pipeline, reader: Box::new(reader), scheduler, said: Vec::new(), lines: 0, heard_until: Millis(i64::MIN) }
     }
 
     /// Plays one line. `group` is where it stands when the line names none.
@@ -137,8 +141,15 @@ impl Stage {
 
     fn rendered(&self, event: EventSeq) -> Result<Vec<String>, StoreError> {
         let replies = self.reader.replies_of(event)?;
-        let texts = |row: &ReplyRow| render(&self.rules, &row.reply, &Default::default()).unwrap_or_else(|error| vec![format!("(回复模板出错:{error})")]);
-        Ok(replies.iter().flat_map(texts).collect())
+        Ok(replies.iter().flat_map(|row| self.told(row)).collect())
+    }
+
+    /// A reply as it would be sent at once.
+    fn told(&self, row: &ReplyRow) -> Vec<String> {
+        let question = Question { reader: &*self.reader, rules: &self.rules, row, now: row.created_at, versions: &RefCell::default() };
+        let extra = gather(&question, &mut Boards::default()).map_err(|error| error.to_string());
+        let texts = extra.and_then(|extra| render(&self.rules, &row.reply, &extra).map_err(|error| format!("回复模板出错:{error}")));
+        texts.unwrap_or_else(|error| vec![format!("({error})")])
     }
 
     fn accounts_of(&self, event: &Event) -> Result<Vec<AccountId>, StoreError> {
@@ -190,7 +201,9 @@ impl Stage {
                 Kind::Did(Act::Happened { event: event.as_str().into(), subject: subject.as_deref().map(Into::into) })
             }
         };
-        let received_at = at;
+        // A line that goes back in time is a message that is heard late.
+        let received_at = at.max(self.heard_until);
+        self.heard_until = received_at;
         let at = if let Kind::Did(Act::Listed { joined_at }) = &kind { listed_at(*joined_at, at) } else { at };
         Event {
             key,

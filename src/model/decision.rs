@@ -214,6 +214,30 @@ pub enum Question {
     Help,
     /// 任务
     Tasks,
+    /// 今日排行
+    RankToday,
+    /// 本月排行
+    RankMonth,
+    /// 总排行
+    RankEver,
+    /// 上周排行
+    RankLastWeek,
+    /// 上月排行
+    RankLastMonth,
+    /// 本群排行
+    RankGroup,
+    /// 新人榜
+    Newcomers,
+    /// 退出排行
+    LeaveBoard,
+    /// 加入排行
+    JoinBoard,
+    /// 等级
+    Level,
+    /// 亲密度
+    Affinity,
+    /// 我的称号
+    Titles,
 }
 
 /// What one rule said of one event.
@@ -658,6 +682,18 @@ pub enum Occasion {
     Alarm,
     /// The tasks and how far the member is.
     Tasks,
+    /// Hidden from boards from now on, or shown again.
+    BoardChoice,
+    /// A higher level, reached by something that is not told by itself.
+    Risen,
+    /// The member's level and the ladder.
+    Level,
+    /// How warm the member is, and what to do next.
+    Affinity,
+    /// Who has which title.
+    Titles,
+    /// A title was won.
+    TitleWon,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::day::Millis;
 use crate::model::ids::{EventSeq, ReplyId};
 use crate::outbox::announce::{Announced, Announcement};
-use crate::outbox::board::Board;
+use crate::outbox::board::Boards;
 use crate::outbox::gather::{Question, Unready, gather};
 use crate::outbox::manners::{Manner, Room, manner};
 use crate::outbox::remember::{REMEMBERED_SECS, Said};
@@ -60,13 +60,13 @@ pub enum Composed {
 pub struct ReaderDesk {
     pub(super) reader: Box<dyn Reader>,
     versions: RefCell<Versions>,
-    board: Board,
+    boards: Boards,
 }
 
 impl ReaderDesk {
     /// A desk that reads here.
     pub fn new(reader: Box<dyn Reader>) -> Self {
-        ReaderDesk { reader, versions: RefCell::default(), board: Board::default() }
+        ReaderDesk { reader, versions: RefCell::default(), boards: Boards::default() }
     }
 
     /// The rules a reply is written in.
@@ -99,7 +99,7 @@ impl ReaderDesk {
             Manner::Silent(reason) => return Ok(Composed::Silent(reason)),
         }
         let reader = self.reader.as_ref();
-        let extra = match gather(&Question { reader, rules: &rules, row: &row, now, versions: &self.versions }, &mut self.board) {
+        let extra = match gather(&Question { reader, rules: &rules, row: &row, now, versions: &self.versions }, &mut self.boards) {
             Ok(extra) => extra,
             Err(error @ (Unready::Store(_) | Unready::Behind)) => return Ok(Composed::Later(error.to_string())),
             Err(error @ Unready::TooLarge) => return Ok(Composed::Broken(error.to_string())),

@@ -12,7 +12,7 @@ use crate::model::decision::{Arg, Args, Occasion, Outcome, Parking};
 use crate::model::event::{Identity, Said};
 use crate::model::ids::{AccountId, EventSeq, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
-use crate::outbox::board::{Board, Place, Progress, Standing, Which};
+use crate::outbox::board::Boards;
 use crate::outbox::manners::campaign_of;
 use crate::rules::campaign::{Balance, Campaign, Rules};
 use crate::rules::explain::{explain, telling};
@@ -53,10 +53,12 @@ pub struct Question<'a> {
 }
 
 /// Who asks, and the account they ask about.
-struct Asker {
+pub(super) struct Asker {
     person: Person,
-    account: Option<AccountCell>,
-    group: GroupId,
+    /// The account that a question here is about.
+    pub(super) account: Option<AccountCell>,
+    /// Its group under `balance = "per_group"`.
+    pub(super) group: GroupId,
 }
 
 /// Why a text's arguments cannot be had.
@@ -66,17 +68,20 @@ pub enum Unready {
     #[error("{0}")]
     Store(#[from] StoreError),
     /// The board is being built; ask again.
-    #[error("本周排行还在统计")]
+    #[error("排行还在统计")]
     Behind,
-    /// There will be no board this week.
-    #[error("本周得分的人太多,排行榜装不下")]
+    /// There is no board of so many.
+    #[error("得分的人太多,排行榜装不下")]
     TooLarge,
 }
 
 /// The arguments a reply's text needs beside those that were decided; none for most.
-pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unready> {
+pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unready> {
     match question.row.reply.template.occasion {
-        Occasion::Rank => rank(question, board),
+        Occasion::Rank => question.rank(boards),
+        Occasion::Affinity => Ok(question.warmth()?),
+        Occasion::Titles => question.titles(boards),
+        Occasion::TitleWon => question.title_won(boards),
         Occasion::Why => Ok(why(question)?),
         Occasion::History => Ok(history(question)?),
         Occasion::Paid
@@ -97,26 +102,11 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::Granted
         | Occasion::Done
         | Occasion::Alarm
-        | Occasion::Tasks => Ok(Args::default()),
+        | Occasion::Tasks
+        | Occasion::BoardChoice
+        | Occasion::Risen
+        | Occasion::Level => Ok(Args::default()),
     }
-}
-
-fn rank(question: &Question<'_>, board: &mut Board) -> Result<Args, Unready> {
-    let Some(campaign) = question.campaign() else { return Ok(Args::default()) };
-    let today = campaign.calendar.day(question.now);
-    let monday = today.plus(-(today.0 + 3).rem_euclid(7));
-    match board.catch_up(question.reader, today.week(), campaign.calendar.begins(monday))? {
-        Progress::Ready => {}
-        Progress::Behind => return Err(Unready::Behind),
-        Progress::TooLarge => return Err(Unready::TooLarge),
-    }
-    let until = campaign.calendar.local(question.now).strftime("%-H:%M").to_string();
-    let asker = question.asker()?;
-    let group = asker.as_ref().map_or(GroupId::NONE, |asker| asker.group);
-    let own = asker.and_then(|asker| asker.account).map(|account| account.id);
-    let number = question.reader.directory()?.campaigns.get(&(question.row.corp.clone(), campaign.id.clone())).copied();
-    let standing = number.map(|campaign| board.standing(Which { campaign, group, week: today.week() }, own)).unwrap_or_default();
-    Ok(question.standing_args(&standing)?.text("截至", until))
 }
 
 fn why(question: &Question<'_>) -> Result<Args, StoreError> {
@@ -135,7 +125,7 @@ fn history(question: &Question<'_>) -> Result<Args, StoreError> {
 }
 
 impl Question<'_> {
-    fn campaign(&self) -> Option<&Campaign> {
+    pub(super) fn campaign(&self) -> Option<&Campaign> {
         campaign_of(self.rules, self.row)
     }
 
@@ -147,7 +137,7 @@ impl Question<'_> {
     }
 
     /// Who asks; `None` if nobody, or somebody the store does not know.
-    fn asker(&self) -> Result<Option<Asker>, StoreError> {
+    pub(super) fn asker(&self) -> Result<Option<Asker>, StoreError> {
         let Some((kind, value)) = self.row.destination.to.clone() else { return Ok(None) };
         let folded = Identity { kind, value: Identity { kind, value }.folded().into() };
         let Some(person) = self.reader.person(&PersonKey { corp: self.row.corp.clone(), identity: folded })? else { return Ok(None) };
@@ -291,24 +281,15 @@ impl Question<'_> {
     /// The name members know a rule by; its code when the rules no longer have it.
     fn title(&self, code: &Arc<str>) -> Arc<str> {
         let rule = self.campaign().and_then(|campaign| campaign.rules.iter().find(|rule| rule.code == *code));
+        let won = self.campaign().and_then(|campaign| campaign.titles.iter().find(|title| title.code == *code));
+        if let Some(title) = won {
+            return title.title.clone();
+        }
         rule.map_or_else(|| beside_rules(code).map_or_else(|| code.clone(), Arc::from), |rule| rule.common.title.clone())
     }
 
-    /// The asker's own numbers are left out where they have none.
-    fn standing_args(&self, standing: &Standing) -> Result<Args, StoreError> {
-        let top = standing.top.iter().map(|place| self.place_args(place)).collect::<Result<_, _>>()?;
-        let own = standing.own.into_iter().flat_map(|own| [("我的名次", own.rank as i64), ("我的得分", own.points)]);
-        let numbers = own.chain(standing.gap.map(|gap| ("差距", gap)));
-        Ok(numbers.fold(Args::default().with("榜", Arg::List(top)), |args, (name, number)| args.int(name, number)))
-    }
-
-    fn place_args(&self, place: &Place) -> Result<Args, StoreError> {
-        let name = self.name(place.account)?;
-        Ok(Args::default().int("名次", place.rank as i64).text("昵称", name).int("得分", place.points))
-    }
-
     /// A member's name as others may see it: never an outside id of a customer.
-    fn name(&self, account: AccountId) -> Result<String, StoreError> {
+    pub(super) fn name(&self, account: AccountId) -> Result<String, StoreError> {
         let Some(cell) = self.reader.account(account)? else { return Ok("群友".into()) };
         if let Some(name) = self.reader.member(cell.key.member)?.and_then(|member| member.name) {
             return Ok(name.to_string());
@@ -356,7 +337,7 @@ mod tests {
 
     fn gathered(town: &Town, row: &ReplyRow) -> Args {
         let (rules, _) = crate::rules::file::load(RULES).expect("good rules");
-        gather(&Question { reader: &town.reader(), rules: &rules, row, now: row.created_at, versions: &RefCell::default() }, &mut Board::default())
+        gather(&Question { reader: &town.reader(), rules: &rules, row, now: row.created_at, versions: &RefCell::default() }, &mut Boards::default())
             .expect("memory reads")
     }
 
@@ -368,7 +349,7 @@ mod tests {
         let row = town.asks("aming", 1, "11-22 09:04", Asked::Why, Occasion::Why);
         let (newer, _) = crate::rules::file::load(&RULES.replace("每日签到", "新签到")).expect("good rules");
         let question = Question { reader: &town.reader(), rules: &newer, row: &row, now: row.created_at, versions: &RefCell::default() };
-        let told = gather(&question, &mut Board::default()).expect("memory reads");
+        let told = gather(&question, &mut Boards::default()).expect("memory reads");
         let reasons = list(&told, "条目", ["说明", "得分"]);
         assert_eq!(reasons[1], r#"Text("+2 每日签到(按当时的规则)") Int(2)"#);
         assert!(reasons[0].contains("每日签到,少于 4 个字") && reasons[0].contains("「每日签到」要整句是「签到」"), "{}", reasons[0]);

@@ -12,6 +12,8 @@
 //! ([`announce`]), and one settle marks every row it covered.
 
 pub mod board;
+pub mod standing;
+pub mod warmth;
 pub mod announce;
 pub mod bulletin;
 pub mod circuit;

@@ -14,6 +14,7 @@ use crate::model::decision::{Decision, Outcome, Parking, Question, Record};
 use crate::model::event::{Event, GroupKind, Identity, Kind, Place};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId, SourceId};
 use crate::model::journal::{EventRow, GroupRow};
+use crate::rules::board::is_hidden;
 use crate::rules::campaign::Balance;
 use crate::rules::coverage::{Coverage, covers};
 use crate::rules::decide::{decide, hear};
@@ -335,7 +336,10 @@ impl<'a> Working<'a> {
         if let (true, Some(key)) = (stateful, key)
             && let Some(cell) = self.accounts.get_mut(&key)
         {
+            let was_hidden = is_hidden(&cell.state);
             cell.apply(occurrence, &row.record, &postings);
+            let hidden = is_hidden(&cell.state);
+            self.batch.hidden.extend((hidden != was_hidden).then_some((cell.id, hidden)));
             self.touched.insert(key);
         }
         self.batch.postings.extend(postings);

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use crate::model::day::PeriodKind;
-use crate::model::decision::{Arg, Args, Occasion, Once, Payment, Question, Refusal, Reply, Ruling, Template, Traits};
+use crate::model::decision::{Arg, Args, Mark, Occasion, Once, Payment, Question, Refusal, Reply, Ruling, Template, Traits};
 use crate::model::event::{Channel, Place};
+use crate::rules::board::{self, Board};
 use crate::rules::campaign::{Balance, Campaign, Mode, RuleEntry, Rules};
 use crate::rules::check_in::needs::{self, Pairing};
 use crate::rules::decide::{Ruled, Scene, holds, within};
 use crate::rules::task::{self, Progress};
 use crate::rules::template::rule_key;
 use crate::rules::text::display_name;
-use crate::rules::{Facts, Prepared, boost, expiry, festival, share, wording};
+use crate::rules::{Facts, Prepared, boost, expiry, festival, level, share, wording};
 
 /// «Not understood» is said to a member once in so many seconds.
 const NOT_UNDERSTOOD_SECS: i64 = 600;
@@ -21,6 +22,15 @@ const OWN_TEXT: &str = "@rule";
 
 /// 「积分」 tells what goes within so many days.
 const EXPIRING_DAYS: i32 = 30;
+
+/// The argument that carries which board is asked for; no variable can be called so.
+pub const BOARD: &str = "@board";
+
+/// The argument that says why there is no board here.
+pub const NOTE: &str = "说明";
+
+/// Things to do that 「亲密度」 recommends.
+const ADVICE_MAX: usize = 3;
 
 /// Words that 「帮助」 recommends; more would not be read.
 const HELP_WORDS_MAX: usize = 3;
@@ -38,7 +48,10 @@ pub fn replies(scene: &Scene<'_>, rulings: &[Ruled<'_>], booked: i64) -> Vec<Rep
         return vec![answer(scene, rulings)];
     }
     let is_paid = booked > 0 || paid().next().is_some();
-    if is_paid { Vec::new() } else { closed_notice(scene, rulings).or_else(|| missing_notice(scene, rulings)).into_iter().collect() }
+    if is_paid {
+        return risen_notice(scene, booked).into_iter().collect();
+    }
+    closed_notice(scene, rulings).or_else(|| missing_notice(scene, rulings)).into_iter().collect()
 }
 
 /// The reply where no campaign covers the chat: in a single chat, a question is answered from the campaigns the member is in.
@@ -48,7 +61,7 @@ pub fn uncovered(rules: &Rules, prepared: &Prepared, heard: &Traits, facts: &Fac
     }
     let home = facts.others.first().and_then(|(index, account)| Some((rules.campaigns.get(*index)?, *account)));
     match (heard.question, home) {
-        (Some(question), Some((campaign, account))) if prepared.event.place == Place::Single => {
+        (Some(question), Some((campaign, account))) if prepared.event.place == Place::Single && !is_choice(question) => {
             let facts = Facts { account: Some(account), ..*facts };
             let scene = Scene::new(rules, campaign, prepared, heard, &facts);
             Some(question_reply(&scene, question))
@@ -175,6 +188,7 @@ fn paid_args(scene: &Scene<'_>, ruled: &Ruled<'_>, payment: &Payment) -> Args {
     if !payment.factors.is_empty() {
         args = args.text("加成", boost::in_words(payment.base, &payment.factors));
     }
+    args = level::risen(scene.campaign, (lifetime(scene) + ruled.booked - payment.points, lifetime(scene) + ruled.booked), args);
     args.0.extend(ruled.args.0.iter().cloned());
     match &ruled.rule.common.reply {
         Some(_) if !is_silent(ruled.rule) => args.text(OWN_TEXT, &*rule_key(scene.campaign, ruled.rule)),
@@ -260,6 +274,13 @@ fn cap_title<'a>(scene: &Scene<'_>, rule: &'a RuleEntry, of: &str) -> &'a str {
     }
 }
 
+/// A higher level is told even where the points that brought it are not.
+fn risen_notice(scene: &Scene<'_>, booked: i64) -> Option<Reply> {
+    let risen = level::risen(scene.campaign, (lifetime(scene), lifetime(scene) + booked), Args::default());
+    let args = Args([base(scene).0, risen.0.clone()].concat());
+    (!risen.0.is_empty()).then(|| Reply { asked: false, ..asked(Occasion::Risen, args) })
+}
+
 /// Unasked, and yet said once per group and day: the word is right, the hour is not.
 fn closed_notice(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Option<Reply> {
     if scene.event.place == Place::Single {
@@ -289,11 +310,56 @@ fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
         Question::Today => asked(Occasion::Today, today_args(scene, args)),
         Question::Rules => asked(Occasion::Rules, rules_args(scene, args)),
         Question::Help => asked(Occasion::Help, help_args(scene, args)),
-        Question::Rank => asked(Occasion::Rank, args),
         Question::Why => asked(Occasion::Why, args),
         Question::History => asked(Occasion::History, args),
         Question::Tasks => asked(Occasion::Tasks, today_args(scene, args.with("任务", Arg::List(tasks(scene))))),
+        Question::Rank
+        | Question::RankToday
+        | Question::RankMonth
+        | Question::RankEver
+        | Question::RankLastWeek
+        | Question::RankLastMonth
+        | Question::RankGroup
+        | Question::Newcomers => board_reply(scene, args, Board::asked(question).unwrap_or(Board::Week)),
+        Question::LeaveBoard | Question::JoinBoard => board_choice_reply(scene, args, question == Question::LeaveBoard),
+        Question::Level => asked(Occasion::Level, level_args(scene, args)),
+        Question::Affinity => asked(Occasion::Affinity, affinity_args(scene, args)),
+        Question::Titles => asked(Occasion::Titles, args),
     }
+}
+
+/// Every group has boards of its own under `balance = "per_group"`, and only a group has one of what was earned in it.
+fn board_reply(scene: &Scene<'_>, args: Args, board: Board) -> Reply {
+    let is_single = scene.event.place == Place::Single;
+    if is_single && (scene.campaign.balance == Balance::PerGroup || board == Board::Group) {
+        return asked(Occasion::Rank, args.text(NOTE, "每个群有自己的榜,请到群里 @我 问。"));
+    }
+    asked(Occasion::Rank, args.text(BOARD, board.word()))
+}
+
+fn board_choice_reply(scene: &Scene<'_>, args: Args, leaves: bool) -> Reply {
+    if !chooses_here(scene) {
+        return asked(Occasion::BoardChoice, args.text(NOTE, "每个群有自己的榜,请到群里 @我 说。"));
+    }
+    let word = |question| scene.rules.assistant.word(question).unwrap_or_default();
+    let args = args.with("已退出", Arg::Flag(leaves));
+    asked(Occasion::BoardChoice, args.text("加入排行", word(Question::JoinBoard)).text("退出排行", word(Question::LeaveBoard)))
+}
+
+/// Whether there is one account here that a choice about boards is about.
+fn chooses_here(scene: &Scene<'_>) -> bool {
+    scene.event.place != Place::Single || scene.campaign.balance == Balance::Shared
+}
+
+/// Whether a question changes the account of whoever asks it: then it needs a campaign that covers the place.
+fn is_choice(question: Question) -> bool {
+    matches!(question, Question::LeaveBoard | Question::JoinBoard)
+}
+
+/// What an asked question changes of the account itself.
+pub fn marks(scene: &Scene<'_>) -> Option<Mark> {
+    let question = scene.heard.question.filter(|_| scene.heard.asked && chooses_here(scene));
+    board::choice(scene.facts.account.map(|account| &account.state), question)
 }
 
 fn balance_args(scene: &Scene<'_>, args: Args) -> Args {
@@ -312,7 +378,40 @@ fn balance_args(scene: &Scene<'_>, args: Args) -> Args {
     };
     let others = others.iter().filter_map(block).collect();
     let held = scene.facts.account.map_or(0, |account| account.held);
-    lots_args(scene, today_args(scene, args)).int("冻结", held).with("其他", Arg::List(others))
+    let args = lots_args(scene, today_args(scene, args)).int("冻结", held).with("其他", Arg::List(others));
+    if has_level(scene) { level::args(scene.campaign, lifetime(scene), args) } else { args }
+}
+
+fn level_args(scene: &Scene<'_>, args: Args) -> Args {
+    if !has_level(scene) {
+        return args;
+    }
+    level::args(scene.campaign, lifetime(scene), args).with("阶梯", level::ladder(scene.campaign, lifetime(scene)))
+}
+
+/// Whether there is a ladder and one account here that stands on it.
+fn has_level(scene: &Scene<'_>) -> bool {
+    !scene.campaign.levels.is_empty() && chooses_here(scene)
+}
+
+fn lifetime(scene: &Scene<'_>) -> i64 {
+    scene.facts.account.map_or(0, |account| account.lifetime)
+}
+
+/// What still pays most today comes first. How warm the member is is read when it is told.
+fn affinity_args(scene: &Scene<'_>, args: Args) -> Args {
+    let mut advice: Vec<Args> = scene.campaign.rules.iter().filter(|rule| is_on(scene, rule)).filter_map(|rule| still(scene, rule)).collect();
+    advice.sort_by_key(|item| std::cmp::Reverse(points_of(item)));
+    advice.truncate(ADVICE_MAX);
+    args.with("开着", Arg::Flag(scene.rules.affinity.is_some())).with("建议", Arg::List(advice))
+}
+
+fn points_of(item: &Args) -> i64 {
+    let points = item.0.iter().find_map(|(name, arg)| match arg {
+        Arg::Int(points) if **name == *"得分" => Some(*points),
+        Arg::Int(_) | Arg::Text(_) | Arg::Flag(_) | Arg::List(_) => None,
+    });
+    points.unwrap_or(0)
 }
 
 /// What waits and what goes soon.

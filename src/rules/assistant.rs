@@ -41,15 +41,27 @@ pub enum Answer {
 pub const NAMES: [&str; 2] = ["积分助手", "小助手"];
 
 /// The words it answers to when none are written, the recommended one first.
-pub const WORDS: [(Question, &[&str]); 8] = [
+pub const WORDS: [(Question, &[&str]); 20] = [
     (Question::Balance, &["积分", "查询", "我的积分", "查积分", "余额"]),
     (Question::Today, &["今天", "今日"]),
-    (Question::Rank, &["排行", "排行榜", "排名"]),
+    (Question::Rank, &["排行", "排行榜", "排名", "本周排行"]),
     (Question::Why, &["为什么"]),
     (Question::History, &["明细", "积分明细"]),
     (Question::Rules, &["规则", "积分规则"]),
     (Question::Help, &["帮助", "help"]),
     (Question::Tasks, &["任务", "我的任务"]),
+    (Question::RankToday, &["今日排行", "今天排行"]),
+    (Question::RankMonth, &["本月排行", "月榜"]),
+    (Question::RankEver, &["总排行", "总榜"]),
+    (Question::RankLastWeek, &["上周排行"]),
+    (Question::RankLastMonth, &["上月排行", "上个月排行"]),
+    (Question::RankGroup, &["本群排行"]),
+    (Question::Newcomers, &["新人榜", "新人排行"]),
+    (Question::LeaveBoard, &["退出排行", "退出排行榜"]),
+    (Question::JoinBoard, &["加入排行", "加入排行榜"]),
+    (Question::Level, &["等级", "我的等级"]),
+    (Question::Affinity, &["亲密度", "温度"]),
+    (Question::Titles, &["称号", "我的称号"]),
 ];
 
 impl Assistant {

@@ -46,9 +46,9 @@ pub struct WordsTable {
     #[schemars(extend("examples" = [["今天"]]))]
     #[schemars(extend("x-en" = "What can still be earned today."))]
     pub today: Option<Vec<String>>,
-    /// 排行榜。默认 ["排行", "排行榜", "排名"]。
+    /// 本周的排行榜。默认 ["排行", "排行榜", "排名", "本周排行"]。
     #[schemars(extend("examples" = [["排行"]]))]
-    #[schemars(extend("x-en" = "The board."))]
+    #[schemars(extend("x-en" = "This week's board."))]
     pub rank: Option<Vec<String>>,
     /// 为什么没得分。默认 ["为什么"]。
     #[schemars(extend("examples" = [["为什么"]]))]
@@ -70,6 +70,54 @@ pub struct WordsTable {
     #[schemars(extend("examples" = [["任务"]]))]
     #[schemars(extend("x-en" = "The tasks and how far one is."))]
     pub tasks: Option<Vec<String>>,
+    /// 今天的排行榜。默认 ["今日排行", "今天排行"]。
+    #[schemars(extend("examples" = [["今日排行"]]))]
+    #[schemars(extend("x-en" = "Today's board."))]
+    pub rank_today: Option<Vec<String>>,
+    /// 本月的排行榜。默认 ["本月排行", "月榜"]。
+    #[schemars(extend("examples" = [["本月排行"]]))]
+    #[schemars(extend("x-en" = "This month's board."))]
+    pub rank_month: Option<Vec<String>>,
+    /// 活动开始以来的排行榜。默认 ["总排行", "总榜"]。
+    #[schemars(extend("examples" = [["总排行"]]))]
+    #[schemars(extend("x-en" = "The board of all time."))]
+    pub rank_ever: Option<Vec<String>>,
+    /// 上周的排行榜;一周过去 1 小时后定榜,以后不再变。默认 ["上周排行"]。
+    #[schemars(extend("examples" = [["上周排行"]]))]
+    #[schemars(extend("x-en" = "Last week's board, fixed an hour after the week is over."))]
+    pub rank_last_week: Option<Vec<String>>,
+    /// 上月的排行榜;一个月过去 1 小时后定榜,以后不再变。默认 ["上月排行", "上个月排行"]。
+    #[schemars(extend("examples" = [["上月排行"]]))]
+    #[schemars(extend("x-en" = "Last month's board, fixed an hour after the month is over."))]
+    pub rank_last_month: Option<Vec<String>>,
+    /// 在这个群里得的分排出的本周榜。默认 ["本群排行"]。
+    #[schemars(extend("examples" = [["本群排行"]]))]
+    #[schemars(extend("x-en" = "This week's board of what was earned in this group."))]
+    pub rank_group: Option<Vec<String>>,
+    /// 30 天内第一次得分的成员的榜。默认 ["新人榜", "新人排行"]。
+    #[schemars(extend("examples" = [["新人榜"]]))]
+    #[schemars(extend("x-en" = "The board of who earned for the first time within 30 days."))]
+    pub newcomers: Option<Vec<String>>,
+    /// 不再出现在排行榜上;自己的名次仍可单聊查。默认 ["退出排行", "退出排行榜"]。
+    #[schemars(extend("examples" = [["退出排行"]]))]
+    #[schemars(extend("x-en" = "To stand on no board; one's own rank is still told in the single chat."))]
+    pub leave_board: Option<Vec<String>>,
+    /// 重新出现在排行榜上。默认 ["加入排行", "加入排行榜"]。
+    #[schemars(extend("examples" = [["加入排行"]]))]
+    #[schemars(extend("x-en" = "To stand on the boards again."))]
+    pub join_board: Option<Vec<String>>,
+    /// 等级:现在哪一级,离下一级还差多少。默认 ["等级", "我的等级"]。
+    #[schemars(extend("examples" = [["等级"]]))]
+    #[schemars(extend("x-en" = "One's level and how far the next one is."))]
+    pub level: Option<Vec<String>>,
+    /// 亲密度:温度,和接下来做什么最划算。默认 ["亲密度", "温度"]。
+    #[schemars(extend("examples" = [["亲密度"]]))]
+    #[schemars(extend("x-en" = "One's temperature, and what to do next."))]
+    pub affinity: Option<Vec<String>>,
+    /// 称号:自己得过哪些,现在归谁。默认 ["称号", "我的称号"]。
+    #[schemars(extend("examples" = [["称号"]]))]
+    #[schemars(extend("x-en" = "One's titles, and who has which now."))]
+    pub titles: Option<Vec<String>>,
 }
 
 /// auto、each、digest 或 never。
@@ -153,6 +201,24 @@ pub struct RepliesTable {
     /// 任务。
     #[schemars(extend("x-en" = "The tasks and how far the member is."))]
     pub tasks: Option<OneOrMany>,
+    /// 退出排行榜,或重新加入。
+    #[schemars(extend("x-en" = "Hidden from the boards, or shown again."))]
+    pub board_choice: Option<OneOrMany>,
+    /// 升级了(得分本身不播报的时候,如发言)。
+    #[schemars(extend("x-en" = "A higher level, reached by points that are not told by themselves."))]
+    pub risen: Option<OneOrMany>,
+    /// 等级。
+    #[schemars(extend("x-en" = "The level."))]
+    pub level: Option<OneOrMany>,
+    /// 亲密度。
+    #[schemars(extend("x-en" = "The temperature."))]
+    pub affinity: Option<OneOrMany>,
+    /// 称号。
+    #[schemars(extend("x-en" = "Titles."))]
+    pub titles: Option<OneOrMany>,
+    /// 得到称号。
+    #[schemars(extend("x-en" = "A title was won."))]
+    pub title_won: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -165,7 +231,7 @@ pub fn read(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Assistant {
 }
 
 /// The question each key of `words` is about.
-const QUESTIONS: [(&str, Question); 8] = [
+const QUESTIONS: [(&str, Question); 20] = [
     ("balance", Question::Balance),
     ("today", Question::Today),
     ("rank", Question::Rank),
@@ -174,10 +240,22 @@ const QUESTIONS: [(&str, Question); 8] = [
     ("rules", Question::Rules),
     ("help", Question::Help),
     ("tasks", Question::Tasks),
+    ("rank_today", Question::RankToday),
+    ("rank_month", Question::RankMonth),
+    ("rank_ever", Question::RankEver),
+    ("rank_last_week", Question::RankLastWeek),
+    ("rank_last_month", Question::RankLastMonth),
+    ("rank_group", Question::RankGroup),
+    ("newcomers", Question::Newcomers),
+    ("leave_board", Question::LeaveBoard),
+    ("join_board", Question::JoinBoard),
+    ("level", Question::Level),
+    ("affinity", Question::Affinity),
+    ("titles", Question::Titles),
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 22] = [
+const OCCASIONS: [(&str, Occasion); 28] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -200,6 +278,12 @@ const OCCASIONS: [(&str, Occasion); 22] = [
     ("done", Occasion::Done),
     ("alarm", Occasion::Alarm),
     ("tasks", Occasion::Tasks),
+    ("board_choice", Occasion::BoardChoice),
+    ("risen", Occasion::Risen),
+    ("level", Occasion::Level),
+    ("affinity", Occasion::Affinity),
+    ("titles", Occasion::Titles),
+    ("title_won", Occasion::TitleWon),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

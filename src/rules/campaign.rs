@@ -7,12 +7,14 @@ use jiff::civil::Date;
 use crate::model::day::{Calendar, PeriodKind};
 use crate::model::ids::{GroupId, RulesHash};
 use crate::rules::Rule;
+use crate::rules::affinity::Affinity;
 use crate::rules::assistant::Assistant;
 use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
 use crate::rules::grant::Grant;
 use crate::rules::template::Templates;
 use crate::rules::testing::Test;
+use crate::rules::title::Title;
 use crate::rules::validity::{Life, Validity};
 use crate::rules::when::When;
 use crate::rules::words::Matcher;
@@ -26,6 +28,8 @@ pub struct Rules {
     pub text: Arc<str>,
     /// `[assistant]`
     pub assistant: Assistant,
+    /// `[affinity]`; `None` where it is not written.
+    pub affinity: Option<Affinity>,
     /// Campaigns in file order; `main` alone when none is written.
     pub campaigns: Vec<Campaign>,
     /// All words of all campaigns' rules.
@@ -67,6 +71,8 @@ pub struct Campaign {
     pub point_value: Option<i64>,
     /// Its levels, by ascending threshold.
     pub levels: Vec<Level>,
+    /// Its titles in file order.
+    pub titles: Vec<Title>,
     /// Its festivals in file order.
     pub festivals: Vec<Festival>,
     /// Whether it matters who is in its groups since when, so that a first message tells it too.

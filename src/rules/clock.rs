@@ -22,10 +22,11 @@ use crate::model::decision::{Decision, Deed};
 use crate::model::event::Place;
 use crate::rules::campaign::Campaign;
 use crate::rules::decide::Scene;
+use crate::rules::title::{self, Title};
 use crate::rules::{expiry_jobs, retention};
 
 /// Where the jobs of a campaign come from. Jobs of one instant run in this order.
-const SOURCES: &[fn(&Campaign) -> Vec<Box<dyn Job + '_>>] = &[retention::jobs, expiry_jobs::jobs];
+const SOURCES: &[fn(&Campaign) -> Vec<Box<dyn Job + '_>>] = &[retention::jobs, expiry_jobs::jobs, title::jobs];
 
 /// Something the clock starts.
 pub trait Job: fmt::Debug {
@@ -49,6 +50,11 @@ pub trait Job: fmt::Debug {
         true
     }
 
+    /// The title whose winners it is for. For [`Reach::Winners`].
+    fn title(&self) -> Option<&Title> {
+        None
+    }
+
     /// Seconds after which a slot that was missed is not worth running any more; `None` where it always is.
     fn stale_after_secs(&self) -> Option<i64> {
         None
@@ -69,6 +75,8 @@ pub enum Reach {
     Groups,
     /// The campaign: the event that says the slot is done is its only one.
     Campaign,
+    /// The accounts that won a title, read from the board that is closed by then.
+    Winners,
 }
 
 /// A point in time at which a job falls due.

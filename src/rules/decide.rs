@@ -122,6 +122,7 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
     so_far.marks.extend(presence::marks(&scene));
     let mut replies = answer::replies(&scene, &rulings, so_far.points);
     replies.extend(budget::alarms(campaign, &so_far.claims));
+    so_far.marks.extend(answer::marks(&scene));
     let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).collect();
     let heard = prepared.traits.as_ref().map(|heard| Traits { matched: scene.matched_codes(), ..heard.clone() });
     let verdicts = rulings.into_iter().map(|ruled| Verdict { rule: ruled.rule.code.clone(), ruling: ruled.ruling }).collect();

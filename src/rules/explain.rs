@@ -9,7 +9,8 @@ use crate::rules::{boost, wording};
 /// when it is told.
 pub fn explain(rules: Option<&Rules>, verdict: &Verdict, calendar: &Calendar, (at, now): (Millis, Millis)) -> String {
     let rule = rules.and_then(|rules| find(rules, &verdict.rule));
-    let title = rule.map(RuleEntry::title).or_else(|| wording::beside_rules(&verdict.rule)).unwrap_or(&verdict.rule);
+    let won = rules.and_then(|rules| rules.campaigns.iter().flat_map(|campaign| &campaign.titles).find(|title| title.code == verdict.rule));
+    let title = rule.map(RuleEntry::title).or(won.map(|title| &*title.title)).or_else(|| wording::beside_rules(&verdict.rule)).unwrap_or(&verdict.rule);
     let period = |kind| wording::that(calendar, kind, at, now);
     match &verdict.ruling {
         Ruling::Paid(payment) => format!("{:+} {title}{}", payment.points, details(payment, period)),

@@ -21,7 +21,9 @@ use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order, integer};
 use crate::rules::template::{Templates, own_texts};
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, assistant_table, budget, festival, fit, grant, lint, prudence, shared_keys, syntax, task, testing, validity};
+use crate::rules::{
+    KINDS, Kind, affinity, assistant_table, budget, festival, fit, grant, level, lint, prudence, shared_keys, syntax, task, testing, title, validity,
+};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -104,6 +106,7 @@ impl<'a> File<'a> {
             text: Arc::from(text),
             matcher: matcher(&campaigns, mistakes),
             templates: templates(&campaigns, &assistant, mistakes),
+            affinity: affinity::read(self.root.contains_key("affinity").then(|| self.only_table(self.root, "affinity")), mistakes),
             assistant,
             campaigns,
             tests: self.tests(mistakes),
@@ -172,11 +175,13 @@ impl<'a> File<'a> {
             has_shares: table.get("budget").is_some() || rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
             budget: table.get("budget").and_then(integer),
             point_value: point_value(&table, mistakes),
+            titles: title::read(&self.merged("title", empty()), &rules, mistakes),
             rules,
             validity: validity::read(&table, mistakes),
-            levels: Vec::new(),
+            levels: level::read(&table, &self.misfits, mistakes),
             festivals,
         };
+        level::check(&campaign, table.span("levels"), mistakes);
         (campaign, heads)
     }
 

@@ -48,6 +48,10 @@ pub mod lint;
 pub mod prudence;
 pub mod testing;
 pub mod versions;
+pub mod board;
+pub mod level;
+pub mod affinity;
+pub mod title;
 pub mod schema;
 pub mod resolved;
 #[cfg(test)]
@@ -128,6 +132,11 @@ pub trait Rule: fmt::Debug + Send + Sync {
     /// The level it gives a member, by its title.
     fn gives_level(&self) -> Option<&str> {
         None
+    }
+
+    /// The least one event that pays brings, before caps, for the linter.
+    fn least(&self) -> i64 {
+        self.most()
     }
 
     /// Whether it ever takes of things that members share.

@@ -26,12 +26,15 @@ impl Language {
 }
 
 /// Head of a section in both languages, and the definition its keys come from.
-const SECTIONS: [(&str, &str, &str); 10] = [
+const SECTIONS: [(&str, &str, &str); 13] = [
     ("每条规则都能写的键", "Keys that every rule shares", "SharedKeys"),
     ("`max_times`、`max_points` 的周期", "Periods of `max_times` and `max_points`", "LimitTable"),
     ("`[bucket.<名字>]` 共用上限", "`[bucket.<name>]`: a cap shared by rules", "BucketTable"),
     ("`[festival.<名字>]` 倍数", "`[festival.<name>]`: days on which rules pay more", "FestivalTable"),
     ("`[campaign.<编号>]` 活动", "`[campaign.<id>]`: groups that share rules and balances", "CampaignTable"),
+    ("`levels` 等级,写在活动里", "`levels` of a campaign", "LevelTable"),
+    ("`[title.<名字>]` 称号", "`[title.<name>]`: a title for the first on a board", "TitleTable"),
+    ("`[affinity]` 亲密度", "`[affinity]`: how warm a member is", "AffinityTable"),
     ("`[assistant]` 助手", "`[assistant]`", "AssistantTable"),
     ("`[assistant.words]` 提问的说法", "`[assistant.words]`: how each question is asked", "WordsTable"),
     ("`[assistant.replies]` 改写文案", "`[assistant.replies]`: own texts", "RepliesTable"),

@@ -6,12 +6,14 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::rules::affinity::AffinityTable;
 use crate::rules::assistant_table::AssistantTable;
 use crate::rules::festival::FestivalTable;
 use crate::rules::fit::resolve;
 use crate::rules::grant::GrantTable;
 use crate::rules::shared_keys::{BucketTable, CampaignTable, SharedKeys};
 use crate::rules::testing::TestTable;
+use crate::rules::title::TitleTable;
 use crate::rules::{KINDS, Kind};
 
 /// The schema of rules.toml, draft-07 (the newest that editors' TOML plugins read).
@@ -26,10 +28,12 @@ pub static SHARED: LazyLock<Vec<String>> = LazyLock::new(|| {
 fn root() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     let kinds: Vec<(&Kind, Value)> = KINDS.iter().map(|kind| (kind, (kind.schema)(&mut generator).to_value())).collect();
-    let [shared, bucket, campaign, assistant, grant, festival, test] = [
+    let [shared, bucket, campaign, affinity, title, assistant, grant, festival, test] = [
         subschema::<SharedKeys>(&mut generator),
         subschema::<BucketTable>(&mut generator),
         subschema::<CampaignTable>(&mut generator),
+        subschema::<AffinityTable>(&mut generator),
+        subschema::<TitleTable>(&mut generator),
         subschema::<AssistantTable>(&mut generator),
         subschema::<GrantTable>(&mut generator),
         subschema::<FestivalTable>(&mut generator),
@@ -53,6 +57,8 @@ fn root() -> Value {
     let campaign = campaign_with(&whole, &campaign, &rules);
     whole["definitions"]["CampaignTable"] = campaign;
     let mut tables = rules;
+    tables.insert("title".to_owned(), json!({ "type": "object", "description": "称号", "propertyNames": NAME.clone(), "additionalProperties": title }));
+    tables.insert("affinity".to_owned(), affinity);
     tables.insert("assistant".to_owned(), assistant);
     tables.insert("campaign".to_owned(), named("积分活动", "#/definitions/CampaignTable"));
     tables.insert("grant".to_owned(), grant);

@@ -13,6 +13,7 @@ use crate::model::decision::Occasion;
 use crate::rules::campaign::{Common, Mode, Only};
 use crate::rules::cap::Limits;
 use crate::rules::fit::did_you_mean;
+use crate::rules::level::LevelTable;
 use crate::rules::mistake::Mistakes;
 use crate::rules::table::{RuleTable, Written, integer, parse_duration_secs, texts};
 use crate::rules::when::When;
@@ -202,6 +203,10 @@ pub struct CampaignTable {
     #[schemars(extend("examples" = [{"day": 60, "week": 300}]))]
     #[schemars(extend("x-en" = "How much all rules together pay a member."))]
     pub max_points: Option<LimitTable>,
+    /// 等级,从低到高;按累计得分定,花掉不降级。见下面「等级」。
+    #[schemars(extend("examples" = [[{"title": "初级", "at": 0}, {"title": "中级", "at": 500, "factor": "120%"}]]))]
+    #[schemars(extend("x-en" = "Levels, ascending, by all that was ever earned; see below."))]
+    pub levels: Option<Vec<LevelTable>>,
     /// 积分的有效期:从能用的那天算起多少天("365d")、到哪天为止("2027-03-31",这天以后得的不过期)、每年到哪天("每年 12-31")或 "never"。默认 never。
     #[schemars(extend("examples" = ["365d"]))]
     #[schemars(extend("x-en" = "How long points live, from the day they may be spent: days, a date (what is earned after it does not go), a day of each year, or `never`. Default `never`."))]

@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 22] = [
+pub const OCCASIONS: [Occasion; 28] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -71,6 +71,12 @@ pub const OCCASIONS: [Occasion; 22] = [
     Occasion::Done,
     Occasion::Alarm,
     Occasion::Tasks,
+    Occasion::BoardChoice,
+    Occasion::Risen,
+    Occasion::Level,
+    Occasion::Affinity,
+    Occasion::Titles,
+    Occasion::TitleWon,
 ];
 
 /// What is said when the operator wrote nothing of their own.
@@ -79,7 +85,8 @@ pub fn default_text(occasion: Occasion) -> &'static str {
         Occasion::Paid => {
             "{{昵称}} {{标题}}{% if 标题 is endingwith('签到') or 标题 is endingwith('打卡') %}成功{% endif %} +{{得分}}{% if 加成 %}({{加成}}){% endif %}{% if 封顶 %}(已到上限){% elif 奖励 %}(含连签 {{档位}} 天 +{{奖励}}){% endif %}{% if 生效 %}(待生效至 {{生效}}){% endif %}\
              {% if 连续 > 1 %},连续 {{连续}} 天{% endif %}{% if 再签 and not 奖励 %}(再签 {{再签}} 天 +{{再得}}){% endif %},\
-             现有 {{余额}} {{积分名}}。{% if 奖励 and not 封顶 %}🎉{% endif %}"
+             现有 {{余额}} {{积分名}}。{% if 奖励 and not 封顶 %}🎉{% endif %}\
+             {% if 升到 %}\n🎉 升到「{{升到}}」{% if 升级可得 %}:{{升级可得}}{% endif %}。{% endif %}"
         }
         Occasion::Already => {
             "{% if 标题|length > 2 %}「{{标题}}」{% endif %}{% if 次数 > 1 %}{{周期}}{% else %}{{时间}} {% endif %}已{% if 标题|length > 2 %}记{% else %}{{标题}}{% endif %}\
@@ -91,15 +98,18 @@ pub fn default_text(occasion: Occasion) -> &'static str {
         Occasion::Refused => "「{{标题}}」这次没有计分:{{原因}}。",
         Occasion::Balance => {
             "{{昵称}}:现有 {{余额}} {{积分名}}{% if 待生效 %},待生效 {{待生效}}({{生效}}){% endif %}{% if 冻结 %},冻结 {{冻结}}{% endif %}\
-             {% if 有期限 %},30 天内到期 {{快过期}}{% endif %}。{% if 今天还能拿 %}今天还能拿:{{今天还能拿}}。{% endif %}\
+             {% if 有期限 %},30 天内到期 {{快过期}}{% endif %}。{% if 等级 %}等级:{{等级}}{% if 下一级 %}(再得 {{还差}} 到{{下一级}}){% endif %}。{% endif %}\
+             {% if 今天还能拿 %}今天还能拿:{{今天还能拿}}。{% endif %}\
              {% for 项 in 其他 %}\n{{项.活动}}:现有 {{项.余额}} {{项.积分名}}。{% endfor %}"
         }
         Occasion::Today => "{% if 今天还能拿 %}今天还能拿:{{今天还能拿}}。{% else %}今天没有还能拿的{{积分名}}了,{{重置}} 以后再来。{% endif %}",
         Occasion::Rank => {
-            "{% if 榜 %}本周{{积分名}}榜{% if 截至 %}(截至 {{截至}}){% endif %}\n\
+            "{% if 说明 %}{{说明}}{% else %}{% if 榜 %}{{榜名}}{% if 定榜 %}(已定榜){% elif 截至 %}(截至 {{截至}}){% endif %}\n\
              {% for 项 in 榜 %}{{项.名次}} {{项.昵称}} {{项.得分}}{% if not loop.last %} · {% endif %}{% endfor %}\
-             {% if 我的名次 %}\n你:第 {{我的名次}} 名,{{我的得分}} 分{% if 差距 %},距上一名 {{差距}} 分{% endif %}。{% endif %}\
-             {% else %}本周榜上还没有人。{% endif %}"
+             {% if 有并列 %}\n同分并列,先到的排在前面。{% endif %}\
+             {% else %}{{榜名}}上还没有人。{% endif %}\
+             {% if 我的名次 %}\n你:第 {{我的名次}} 名{% if 我并列 %}(并列){% endif %},{{我的得分}} 分{% if 差距 %},距上一名 {{差距}} 分{% endif %}。{% endif %}\
+             {% if 已退出 %}\n你已退出排行,别人看不到你{% if not 我的名次 %};自己的名次请单聊问我{% endif %}。{% endif %}{% endif %}"
         }
         Occasion::Why => {
             "{% if 条目 %}你最近 {{条目|length}} 条:{% for 项 in 条目 %}\n{{项.时间}}{% if 项.内容 %}「{{项.内容}}」{% endif %} {{项.说明}}{% endfor %}\
@@ -139,6 +149,27 @@ pub fn default_text(occasion: Occasion) -> &'static str {
              {% for 步 in 项.步骤 %}{% if 步.完成 %}✅{% else %}⬜{% endif %}{{步.标题}}{% if 步.得分 and not 步.完成 %} +{{步.得分}}{% endif %}{% if not loop.last %} {% endif %}{% endfor %}{% endfor %}\
              {% else %}现在没有任务。{% endif %}{% if 今天还能拿 %}\n今天还能拿:{{今天还能拿}}。{% endif %}"
         }
+        Occasion::BoardChoice => {
+            "{% if 说明 %}{{说明}}{% elif 已退出 %}已退出排行,榜上不再有你;积分照得,自己的名次可以单聊问我。想回来就发「{{加入排行}}」。\
+             {% else %}已加入排行。想退出就发「{{退出排行}}」。{% endif %}"
+        }
+        Occasion::Risen => "🎉 {{昵称}} 升到「{{升到}}」{% if 升级可得 %}:{{升级可得}}{% endif %}。",
+        Occasion::Level => {
+            "{% if 阶梯 %}{{昵称}}:{% if 等级 %}{{等级}}{% if 倍数 %}(得分 {{倍数}}){% endif %}{% else %}还没有等级{% endif %},累计得过 {{累计}} {{积分名}}。\
+             {% if 下一级 %}再得 {{还差}} 到「{{下一级}}」{% if 下一级可得 %}:{{下一级可得}}{% endif %}。{% else %}已是最高一级。{% endif %}\
+             {% for 项 in 阶梯 %}\n{% if 项.现在 %}▶ {% endif %}{{项.等级}}:累计 {{项.累计}} 起{% if 项.倍数 %},得分 {{项.倍数}}{% endif %}{% endfor %}\
+             {% else %}这个活动没有设等级。{% endif %}"
+        }
+        Occasion::Affinity => {
+            "{% if 开着 %}{{昵称}}:亲密度 {{温度}}℃({{冷暖}}),近 {{天数}} 天有 {{活跃}} 天得过{{积分名}}。\
+             {% if 建议 %}\n升温:{% for 项 in 建议 %}{{项.文字}}{% if not loop.last %};{% endif %}{% endfor %}。\
+             {% else %}\n今天能做的都做完了,明天再来。{% endif %}{% else %}这里没有开亲密度。{% endif %}"
+        }
+        Occasion::Titles => {
+            "{% if 称号 %}{% for 项 in 称号 %}「{{项.标题}}」{{项.周期}}:{% if 项.名单 %}{{项.名单}}{% else %}没有人{% endif %}{% if 项.次数 %}(你得过 {{项.次数}} 次){% endif %}\
+             {% if not loop.last %}\n{% endif %}{% endfor %}{% else %}这个活动没有设称号。{% endif %}"
+        }
+        Occasion::TitleWon => "{% if 名单 %}🏆 {{周期}}「{{标题}}」:{{名单}}{% if 得分 %}。另加 {{得分}} {{积分名}}{% endif %}。{% endif %}",
     }
 }
 

@@ -45,7 +45,7 @@ impl Variable {
 /// The variables of an occasion, those of every occasion first.
 pub fn variables(occasion: Occasion) -> Vec<Variable> {
     // A digest speaks of many: nobody's name and balance stand in it.
-    let personal = if matches!(occasion, Occasion::Digest | Occasion::Done | Occasion::Alarm) { &[] } else { PERSONAL };
+    let personal = if matches!(occasion, Occasion::Digest | Occasion::Done | Occasion::Alarm | Occasion::TitleWon) { &[] } else { PERSONAL };
     personal.iter().chain(COMMON).chain(own(occasion)).copied().collect()
 }
 
@@ -75,7 +75,7 @@ const COMMON: &[Variable] = &[text("积分名", "points_name"), text("活动", "
 
 /// `得分` points of this message, `奖励` the streak bonus in it, `档位` the rung reached, `连续` days in a row, `再签` days to the next rung
 /// and `再得` its bonus, `封顶` whether a cap clipped it, `生效` the first day these points may be spent, if that is not today,
-/// `加成` the factors in it: `双十一 200%`.
+/// `加成` the factors in it: `双十一 200%`, `升到` the level that this payment brought and `升级可得` what it opens.
 const PAID: &[Variable] = &[
     text("标题", "title"),
     int("得分", "points"),
@@ -87,6 +87,8 @@ const PAID: &[Variable] = &[
     flag("封顶", "clipped"),
     text("生效", "vests"),
     text("加成", "factors"),
+    text("升到", "risen_to"),
+    text("升级可得", "risen_brings"),
 ];
 
 const ALREADY: &[Variable] =
@@ -111,11 +113,22 @@ const BALANCE: &[Variable] = &[
     text("生效", "vests"),
     int("快过期", "expiring"),
     flag("有期限", "can_expire"),
+    text("等级", "level"),
+    text("下一级", "next_level"),
+    int("还差", "missing"),
     list("其他", "others", &[text("活动", "campaign"), int("余额", "balance"), text("积分名", "points_name")]),
 ];
 
+/// `榜名` which board it is, `定榜` whether it is over and fixed, `有并列` and `我并列` whether points are shared, `已退出` whether the asker
+/// chose not to be shown: then their own rank is told in the single chat only; `说明` instead of all that, where there is no board here.
 const RANK: &[Variable] = &[
-    list("榜", "board", &[int("名次", "rank"), name("昵称", "name"), int("得分", "points")]),
+    text("说明", "note"),
+    text("榜名", "board_title"),
+    flag("定榜", "closed"),
+    list("榜", "board", &[int("名次", "rank"), name("昵称", "name"), int("得分", "points"), flag("并列", "tied")]),
+    flag("有并列", "has_ties"),
+    flag("我并列", "my_tie"),
+    flag("已退出", "hidden"),
     int("我的名次", "my_rank"),
     int("我的得分", "my_points"),
     int("差距", "gap"),
@@ -178,6 +191,32 @@ const GRANTED: &[Variable] = &[int("得分", "points"), int("扣分", "taken"), 
 /// `说明` the whole sentence.
 const TOLD: &[Variable] = &[text("说明", "told")];
 
+/// `已退出` hidden from now on, else shown again; the words are what to send for the other.
+const BOARD_CHOICE: &[Variable] = &[text("说明", "note"), flag("已退出", "hidden"), text("加入排行", "join_board"), text("退出排行", "leave_board")];
+
+const RISEN: &[Variable] = &[text("升到", "risen_to"), text("升级可得", "risen_brings")];
+
+/// `累计` points ever earned, `还差` to `下一级`, which brings `下一级可得`.
+const LEVEL: &[Variable] = &[
+    text("等级", "level"),
+    int("累计", "lifetime"),
+    text("倍数", "factor"),
+    text("下一级", "next_level"),
+    int("还差", "missing"),
+    text("下一级可得", "next_brings"),
+    list("阶梯", "ladder", &[text("等级", "level"), int("累计", "lifetime"), text("倍数", "factor"), flag("现在", "now")]),
+];
+
+/// `温度` 0 to 100, `冷暖` in a word; of `天数` days `活跃` were not idle; `建议` what still pays most today.
+const AFFINITY: &[Variable] =
+    &[flag("开着", "is_on"), int("温度", "temperature"), text("冷暖", "warmth"), int("天数", "days"), int("活跃", "active"), list("建议", "advice", CAN_EARN)];
+
+/// `名单` who won it last, `次数` how often the asker did.
+const TITLES: &[Variable] = &[list("称号", "titles", &[text("标题", "title"), text("周期", "period"), text("名单", "names"), int("次数", "times")])];
+
+/// `名单` the winners with what they earned; empty where nobody did: then nothing is said.
+const TITLE_WON: &[Variable] = &[text("标题", "title"), text("名单", "names"), text("周期", "period"), int("得分", "points")];
+
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {
         Occasion::Paid => PAID,
@@ -201,5 +240,11 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::Granted => GRANTED,
         Occasion::Done | Occasion::Alarm => TOLD,
         Occasion::Tasks => TASKS,
+        Occasion::BoardChoice => BOARD_CHOICE,
+        Occasion::Risen => RISEN,
+        Occasion::Level => LEVEL,
+        Occasion::Affinity => AFFINITY,
+        Occasion::Titles => TITLES,
+        Occasion::TitleWon => TITLE_WON,
     }
 }

@@ -14,6 +14,9 @@ use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, Identity, Kind, Place, Via};
 use crate::model::ids::{AccountId, CorpName, EventKey, GroupId, KeyBytes, RulesHash};
+use crate::outbox::board::Boards;
+use crate::outbox::gather::Unready;
+use crate::outbox::standing::{Read, winners};
 use crate::pipeline::{Pipeline, Work};
 use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::clock::{Job, Reach, Slot, jobs};
@@ -50,6 +53,8 @@ pub struct Scheduler {
     /// The next slot of each job.
     next: HashMap<JobKey, Option<Slot>>,
     run: Option<Run>,
+    /// The boards whose winners get titles.
+    boards: Boards,
     /// Where the run goes on once what was handed out is committed.
     then: Option<Phase>,
 }
@@ -75,6 +80,7 @@ enum Phase {
     /// Accounts after this one.
     Accounts(AccountId),
     Groups,
+    Winners,
     /// The events that say the slots are done.
     Closing,
     Over,
@@ -84,7 +90,7 @@ impl Scheduler {
     /// A scheduler that reads through `reader`. Its events come by `channel`: [`Channel::Replay`] for history, of which nothing is said.
     pub fn new(reader: Box<dyn Reader>, channel: Channel) -> Self {
         let (corps, rooms, next) = (Vec::new(), Vec::new(), HashMap::new());
-        Scheduler { reader, corps, rooms, channel, chunk: CHUNK, rules: None, next, run: None, then: None }
+        Scheduler { reader, corps, rooms, channel, chunk: CHUNK, rules: None, next, run: None, boards: Boards::default(), then: None }
     }
 
     /// With other chunks; for tests.
@@ -128,7 +134,11 @@ impl Scheduler {
         let directory = self.reader.directory()?;
         let (events, then) = match run.phase {
             Phase::Accounts(after) => self.of_accounts(rules, &run, &directory, after, now)?,
-            Phase::Groups => (self.of_groups(rules, &run, &directory, now), Phase::Closing),
+            Phase::Groups => (self.of_groups(rules, &run, &directory, now), Phase::Winners),
+            Phase::Winners => match self.of_winners(rules, &run, &directory, now)? {
+                Some(events) => (events, Phase::Closing),
+                None => (Vec::new(), Phase::Winners),
+            },
             Phase::Closing => (run.items.iter().map(|(key, slot)| self.event(key, *slot, Whom::All, now)).collect(), Phase::Over),
             Phase::Over => (Vec::new(), Phase::Over),
         };
@@ -271,6 +281,31 @@ impl Scheduler {
         rooms.sort_by(|(a, _), (b, _)| a.cmp(b));
         rooms.dedup_by(|(a, _), (b, _)| a == b);
         rooms.into_iter().map(|(chat, _)| chat).collect()
+    }
+
+    /// Who won a title; `None` while the board is still being read.
+    fn of_winners(&mut self, rules: &Rules, run: &Run, directory: &Directory, now: Millis) -> Result<Option<Vec<Event>>, StoreError> {
+        let mut events = Vec::new();
+        for (key, slot) in &run.items {
+            let Some(campaign) = rules.campaigns.iter().find(|campaign| campaign.id == key.campaign) else { continue };
+            let jobs = jobs(campaign);
+            let Some(title) = jobs.iter().find(|job| job.name() == key.job && job.reach() == Reach::Winners).and_then(|job| job.title()) else { continue };
+            let read = Read { reader: &*self.reader, corp: key.corp.clone(), campaign, now };
+            let winners = match winners(&read, &mut self.boards, title, title.period(slot.number)) {
+                Ok(winners) => winners.unwrap_or_default(),
+                Err(Unready::Behind) => return Ok(None),
+                Err(Unready::Store(error)) => return Err(error),
+                Err(Unready::TooLarge) => {
+                    tracing::warn!(job = %key.job, "too many accounts for a board: the title is not awarded");
+                    Vec::new()
+                }
+            };
+            for spot in winners {
+                let Some(account) = self.reader.account(spot.account)? else { continue };
+                events.extend(self.whom(directory, &account)?.map(|whom| self.event(key, *slot, whom, now)));
+            }
+        }
+        Ok(Some(events))
     }
 
     fn event(&self, key: &JobKey, slot: Slot, whom: Whom, now: Millis) -> Event {

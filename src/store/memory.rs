@@ -1,18 +1,19 @@
 //! A store in memory, with the same refusals as the one on disk: for tests and for everything that decides again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::proof::{LOOKS_MAX, Proof, ProofKey};
 use super::waiting::is_waiting;
 use super::{
-    Batch, Directory, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyOutcome, ReplyRow, ReplyState,
-    SharedKey, Store, StoreError, Wants, reply_id,
+    Batch, Directory, Earning, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyOutcome, ReplyRow,
+    ReplyState, SharedKey, Store, StoreError, Wants, reply_id,
 };
 use crate::model::cells::{AccountCell, AccountKey};
+use crate::model::day::Millis;
 use crate::model::event::{Identity, Look};
-use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
 use crate::model::journal::{EventRow, Posting};
 
 /// The writer's side.
@@ -53,6 +54,7 @@ struct Rows {
     proofs: BTreeMap<ProofKey, Proof>,
     replies: BTreeMap<ReplyId, ReplyRow>,
     outbox_held: bool,
+    hidden: BTreeSet<AccountId>,
 }
 
 impl Store for MemoryStore {
@@ -199,6 +201,9 @@ impl Rows {
             }
         }
         self.outbox_held = batch.outbox_held.unwrap_or(self.outbox_held);
+        for (account, hidden) in &batch.hidden {
+            let _ = if *hidden { self.hidden.insert(*account) } else { self.hidden.remove(account) };
+        }
     }
 
     fn person(&self, key: &PersonKey) -> Option<Person> {
@@ -366,5 +371,24 @@ impl Reader for MemoryReader {
 
     fn replies_before(&self, before: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError> {
         self.read(|rows| rows.replies.range(..before).rev().map(|(_, reply)| reply.clone()).take(limit).collect())
+    }
+
+    fn earnings(&self, from: PostingSeq, limit: usize) -> Result<Vec<Earning>, StoreError> {
+        self.read(|rows| {
+            let group = |posting: &Posting| rows.events.get(&posting.slot_event.unwrap_or(posting.event)).map_or(GroupId::NONE, |event| event.group);
+            rows.postings.range(from..).take(limit).map(|(_, posting)| Earning::of(posting, group(posting))).collect()
+        })
+    }
+
+    fn hidden(&self) -> Result<Vec<AccountId>, StoreError> {
+        self.read(|rows| rows.hidden.iter().copied().collect())
+    }
+
+    fn first_sent_since(&self, from: EventSeq, at: Millis) -> Result<Option<EventSeq>, StoreError> {
+        self.read(|rows| rows.events.range(from..).find(|(_, event)| event.at >= at).map(|(seq, _)| *seq))
+    }
+
+    fn earner(&self, id: AccountId) -> Result<Option<(AccountKey, i64)>, StoreError> {
+        self.read(|rows| rows.accounts.get(&id).map(|cell| (cell.key, cell.lifetime)))
     }
 }

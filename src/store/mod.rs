@@ -19,13 +19,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::cells::{AccountCell, AccountKey};
-use crate::model::day::Millis;
-use crate::model::decision::Reply;
+use crate::model::day::{Day, Millis};
+use crate::model::decision::{Chart, Reply};
 use crate::model::event::{Channel, Identity, Look, Place};
 use crate::model::ids::{
     AccountId, CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId,
 };
-use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
+use crate::model::journal::{AccountRef, Chain, EventRow, GroupRow, Posting};
 use crate::store::proof::{Proof, ProofKey};
 
 /// Most replies one event may leave: their ids are `event × 16 + place`, so that an event's replies are found without an index.
@@ -175,6 +175,8 @@ pub struct Batch {
     pub outbox_held: Option<bool>,
     /// Destroy the keys of texts received on days (UTC) before this instant's.
     pub erase_texts_before: Option<Millis>,
+    /// Accounts that from now on stand on no board (`true`), or on them again; in order.
+    pub hidden: Vec<(AccountId, bool)>,
     /// Write what a callback takes beside all this, to prove that there is room for one.
     pub probe: bool,
 }
@@ -336,6 +338,42 @@ pub struct Overrule {
     pub reason: Arc<str>,
 }
 
+/// What a posting did to a member's earnings, as boards read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earning {
+    /// The posting.
+    pub posting: PostingSeq,
+    /// The event that booked it.
+    pub event: EventSeq,
+    /// Ledger code that says why.
+    pub code: Arc<str>,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// Whose; `None` for a posting that earns nothing and takes nothing back.
+    pub account: Option<AccountId>,
+    /// Points earned; below 0 when taken back.
+    pub points: i64,
+    /// The business day they belong to.
+    pub day: Day,
+    /// The group of the message that earned them.
+    pub group: GroupId,
+}
+
+impl Earning {
+    /// What a posting did, by the group of its message. Opening balances were earned elsewhere.
+    pub fn of(posting: &Posting, group: GroupId) -> Earning {
+        let earned = match (posting.src, posting.dst) {
+            (AccountRef::System { campaign, chart: Chart::Issued | Chart::Adjusted }, AccountRef::Member(account)) => Some((campaign, account, posting.amount)),
+            (AccountRef::Member(account), AccountRef::System { campaign, chart: Chart::Issued | Chart::Adjusted }) => {
+                Some((campaign, account, -posting.amount))
+            }
+            (AccountRef::System { .. } | AccountRef::Member(_), AccountRef::System { .. } | AccountRef::Member(_)) => None,
+        };
+        let (campaign, account, points) = earned.map_or((CampaignId(0), None, 0), |(campaign, account, points)| (campaign, Some(account), points));
+        Earning { posting: posting.seq, event: posting.event, code: posting.code.clone(), campaign, account, points, day: posting.day, group }
+    }
+}
+
 /// A committed event as deciding it again needs it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
@@ -460,4 +498,12 @@ pub trait Reader: Send {
     fn reply(&self, id: ReplyId) -> Result<Option<ReplyRow>, StoreError>;
     /// Up to `limit` replies before `before`, in whatever state, newest first; those that cannot be read are left out.
     fn replies_before(&self, before: ReplyId, limit: usize) -> Result<Vec<ReplyRow>, StoreError>;
+    /// What up to `limit` postings from `from` on did to their members' earnings, one for each, ascending.
+    fn earnings(&self, from: PostingSeq, limit: usize) -> Result<Vec<Earning>, StoreError>;
+    /// The accounts that stand on no board, ascending.
+    fn hidden(&self) -> Result<Vec<AccountId>, StoreError>;
+    /// The first event from `from` on that was sent at `at` or later.
+    fn first_sent_since(&self, from: EventSeq, at: Millis) -> Result<Option<EventSeq>, StoreError>;
+    /// Whose an account is and what it ever earned, without reading its state; `None` for one that is not there.
+    fn earner(&self, id: AccountId) -> Result<Option<(AccountKey, i64)>, StoreError>;
 }

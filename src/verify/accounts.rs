@@ -1,6 +1,6 @@
 //! Every account folded again from the journal and compared with its row, a range of accounts at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::Report;
@@ -8,6 +8,7 @@ use crate::model::cells::{AccountCell, Occurrence};
 use crate::model::decision::Record;
 use crate::model::ids::{AccountId, EventSeq, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
+use crate::rules::board::is_hidden;
 use crate::store::{Reader, StoreError};
 
 /// Accounts of one pass: two cells of some 500 bytes each stay below 100 MiB.
@@ -23,6 +24,7 @@ pub(super) struct Fold {
     range: Range<AccountId>,
     rows: BTreeMap<AccountId, AccountCell>,
     folded: BTreeMap<AccountId, AccountCell>,
+    hidden: BTreeSet<AccountId>,
 }
 
 impl Fold {
@@ -31,7 +33,9 @@ impl Fold {
         let Some(rows) = report.note(reader.accounts(AccountId(from.0 - 1), ACCOUNTS_PER_PASS))? else { return Ok(None) };
         let end = rows.last().filter(|_| rows.len() == ACCOUNTS_PER_PASS).map_or(AccountId(i64::MAX), |last| AccountId(last.id.0 + 1));
         let rows = rows.into_iter().map(|cell| (cell.id, cell)).collect();
-        Ok(Some(Fold { range: from..end, rows, folded: BTreeMap::new() }))
+        let range = from..end;
+        let hidden = reader.hidden()?.into_iter().filter(|id| range.contains(id)).collect();
+        Ok(Some(Fold { range, rows, folded: BTreeMap::new(), hidden }))
     }
 
     pub(super) fn take(&mut self, report: &mut Report, event: &EventRow, postings: &[Posting]) {
@@ -60,6 +64,12 @@ impl Fold {
             report.accounts += 1;
             let blank = AccountCell { id: *id, key: row.key, ..AccountCell::default() };
             compare(report, row, self.folded.get(id).unwrap_or(&blank));
+            if is_hidden(&row.state) != self.hidden.contains(id) {
+                report.find("INV-board-hidden", Some(id.0), format!("账户 {id} 选了不上榜没有,和 board_hidden 表写的不同"));
+            }
+        }
+        if let Some(id) = self.hidden.iter().find(|id| !self.rows.contains_key(id)) {
+            report.find("INV-board-hidden", Some(id.0), format!("board_hidden 表有账户 {id},账户表里却没有它"));
         }
         if let Some(id) = self.folded.keys().find(|id| !self.rows.contains_key(id)) {
             report.find("INV-account-exists", Some(id.0), format!("账本里有账户 {id} 的事件,账户表里却没有它"));

@@ -120,6 +120,8 @@ fn every_changed_byte_of_a_record_a_state_a_link_or_a_digest_is_found() {
 fn each_damage_is_called_by_its_name() {
     let path = sqlite("names");
     for (damage, name) in [
+        ("INSERT INTO board_hidden VALUES (1)", "INV-board-hidden"),
+        ("INSERT INTO board_hidden VALUES (99)", "INV-board-hidden"),
         ("DELETE FROM event WHERE seq = 2", "INV-event-dense"),
         ("DELETE FROM posting WHERE seq = 2", "INV-posting-dense"),
         ("DELETE FROM event WHERE seq = 5", "INV-head"),

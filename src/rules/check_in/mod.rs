@@ -142,6 +142,10 @@ impl Rule for CheckIn {
         format!("{}{with}+{} {points_name}{tail}{then}", in_words(&self.words), self.points)
     }
 
+    fn least(&self) -> i64 {
+        self.points
+    }
+
     fn most(&self) -> i64 {
         self.points + self.ladder.iter().map(|(_, bonus)| *bonus).max().unwrap_or(0)
     }

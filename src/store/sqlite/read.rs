@@ -18,8 +18,8 @@ use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
 use crate::store::proof::{Proof, ProofKey};
 use crate::store::vault::Vault;
 use crate::store::{
-    Directory, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyRow, SharedKey, StoreError, Wants, codec,
-    reply_id,
+    Directory, Earning, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyRow, SharedKey, StoreError, Wants,
+    codec, reply_id,
 };
 
 pub(super) fn head(db: &Connection) -> Result<Head, StoreError> {
@@ -424,5 +424,29 @@ impl Reader for SqliteReader {
             read => read,
         })?;
         Ok(found.into_iter().flatten().collect())
+    }
+
+    fn earnings(&self, from: PostingSeq, limit: usize) -> Result<Vec<Earning>, StoreError> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            posting_columns!(),
+            ", (SELECT grp FROM event WHERE event.seq = coalesce(posting.slot_event, posting.event)) FROM posting WHERE seq >= ?1 ORDER BY seq LIMIT ?2"
+        );
+        all(&self.db, SQL, [from.0, limit as i64], |row| Ok(Earning::of(&self.posting_row(row)?, GroupId(row.get::<_, Option<i64>>(16)?.unwrap_or(0)))))
+    }
+
+    fn hidden(&self) -> Result<Vec<AccountId>, StoreError> {
+        all(&self.db, "SELECT account FROM board_hidden ORDER BY account", [], |row| Ok(AccountId(row.get(0)?)))
+    }
+
+    fn first_sent_since(&self, from: EventSeq, at: Millis) -> Result<Option<EventSeq>, StoreError> {
+        one(&self.db, "SELECT seq FROM event WHERE seq >= ?1 AND at >= ?2 ORDER BY seq LIMIT 1", [from.0, at.0], |row| Ok(EventSeq(row.get(0)?)))
+    }
+
+    fn earner(&self, id: AccountId) -> Result<Option<(AccountKey, i64)>, StoreError> {
+        one(&self.db, "SELECT campaign, grp, member, lifetime FROM account WHERE id = ?1", [id.0], |row| {
+            let key = AccountKey { campaign: CampaignId(row.get(0)?), group: GroupId(row.get(1)?), member: MemberId(row.get(2)?) };
+            Ok((key, row.get(3)?))
+        })
     }
 }

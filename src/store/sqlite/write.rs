@@ -10,7 +10,7 @@ use super::{meta, rows};
 use crate::failpoint;
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
-use crate::model::ids::{CampaignId, CorpName, ReplyId, RulesHash, SourceId};
+use crate::model::ids::{AccountId, CampaignId, CorpName, ReplyId, RulesHash, SourceId};
 use crate::model::journal::{GroupRow, Posting};
 use crate::store::proof::{Proof, ProofKey};
 use crate::store::vault::Vault;
@@ -41,6 +41,7 @@ pub(super) fn batch(db: &Connection, names: &mut Names, keys: &mut DayKeys, vaul
     outcomes(db, &batch.outcomes)?;
     overrules(db, &batch.overrules)?;
     erasure(db, keys, batch.erase_texts_before)?;
+    hidden(db, &batch.hidden)?;
     probe(db, batch.probe)?;
     batch.outbox_held.map_or(Ok(()), |held| meta::hold_outbox(db, held))?;
     head(db, &batch.head)
@@ -49,6 +50,15 @@ pub(super) fn batch(db: &Connection, names: &mut Names, keys: &mut DayKeys, vaul
 /// A text whose day key is gone is noise.
 fn erasure(db: &Connection, keys: &mut DayKeys, before: Option<Millis>) -> Result<(), StoreError> {
     before.map_or(Ok(()), |before| keys.destroy_before(db, before))
+}
+
+/// Who stands on no board, so that a board need not read every account.
+fn hidden(db: &Connection, hidden: &[(AccountId, bool)]) -> Result<(), StoreError> {
+    for (account, hidden) in hidden {
+        let sql = if *hidden { "INSERT INTO board_hidden (account) VALUES (?1) ON CONFLICT DO NOTHING" } else { "DELETE FROM board_hidden WHERE account = ?1" };
+        db.prepare_cached(sql)?.execute([account.0])?;
+    }
+    Ok(())
 }
 
 /// Always other bytes: SQLite writes no page that stays as it is.
