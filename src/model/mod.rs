@@ -7,4 +7,5 @@ pub mod act;
 pub mod event;
 pub mod decision;
 pub mod cells;
+pub mod lots;
 pub mod journal;
