@@ -213,6 +213,8 @@ pub enum Question {
     Rules,
     /// 帮助
     Help,
+    /// 签到日历
+    Calendar,
 }
 
 /// What one rule said of one event.
@@ -254,7 +256,9 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NearCopy { .. } => true,
+                // Deciding again buys nothing, so that it need not be in the account's history.
+                Refusal::NotBought(_) => false,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -366,6 +370,36 @@ pub enum Refusal {
         /// How many.
         first: i64,
     },
+    /// Nearly a copy of the member's own recent message.
+    NearCopy {
+        /// When the earlier one was sent.
+        of: Millis,
+    },
+    /// Something that costs points was not bought.
+    NotBought(NotBought),
+}
+
+/// Why something that costs points was not bought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NotBought {
+    /// Too few points that may be spent.
+    Short {
+        /// What it costs.
+        price: i64,
+        /// What may be spent.
+        have: i64,
+    },
+    /// Bought as often as may be.
+    TooOften(Cap),
+    /// There is nothing to buy it for: no missed day within reach.
+    NothingMissed,
+    /// The gap is longer than may be made up.
+    TooFar {
+        /// Days that may be made up.
+        days: u32,
+    },
+    /// The day that was named is no missed one.
+    NotMissed(Day),
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.
@@ -556,6 +590,10 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// A missed day was made up, or could not be.
+    MadeUp,
+    /// The member's own check-ins of the month.
+    Calendar,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

@@ -13,6 +13,7 @@ use crate::model::ids::{AccountId, EventSeq, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::outbox::board::{Board, Place, Progress, Standing, Which};
 use crate::outbox::manners::campaign_of;
+use crate::outbox::month;
 use crate::rules::campaign::{Balance, Campaign, Rules};
 use crate::rules::explain::{explain, telling};
 use crate::rules::hint::{Unpaid, hint};
@@ -26,9 +27,9 @@ use crate::store::{Person, PersonKey, Reader, ReplyRow, StoreError};
 const MESSAGES: usize = 3;
 const POSTINGS: usize = 5;
 /// Events looked through backwards for the asker's messages: some milliseconds. Older messages are told only if they changed the account.
-const SCAN_EVENTS: i64 = 2_000;
+pub(super) const SCAN_EVENTS: i64 = 2_000;
 /// Events read at once while scanning.
-const SCAN_CHUNK: i64 = 250;
+pub(super) const SCAN_CHUNK: i64 = 250;
 /// Steps along an account's own chain of events.
 const CHAIN_STEPS: usize = 50;
 /// Characters of a message shown, enough to recognise it.
@@ -50,9 +51,9 @@ pub struct Question<'a> {
 }
 
 /// Who asks, and the account they ask about.
-struct Asker {
-    person: Person,
-    account: Option<AccountCell>,
+pub(super) struct Asker {
+    pub(super) person: Person,
+    pub(super) account: Option<AccountCell>,
     group: GroupId,
 }
 
@@ -87,7 +88,9 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::Help
         | Occasion::NotUnderstood
         | Occasion::NoCampaign
+        | Occasion::MadeUp
         | Occasion::Digest => Ok(Args::default()),
+        Occasion::Calendar => Ok(month::calendar(question)?),
     }
 }
 
@@ -125,7 +128,7 @@ fn history(question: &Question<'_>) -> Result<Args, StoreError> {
 }
 
 impl Question<'_> {
-    fn campaign(&self) -> Option<&Campaign> {
+    pub(super) fn campaign(&self) -> Option<&Campaign> {
         campaign_of(self.rules, self.row)
     }
 
@@ -137,7 +140,7 @@ impl Question<'_> {
     }
 
     /// Who asks; `None` if nobody, or somebody the store does not know.
-    fn asker(&self) -> Result<Option<Asker>, StoreError> {
+    pub(super) fn asker(&self) -> Result<Option<Asker>, StoreError> {
         let Some((kind, value)) = self.row.destination.to.clone() else { return Ok(None) };
         let folded = Identity { kind, value: Identity { kind, value }.folded().into() };
         let Some(person) = self.reader.person(&PersonKey { corp: self.row.corp.clone(), identity: folded })? else { return Ok(None) };

@@ -182,7 +182,7 @@ pub(super) fn redecide(
             continue;
         }
         let shared = event.claims.as_deref().map_or(shared, Shared::Pinned);
-        let facts = Facts { account: Some(&cell), shared, ..Facts::default() };
+        let facts = Facts { account: Some(&cell), shared, again: true, ..Facts::default() };
         let decision = decide(&event.prepared.rules, Some(event.campaign), &event.prepared, &facts);
         for entry in &decision.entries {
             *owed.entry((event.seq, entry.code.clone())).or_default() += signed(entry);

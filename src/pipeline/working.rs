@@ -341,7 +341,7 @@ impl<'a> Working<'a> {
         };
         let person = heard.person.as_ref().and_then(|person| self.people.get(person));
         let others = self.others(heard, person.and_then(|person| person.member));
-        let facts = Facts { name: self.name(heard, person), account: key.and_then(|key| self.accounts.get(&key)), others: &others, shared: self.shared(heard) };
+        let facts = Facts { name: self.name(heard, person), account: key.and_then(|key| self.accounts.get(&key)), others: &others, shared: self.shared(heard), again: false };
         let decision = decide(self.context.rules, at, &heard.prepared, &facts);
         failpoint::hit_on("rules.matched", said(&heard.prepared.event.kind));
         decision

@@ -25,6 +25,9 @@ pub fn replies(scene: &Scene<'_>, rulings: &[Ruled<'_>], booked: i64) -> Vec<Rep
     let asked = scene.heard.asked;
     let is_told = |ruled: &&Ruled<'_>| asked || (ruled.rule.kind.announces() && !is_silent(ruled.rule));
     let paid = || rulings.iter().filter_map(|ruled| payment(ruled).map(|payment| (ruled, payment)));
+    if let Some(reply) = rulings.iter().find_map(|ruled| bought_reply(scene, ruled)) {
+        return vec![reply];
+    }
     let told: Vec<Args> = paid().filter(|(ruled, _)| is_told(ruled)).map(|(ruled, payment)| paid_args(scene, ruled, payment)).collect();
     if let Some(reply) = paid_reply(told, asked) {
         return vec![reply];
@@ -93,9 +96,9 @@ fn rank(refusal: &Refusal) -> u8 {
     match refusal {
         Refusal::Already { .. } => 0,
         Refusal::OutsideWindow => 1,
-        Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } => 2,
+        Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotBought(_) => 2,
         Refusal::OutsideDates => 3,
-        Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
+        Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::NearCopy { .. } | Refusal::TooMany => 4,
         Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack => 5,
     }
 }
@@ -207,6 +210,8 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::TooPlain { .. }
         | Refusal::CoolDown { .. }
         | Refusal::Copy { .. }
+        | Refusal::NearCopy { .. }
+        | Refusal::NotBought(_)
         | Refusal::Staff
         | Refusal::TooMany
         | Refusal::Spent
@@ -238,6 +243,30 @@ fn closed_notice(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Option<Reply> {
     Some(Reply { asked: false, once: Some(once), ..refusal_reply(scene, ruled.rule, &Refusal::OutsideWindow) })
 }
 
+/// What became of something that costs points: who spends is always answered, who cannot is told why, but not again and again.
+fn bought_reply(scene: &Scene<'_>, ruled: &Ruled<'_>) -> Option<Reply> {
+    if !ruled.rule.kind.sells() {
+        return None;
+    }
+    let mut args = base(scene).text("标题", ruled.rule.title());
+    match &ruled.ruling {
+        Ruling::Moved(_) => {
+            args.0.retain(|(name, _)| **name != *"余额");
+            args = args.int("余额", scene.facts.account.map_or(0, |account| account.available) + ruled.booked);
+            args.0.extend(ruled.args.0.iter().cloned());
+            Some(asked(Occasion::MadeUp, args))
+        }
+        Ruling::Refused(refusal @ Refusal::NotBought(_)) => {
+            let (calendar, at) = (&scene.campaign.calendar, scene.event.at);
+            let args = args.text("原因", wording::refusal(refusal, calendar, (at, at), ""));
+            let slot = at.0.div_euclid(NOT_UNDERSTOOD_SECS * 1000);
+            let once = Once { name: format!("not_bought/{}", ruled.rule.code).into(), per_member: true, slot };
+            Some(Reply { once: Some(once).filter(|_| !scene.heard.asked), ..asked(Occasion::MadeUp, args) })
+        }
+        Ruling::Refused(_) | Ruling::Paid(_) | Ruling::Shadow(_) => None,
+    }
+}
+
 fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
     let args = base(scene);
     match question {
@@ -248,6 +277,7 @@ fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
         Question::Rank => asked(Occasion::Rank, args),
         Question::Why => asked(Occasion::Why, args),
         Question::History => asked(Occasion::History, args),
+        Question::Calendar => asked(Occasion::Calendar, calendar_args(scene, args)),
     }
 }
 
@@ -287,7 +317,7 @@ fn text_of(item: &Args) -> Option<&str> {
 fn is_on(scene: &Scene<'_>, rule: &RuleEntry) -> bool {
     let dated = rule.common.dates.is_none_or(|(first, last)| within(scene.day, first, last));
     let here = scene.event.place == Place::Single || holds(&rule.common.only, &scene.event.place);
-    rule.common.mode == Mode::Live && dated && here && !scene.is_unpaid_staff()
+    rule.common.mode == Mode::Live && dated && here && rule.kind.is_on(scene.day) && !scene.is_unpaid_staff()
 }
 
 /// What a rule can still pay today: `签到 +2`, `20:00–21:00 发言最多 +14`, `发言每条 +1`; `None` when nothing is left.
@@ -326,6 +356,14 @@ fn is_listed(scene: &Scene<'_>, rule: &RuleEntry) -> bool {
     rule.common.mode == Mode::Live && !over && here
 }
 
+/// The member's month of each check-in here; of one that they never did only where there is no other.
+fn calendar_args(scene: &Scene<'_>, args: Args) -> Args {
+    let month = |rule: &RuleEntry| Some((rule.title().to_owned(), rule.kind.month(&scene.hearing(rule), scene.own(rule))?));
+    let months = scene.campaign.rules.iter().filter(|rule| is_listed(scene, rule)).filter_map(month);
+    let entries = months.filter(|(_, month)| !month.is_empty()).map(|(title, month)| month.args(&title)).collect();
+    args.int("月", i64::from(scene.day.date().month())).with("条目", Arg::List(entries))
+}
+
 fn is_single(scene: &Scene<'_>) -> Arg {
     Arg::Flag(scene.event.place == Place::Single)
 }
@@ -340,10 +378,12 @@ fn hears_only_mentions(scene: &Scene<'_>) -> bool {
 }
 
 fn help_args(scene: &Scene<'_>, args: Args) -> Args {
-    let words = scene.campaign.rules.iter().filter(|rule| is_on(scene, rule)).filter_map(|rule| rule.kind.listens_for().first());
+    let words = scene.campaign.rules.iter().filter(|rule| is_on(scene, rule) && rule.kind.most() > 0).filter_map(|rule| rule.kind.listens_for().first());
     let words: Vec<String> = words.take(HELP_WORDS_MAX).map(|listen| format!("「{}」", listen.text)).collect();
     let questions = [Question::Balance, Question::Today, Question::Rank, Question::History, Question::Why, Question::Rules];
-    let questions: Vec<&str> = questions.iter().filter_map(|question| scene.rules.assistant.word(*question)).collect();
+    let has_months = scene.campaign.rules.iter().any(|rule| rule.kind.month(&scene.hearing(rule), scene.own(rule)).is_some());
+    let calendar = has_months.then_some(Question::Calendar);
+    let questions: Vec<&str> = questions.iter().chain(&calendar).filter_map(|question| scene.rules.assistant.word(*question)).collect();
     args.text("口令", words.join("或"))
         .text("可查", questions.join("、"))
         .with("单聊", is_single(scene))

@@ -41,7 +41,7 @@ pub enum Answer {
 pub const NAMES: [&str; 2] = ["积分助手", "小助手"];
 
 /// The words it answers to when none are written, the recommended one first.
-pub const WORDS: [(Question, &[&str]); 7] = [
+pub const WORDS: [(Question, &[&str]); 8] = [
     (Question::Balance, &["积分", "查询", "我的积分", "查积分", "余额"]),
     (Question::Today, &["今天", "今日"]),
     (Question::Rank, &["排行", "排行榜", "排名"]),
@@ -49,6 +49,7 @@ pub const WORDS: [(Question, &[&str]); 7] = [
     (Question::History, &["明细", "积分明细"]),
     (Question::Rules, &["规则", "积分规则"]),
     (Question::Help, &["帮助", "help"]),
+    (Question::Calendar, &["签到日历", "日历"]),
 ];
 
 impl Assistant {

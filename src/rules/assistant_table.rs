@@ -62,6 +62,10 @@ pub struct WordsTable {
     #[schemars(extend("examples" = [["规则"]]))]
     #[schemars(extend("x-en" = "The rules in plain words."))]
     pub rules: Option<Vec<String>>,
+    /// 自己的签到日历。默认 ["签到日历", "日历"]。
+    #[schemars(extend("examples" = [["签到日历"]]))]
+    #[schemars(extend("x-en" = "One's own check-ins of the month."))]
+    pub calendar: Option<Vec<String>>,
     /// 帮助。默认 ["帮助", "help"]。
     #[schemars(extend("examples" = [["帮助"]]))]
     #[schemars(extend("x-en" = "What can be asked."))]
@@ -131,6 +135,12 @@ pub struct RepliesTable {
     /// 合并播报。
     #[schemars(extend("x-en" = "Several successes of a group told in one message."))]
     pub digest: Option<OneOrMany>,
+    /// 补签成了,或没补成。
+    #[schemars(extend("x-en" = "A missed day was made up, or could not be."))]
+    pub made_up: Option<OneOrMany>,
+    /// 签到日历。
+    #[schemars(extend("x-en" = "One's own check-ins of the month."))]
+    pub calendar: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -143,7 +153,7 @@ pub fn read(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Assistant {
 }
 
 /// The question each key of `words` is about.
-const QUESTIONS: [(&str, Question); 7] = [
+const QUESTIONS: [(&str, Question); 8] = [
     ("balance", Question::Balance),
     ("today", Question::Today),
     ("rank", Question::Rank),
@@ -151,10 +161,11 @@ const QUESTIONS: [(&str, Question); 7] = [
     ("history", Question::History),
     ("rules", Question::Rules),
     ("help", Question::Help),
+    ("calendar", Question::Calendar),
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 15] = [
+const OCCASIONS: [(&str, Occasion); 17] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -170,6 +181,8 @@ const OCCASIONS: [(&str, Occasion); 15] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("made_up", Occasion::MadeUp),
+    ("calendar", Occasion::Calendar),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

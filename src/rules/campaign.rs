@@ -32,6 +32,10 @@ pub struct Rules {
     pub templates: Templates,
     /// `[[test]]`
     pub tests: Vec<Test>,
+    /// Rules that hear texts no fixed word tells, by campaign and place in it.
+    pub ears: Vec<(usize, usize)>,
+    /// Whether any rule asks for the gist of messages.
+    pub compares: bool,
 }
 
 /// A set of groups that share rules and balances: `[campaign.<id>]`.
@@ -115,7 +119,7 @@ impl RuleEntry {
 }
 
 /// Keys that every kind of rule shares.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Common {
     /// `title`, or the kind in Chinese.
     pub title: Arc<str>,
@@ -138,7 +142,7 @@ pub struct Common {
 }
 
 /// `only`: all conditions must hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Only {
     /// Group names or chat ids.
     pub groups: Option<Vec<Arc<str>>>,

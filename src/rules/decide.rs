@@ -6,15 +6,15 @@ use jiff::civil::Date;
 
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
-use crate::model::day::{Day, Period, PeriodKind};
+use crate::model::day::{Day, Millis, Period, PeriodKind};
 use crate::model::decision::{Args, Cap, Chart, Claim, Decision, Deed, Entry, Mark, Media, Part, Payment, Record, Refusal, Ruling, Side, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
 use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
-use crate::rules::text::{fold, strip_mention, strip_token};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, share, willed};
+use crate::rules::text::{Folded, fold, strip_mention, strip_token};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, check_in, first, gist, share, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
@@ -71,10 +71,35 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
     let (chars, distinct) = folded.count();
     let media = Media { images: said.images, pictures: said.pictures.clone(), video: said.video, link: said.link.as_ref().map(|link| key.of(link.trim())) };
     let question = rules.assistant.question(&folded);
-    let traits = Traits { chars, distinct, fingerprint, question, asked: asked || is_mentioned, media, ..Traits::default() };
-    let matched = rules.matcher.find(folded.as_str());
+    let gist = if rules.compares { gist::of(folded.as_str(), key) } else { 0 };
+    let traits = Traits { chars, distinct, fingerprint, question, asked: asked || is_mentioned, gist, media, ..Traits::default() };
+    let matched = matched(rules, &folded, event.at);
     said.at_assistant |= is_group && is_mentioned;
     Prepared { event, traits: Some(traits), deed: None, matched, rules: rules.clone() }
+}
+
+/// The rules whose words stand in a text, ascending, with those that have ears of their own.
+fn matched(rules: &Rules, text: &Folded, at: Millis) -> Vec<usize> {
+    let mut matched = rules.matcher.find(text.as_str());
+    if rules.ears.is_empty() || text.as_str().is_empty() {
+        return matched;
+    }
+    for (campaign, place) in &rules.ears {
+        let campaign = &rules.campaigns[*campaign];
+        let (rule, day) = (&campaign.rules[*place], campaign.calendar.day(at));
+        if rule.kind.hears(text, day, is_open(campaign, rule, day, at)) {
+            matched.push(rule.index);
+        }
+    }
+    matched.sort_unstable();
+    matched.dedup();
+    matched
+}
+
+/// Whether a rule's dates and windows hold.
+fn is_open(campaign: &Campaign, rule: &RuleEntry, day: Day, at: Millis) -> bool {
+    let dated = rule.common.dates.is_none_or(|(first, last)| within(day, first, last));
+    dated && rule.common.when.as_ref().is_none_or(|when| when.open_since(&campaign.calendar, at).is_some())
 }
 
 /// What the rules may know of an act, for ever; `None` for what they never look at.
@@ -132,7 +157,9 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         rulings.push(ruled);
     }
     let replies = answer::replies(&scene, &rulings, so_far.points);
-    let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).collect();
+    let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).chain(so_far.bought).collect();
+    // What was bought stands, whatever is decided again around it.
+    let deed = if so_far.is_willed { Some(Deed::Willed) } else { deed };
     let heard = prepared.traits.as_ref().map(|heard| Traits { matched: scene.matched_codes(), ..heard.clone() });
     let verdicts = rulings.into_iter().map(|ruled| Verdict { rule: ruled.rule.code.clone(), ruling: ruled.ruling }).collect();
     Decision { record: Record { heard, deed, verdicts, marks: so_far.marks, claims: so_far.claims, ..Record::default() }, entries, replies }
@@ -172,15 +199,19 @@ pub struct Ruled<'a> {
 
 /// What the rules before this one did.
 #[derive(Default)]
-struct SoFar {
-    marks: Vec<Mark>,
+pub(super) struct SoFar {
+    pub(super) marks: Vec<Mark>,
     claims: Vec<Claim>,
     paid: Vec<(Arc<str>, i64)>,
-    points: i64,
+    pub(super) points: i64,
+    /// Points taken for something.
+    pub(super) bought: Vec<Entry>,
+    /// Something was bought, be it for nothing.
+    pub(super) is_willed: bool,
 }
 
 impl SoFar {
-    fn pending(&self) -> Pending<'_> {
+    pub(super) fn pending(&self) -> Pending<'_> {
         Pending { marks: &self.marks, paid: &self.paid }
     }
 }
@@ -189,9 +220,11 @@ impl<'a> Scene<'a> {
     /// The scene of an event in a campaign.
     pub fn new(rules: &'a Rules, campaign: &'a Campaign, prepared: &'a Prepared, heard: &'a Traits, facts: &'a Facts<'a>) -> Self {
         let matched = &prepared.matched[..];
-        let is_matched = |rule: &RuleEntry| rule.common.mode != Mode::Off && matched.binary_search(&rule.index).is_ok();
+        let at = prepared.event.at;
+        let day = campaign.calendar.day(at);
+        let is_talk = |rule: &RuleEntry| rule.kind.is_talk() && !is_open(campaign, rule, day, at);
+        let is_matched = |rule: &RuleEntry| rule.common.mode != Mode::Off && matched.binary_search(&rule.index).is_ok() && !is_talk(rule);
         let is_command = heard.asked || heard.question.is_some() || (!matched.is_empty() && campaign.rules.iter().any(is_matched));
-        let day = campaign.calendar.day(prepared.event.at);
         Scene { rules, campaign, event: &prepared.event, heard, deed: prepared.deed.as_ref(), facts, day, matched, is_command }
     }
 
@@ -232,6 +265,11 @@ impl<'a> Scene<'a> {
         rule.kind.offer(&self.hearing(rule), Own::new(self.state(), &rule.code))
     }
 
+    /// What a rule remembers of the member, before this event.
+    pub fn own<'b>(&'b self, rule: &'b RuleEntry) -> Own<'b> {
+        Own::new(self.state(), &rule.code)
+    }
+
     /// Times and points counted under a key in a period, before this event.
     pub fn counted(&self, key: &str, kind: PeriodKind) -> Used {
         self.used(key, Periods { day: self.day, window: None }.of(kind), &[])
@@ -263,13 +301,23 @@ impl<'a> Scene<'a> {
             return Err(Refusal::Staff);
         }
         let key = state_key(&rule.code, common.mode);
+        if rule.kind.sells() {
+            return self.purchase(rule, hearing, so_far);
+        }
         let mut offer = rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending()))?;
         let periods = Periods { day: self.day, window };
-        let claims = self.places(rule, hearing, &mut offer, &so_far.claims)?;
+        let claims = match self.places(rule, hearing, &mut offer, &so_far.claims) {
+            Ok(claims) => claims,
+            // Who has had it already is told so, and not that others were first.
+            Err(refusal) => return Err(self.room_after(rule, periods, 100, offer.points.max(1), &so_far.marks).err().unwrap_or(refusal)),
+        };
         let (factors, lift) = boost::factors(self.campaign, rule, self.facts.account, self.day, self.event.at);
         let base = offer.points;
         let times = |points| boost::multiplied(points, &factors).ok_or(Refusal::TooMany);
         (offer.points, offer.bonus) = (times(offer.points)?, times(offer.bonus)?);
+        if let Some(extra) = (!claims.is_empty()).then(|| first::extra(&claims, &rule.kind.shares(hearing))).flatten() {
+            offer.args = offer.args.int("名次", extra.place).int("名次奖", times(extra.points)?);
+        }
         let room = match self.room_after(rule, periods, lift, offer.points, &so_far.marks) {
             Ok(room) => room,
             Err(refusal) => {
@@ -351,7 +399,7 @@ impl<'a> Scene<'a> {
         std::iter::once((&rule.code, &rule.common.limits)).chain(bucket).chain(std::iter::once((&*CAMPAIGN_KEY, &self.campaign.limits)))
     }
 
-    fn used(&self, key: &str, period: Period, pending: &[Mark]) -> Used {
+    pub(super) fn used(&self, key: &str, period: Period, pending: &[Mark]) -> Used {
         let before = self.state().and_then(|state| state.code(key)?.sum(period));
         let before = before.map_or(Used::default(), |sum| Used { times: sum.times, points: sum.points, last_at: Some(sum.last_at) });
         pending.iter().fold(before, |used, mark| match mark {
@@ -362,7 +410,7 @@ impl<'a> Scene<'a> {
         })
     }
 
-    fn state(&self) -> Option<&'a AccountState> {
+    pub(super) fn state(&self) -> Option<&'a AccountState> {
         self.facts.account.map(|account: &AccountCell| &account.state)
     }
 
@@ -433,12 +481,12 @@ fn sum(one: Used, other: Used) -> Used {
 
 /// A day in a row is not lost because a cap left no points for it.
 fn keep_days(key: &Arc<str>, marks: Vec<Mark>, so_far: &mut SoFar) {
-    let days = marks.into_iter().filter(|mark| matches!(mark, Mark::Day { .. }));
+    let days = marks.into_iter().filter(|mark| matches!(mark, Mark::Day { .. }) || **mark.key() == *check_in::RUN);
     so_far.marks.extend(days.map(|mark| with_key(mark, key)));
 }
 
 /// One count for every period that is limited; for a rule without limits of its own, the day, so that 「今天」 can tell.
-fn counts(key: &Arc<str>, limits: &Limits, periods: Periods, points: i64, is_rule: bool) -> Vec<Mark> {
+pub(super) fn counts(key: &Arc<str>, limits: &Limits, periods: Periods, points: i64, is_rule: bool) -> Vec<Mark> {
     let mut counted: Vec<Period> = limits.periods().map(|kind| periods.of(kind)).collect();
     if counted.is_empty() && is_rule {
         counted.push(periods.of(PeriodKind::Day));
@@ -449,7 +497,7 @@ fn counts(key: &Arc<str>, limits: &Limits, periods: Periods, points: i64, is_rul
 }
 
 /// Puts the rule's key before the mark's own suffix (mostly none).
-fn with_key(mark: Mark, code: &Arc<str>) -> Mark {
+pub(super) fn with_key(mark: Mark, code: &Arc<str>) -> Mark {
     let full = |suffix: &Arc<str>| if suffix.is_empty() { code.clone() } else { format!("{code}{suffix}").into() };
     let key = full(mark.key());
     mark.under(key)

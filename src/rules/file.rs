@@ -79,7 +79,14 @@ impl<'a> File<'a> {
         self.check_groups(mistakes);
         self.check_only_groups(&campaigns, mistakes);
         lint::check(&campaigns, &assistant, &heads, mistakes);
+        let live = |rule: &RuleEntry| rule.common.mode != Mode::Off;
+        let ears = |(at, campaign): (usize, &Campaign)| -> Vec<(usize, usize)> {
+            let rules = campaign.rules.iter().enumerate().filter(|(_, rule)| live(rule) && rule.kind.has_ears());
+            rules.map(|(place, _)| (at, place)).collect()
+        };
         Rules {
+            ears: campaigns.iter().enumerate().flat_map(ears).collect(),
+            compares: campaigns.iter().flat_map(|campaign| &campaign.rules).any(|rule| live(rule) && rule.kind.compares()),
             hash: RulesHash::of(text),
             text: Arc::from(text),
             matcher: matcher(&campaigns, mistakes),
@@ -135,9 +142,14 @@ impl<'a> File<'a> {
             let table = table.sharing(&SHARED);
             let common = shared_keys::read(&table, kind, buckets, mistakes);
             if let Some(compiled) = (kind.compile)(&table, mistakes) {
-                let code = Arc::from(format!("{}.{name}", kind.name));
-                rules.push(RuleEntry { index: first + rules.len(), code, common, kind: compiled });
+                let code: Arc<str> = Arc::from(format!("{}.{name}", kind.name));
+                let further = compiled.further(&common);
+                rules.push(RuleEntry { index: first + rules.len(), code: code.clone(), common, kind: compiled });
                 heads.push(table.span(""));
+                for (part, common, kind) in further {
+                    rules.push(RuleEntry { index: first + rules.len(), code: format!("{code}.{part}").into(), common, kind });
+                    heads.push(table.span(part));
+                }
             }
         }
         (rules, heads)

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::model::day::PeriodKind;
 use crate::rules::assistant::Assistant;
+use crate::rules::lint_days;
 use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 use crate::rules::cap::Limits;
 use crate::rules::mistake::Mistakes;
@@ -19,13 +20,14 @@ pub fn check(campaigns: &[Campaign], assistant: &Assistant, heads: &[Vec<Range<u
         live.iter().for_each(|placed| many_a_day(*placed, mistakes));
         live.iter().for_each(|placed| window_without_when(*placed, mistakes));
         live.iter().for_each(|placed| keyword_is_question(*placed, assistant, mistakes));
+        live.iter().for_each(|placed| lint_days::check(campaign, *placed, &live, assistant, mistakes));
         same_keyword(&live, mistakes);
         overlap(&live, mistakes);
     }
 }
 
 /// A rule and the place of its head.
-type Placed<'a> = (&'a RuleEntry, &'a Range<usize>);
+pub(super) type Placed<'a> = (&'a RuleEntry, &'a Range<usize>);
 
 /// Talk without any cap pays without end.
 fn uncapped(campaign: &Campaign, (rule, head): Placed<'_>, mistakes: &mut Mistakes) {
@@ -48,7 +50,7 @@ fn many_a_day((rule, head): Placed<'_>, mistakes: &mut Mistakes) {
     let times = &rule.common.limits.max_times;
     let is_spread = times.iter().any(|(period, most)| matches!(period, PeriodKind::Day | PeriodKind::Window) || *most == 1);
     let Some((_, most)) = times.iter().min_by_key(|(_, most)| *most) else { return };
-    if !rule.kind.listens_for().is_empty() && !is_spread {
+    if !rule.kind.listens_for().is_empty() && rule.kind.most() > 0 && !is_spread {
         let text = format!("{} 的 max_times 没写 day,同一天可以连得 {most} 次;想一天一次就加上 day = 1", rule.code);
         mistakes.warning(head.clone(), "many-a-day", text);
     }
@@ -100,7 +102,7 @@ fn overlap(live: &[Placed<'_>], mistakes: &mut Mistakes) {
 }
 
 /// Whether no message can reach both.
-fn apart(one: &RuleEntry, other: &RuleEntry) -> bool {
+pub(super) fn apart(one: &RuleEntry, other: &RuleEntry) -> bool {
     let windows_apart = one.common.when.as_ref().zip(other.common.when.as_ref()).is_some_and(|(one, other)| !one.overlaps(other));
     let dates_apart = one.common.dates.zip(other.common.dates).is_some_and(|(one, other)| one.1 < other.0 || other.1 < one.0);
     let groups_apart = one.common.only.groups.as_ref().zip(other.common.only.groups.as_ref());

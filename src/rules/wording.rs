@@ -1,7 +1,7 @@
 //! Wording: moments, periods, caps and refusals in the Chinese that members read.
 
 use crate::model::day::{Calendar, Day, Millis, PeriodKind};
-use crate::model::decision::{Cap, Refusal};
+use crate::model::decision::{Cap, NotBought, Refusal};
 use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::cap::Limits;
 
@@ -133,9 +133,31 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::TooMany => "余额已经到系统能记的最大数".to_owned(),
         Refusal::Spent => "预算已经发完,这一项先停了".to_owned(),
         Refusal::TooLate { first } => format!("只有前 {first} 名有,已经满了"),
+        Refusal::NearCopy { of } => format!("和自己的发言({})差不多,换句话再说才计分", moment(calendar, *of, now)),
+        Refusal::NotBought(why) => not_bought(why, calendar, (at, now)),
         Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
         Refusal::TakenBack => "到达之前就已撤回".to_owned(),
     }
+}
+
+/// Why something was not bought.
+fn not_bought(why: &NotBought, calendar: &Calendar, (at, now): (Millis, Millis)) -> String {
+    match why {
+        NotBought::Short { price, have } => format!("要 {price} 分,现在能用的有 {have} 分,还差 {} 分", price.saturating_sub(*have)),
+        NotBought::TooOften(cap) => {
+            let again = reset_clause(calendar, cap.period, (at, now));
+            format!("{}已用 {} 次,{} {} 次{again}", that(calendar, cap.period, at, now), cap.used, each(cap.period), cap.most)
+        }
+        NotBought::NothingMissed => "最近没有漏签的日子".to_owned(),
+        NotBought::TooFar { days } => format!("断得太久,只能补最近 {days} 天以内的"),
+        NotBought::NotMissed(day) => format!("{}没有漏签,不用补", days_in_words(&[*day])),
+    }
+}
+
+/// Days by their dates: `11 月 20 日、11 月 21 日`.
+pub fn days_in_words(days: &[Day]) -> String {
+    let words = days.iter().map(|day| format!("{} 月 {} 日", day.date().month(), day.date().day()));
+    words.collect::<Vec<_>>().join("、")
 }
 
 /// Words before Chinese ones: a number stands apart from them.
