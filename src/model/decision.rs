@@ -400,6 +400,8 @@ pub enum NotBought {
     },
     /// The day that was named is no missed one.
     NotMissed(Day),
+    /// The message came late, and the account has gone on since.
+    Late,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.

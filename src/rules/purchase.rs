@@ -16,6 +16,10 @@ impl Scene<'_> {
         if self.facts.again || rule.common.mode != Mode::Live {
             return Err(nothing());
         }
+        // What came after it was decided without it, and a purchase is never decided again: so it is not made in the past.
+        if self.facts.account.is_some_and(|account| self.event.at < account.frontier) {
+            return Err(Refusal::NotBought(NotBought::Late));
+        }
         let periods = Periods { day: self.day, window: None };
         let limits = Limits { max_times: rule.common.limits.max_times.clone(), max_points: Vec::new() };
         let used = |period: Period| self.used(&rule.code, period, &so_far.marks);

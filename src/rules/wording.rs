@@ -150,6 +150,7 @@ fn not_bought(why: &NotBought, calendar: &Calendar, (at, now): (Millis, Millis))
         }
         NotBought::NothingMissed => "最近没有漏签的日子".to_owned(),
         NotBought::TooFar { days } => format!("断得太久,只能补最近 {days} 天以内的"),
+        NotBought::Late => "这条消息到得太晚,没有扣积分,请再发一次".to_owned(),
         NotBought::NotMissed(day) => format!("{}没有漏签,不用补", days_in_words(&[*day])),
     }
 }
