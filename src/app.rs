@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -15,12 +15,15 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::failpoint;
+use crate::model::event::Channel;
 use crate::model::ids::{CorpName, EventSeq};
 use crate::outbox::desk::ReaderDesk;
 use crate::outbox::mouth::Mouth;
 use crate::outbox::{Inbox, Ledger, Outbox, Voice};
 use crate::pipeline::{self, Death, Handle, Listener, Pipeline, unparker};
 use crate::rules::campaign::Rules;
+use crate::rules::versions::Versions;
+use crate::scheduler::{self, Scheduler};
 use crate::settings::Settings;
 use crate::store::sqlite::guard::Guard;
 use crate::store::sqlite::lock::Lock;
@@ -28,10 +31,13 @@ use crate::store::sqlite::serving::Loss;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::vault::{Vault, random_key};
 use crate::store::{Batch, Reader, ReplyOutcome, Store};
+use crate::web::api;
+use crate::web::api::callers::Callers;
+use crate::web::api::told::{Teller, told};
 use crate::web::callback::{self, Channels};
 use crate::web::health::{self, Probe};
 use crate::web::server::Server;
-use crate::web::{Hear, Heard, NotNow, metrics};
+use crate::web::{Hear, HearAll, Heard, NotNow, metrics};
 
 /// What a daemon is made of beside its settings.
 pub struct Parts {
@@ -81,6 +87,7 @@ pub struct App {
     guard: Guard,
     // For the loop that decides parked events again: what it reads with, and what wakes it.
     unparking: (SqliteReader, Arc<Notify>),
+    scheduler: Scheduler,
     writer: thread::JoinHandle<()>,
     // Held until the end: a second daemon on this file is refused.
     _lock: Lock,
@@ -107,6 +114,7 @@ impl App {
         let rules = Arc::new(ArcSwap::new(parts.rules));
         let reader = SqliteReader::open(&parts.database, &parts.vault)?;
         let unparking = (SqliteReader::open(&parts.database, &parts.vault)?, Arc::<Notify>::default());
+        let scheduler = scheduler(settings, SqliteReader::open(&parts.database, &parts.vault)?);
         warn_of_a_clock_behind(&reader, newest, &parts.clock)?;
         let inbox: Arc<OnceLock<Inbox>> = Arc::default();
         let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear { inbox: inbox.clone(), names_told: unparking.1.clone() }));
@@ -114,9 +122,11 @@ impl App {
         let outbox = Outbox::new(Mouth::new(settings)?, handle.clone(), ReaderDesk::new(Box::new(reader)), voices(settings), parts.clock.clone());
         // The hook was made before the outbox that it feeds.
         let _ = inbox.set(outbox.inbox());
-        let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(health::routes(probe(&handle), metrics));
+        let teller = teller(SqliteReader::open(&parts.database, &parts.vault)?);
+        let api = api::routes(Callers::from_settings(settings), ears(&handle), teller, parts.clock.clone());
+        let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(api).merge(health::routes(probe(&handle), metrics));
         let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
-        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, writer, _lock: lock })
+        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, scheduler, writer, _lock: lock })
     }
 
     /// The bound address.
@@ -139,7 +149,13 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Ended {
         let (reader, names_told) = self.unparking;
         let unparking = unparker::run(self.handle.clone(), reader, self.clock.clone(), names_told);
-        let chores = [forget_old_texts(self.handle.clone(), self.clock.clone(), self.texts_days), tokio::spawn(unparking), look_around(self.handle.clone())];
+        let ticking = scheduler::daemon::run(self.handle.clone(), self.scheduler, self.clock.clone());
+        let chores = [
+            forget_old_texts(self.handle.clone(), self.clock.clone(), self.texts_days),
+            tokio::spawn(unparking),
+            look_around(self.handle.clone()),
+            tokio::spawn(ticking),
+        ];
         let (stop_web, web_stopped) = oneshot::channel::<()>();
         let (stop_outbox, outbox_stopped) = oneshot::channel::<()>();
         // A dropped sender stops them as well.
@@ -238,6 +254,29 @@ pub fn ear(handle: &Handle) -> Hear {
     })
 }
 
+/// The pipeline as the API hears through it.
+fn ears(handle: &Handle) -> HearAll {
+    let handle = handle.clone();
+    Arc::new(move |events| {
+        let handle = handle.clone();
+        Box::pin(async move {
+            let done = handle.hear_all(events).await.map_err(|_| NotNow)?;
+            Ok(done.into_iter().map(|done| Heard { seq: done.seq, known: done.known }).collect())
+        })
+    })
+}
+
+/// Reads back for the API what came of events.
+fn teller(reader: SqliteReader) -> Teller {
+    let desk = Mutex::new((reader, Versions::default()));
+    Arc::new(move |seqs| {
+        let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let (reader, versions) = &mut *desk;
+        let told = |seq: &EventSeq| told(reader, versions, *seq).inspect_err(|error| tracing::warn!(%error, "an event cannot be read back")).ok().flatten();
+        seqs.iter().map(told).collect()
+    })
+}
+
 fn probe(handle: &Handle) -> Probe {
     let handle = handle.clone();
     Arc::new(move || {
@@ -254,6 +293,17 @@ impl Ledger for Handle {
 
 fn voices(settings: &Settings) -> HashMap<CorpName, Voice> {
     settings.corp.iter().map(|(name, corp)| (name.as_str().into(), Voice::of(corp))).collect()
+}
+
+/// The clock's events for these corps.
+fn scheduler(settings: &Settings, reader: SqliteReader) -> Scheduler {
+    let mut scheduler = Scheduler::new(Box::new(reader), Channel::House);
+    for (name, corp) in &settings.corp {
+        let name: CorpName = name.as_str().into();
+        scheduler.know_corp(&name);
+        Voice::of(corp).outlets.rooms().for_each(|chat| scheduler.know_room(&name, chat));
+    }
+    scheduler
 }
 
 fn report(result: Result<(), tokio::task::JoinError>, part: &str) {

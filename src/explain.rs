@@ -259,6 +259,7 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::TooLate { .. } => "too_late",
         Refusal::Twin => "twin",
         Refusal::TakenBack => "taken_back",
+        Refusal::NotStayed => "not_stayed",
         Refusal::NearCopy { .. } => "near_copy",
         Refusal::NotBought(_) => "not_bought",
     }

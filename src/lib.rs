@@ -21,6 +21,7 @@
 //!   [`rules::decide`]. A new kind of rule is one file of `rules/`, its line in [`rules::KINDS`] and a scenario file.
 //! * Late, doubled and recalled messages: `pipeline/{late,repair,recall}.rs`, those that two channels bring: `pipeline/twin.rs`; what could
 //!   not be decided and is decided later: `pipeline/unpark.rs`. No rule knows of them.
+//! * What falls due by itself: the jobs and their slots in [`rules::clock`], their events in [`scheduler`]. A new job is one line of its `SOURCES`.
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`]; what notices that the file fell back, broke or was
 //!   taken away: [`store::sqlite::serving`]; backups: [`store::sqlite::copy`] and [`store::sqlite::restore`].
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
@@ -28,7 +29,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain, reinstate} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -59,16 +60,19 @@ pub mod model;
 pub mod clock;
 pub mod picture;
 pub mod settings;
+pub mod line;
 pub mod rules;
 pub mod store;
 pub mod wecom;
 pub mod pipeline;
 pub mod outbox;
+pub mod scheduler;
 pub mod replay;
 pub mod scenario;
 pub mod verify;
 pub mod export;
 pub mod explain;
+pub mod reinstate;
 pub mod web;
 pub mod app;
 pub mod demo;

@@ -5,20 +5,22 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use jiff::civil::DateTime;
 use serde::Serialize;
 
-use crate::model::act::Act;
+use crate::model::act::{Act, listed_at};
 use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Via};
-use crate::model::ids::{EventKey, EventSeq, FingerprintKey, KeyBytes};
+use crate::model::ids::{AccountId, EventKey, EventSeq, FingerprintKey, KeyBytes};
 use crate::model::journal::{AccountRef, Posting};
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::Rules;
-use crate::rules::decide::{Coverage, covers};
+use crate::rules::coverage::{Coverage, covers};
 use crate::rules::template::render;
 use crate::rules::testing::{SINGLE_CHAT, Said, Test, TestLine};
+use crate::scheduler::{Scheduler, catch_up};
 use crate::store::memory::MemoryStore;
-use crate::store::{Reader, StoreError};
+use crate::store::{PersonKey, Reader, ReplyRow, StoreError};
 
 /// The corp of a scenario; nothing depends on it.
 const CORP: &str = "test";
@@ -38,13 +40,23 @@ pub struct Heard {
     pub postings: Vec<Posting>,
     /// What was said, rendered.
     pub replies: Vec<String>,
+    /// What the clock booked since the line before, for anybody.
+    pub clock_postings: Vec<Posting>,
+    /// What the clock had the bot say since the line before.
+    pub clock_replies: Vec<String>,
+    /// By how much the clock changed the member's balance since the line before.
+    pub clock_points: i64,
 }
 
 impl Heard {
     /// The net change of the member's balance.
     pub fn points(&self) -> i64 {
-        self.postings.iter().map(|posting| if matches!(posting.dst, AccountRef::Member(_)) { posting.amount } else { -posting.amount }).sum()
+        self.postings.iter().map(signed).sum()
     }
+}
+
+fn signed(posting: &Posting) -> i64 {
+    if matches!(posting.dst, AccountRef::Member(_)) { posting.amount } else { -posting.amount }
 }
 
 /// A line that did not come out as expected.
@@ -69,6 +81,7 @@ pub struct Stage {
     rules: Arc<Rules>,
     pipeline: Pipeline<MemoryStore>,
     reader: Box<dyn Reader>,
+    scheduler: Scheduler,
     /// Who said what that can be taken back, by channel.
     said: Vec<(String, EventKey)>,
     lines: u64,
@@ -79,8 +92,10 @@ impl Stage {
     pub fn new(rules: &Arc<Rules>) -> Self {
         let store = MemoryStore::default();
         let reader = store.reader();
+        let mut scheduler = Scheduler::new(Box::new(store.reader()), Channel::Replay);
+        scheduler.know_corp(&CORP.into());
         let pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules.clone())), FingerprintKey::new(b"scenario"), Box::new(Silent));
-        Stage { rules: rules.clone(), pipeline, reader: Box::new(reader), said: Vec::new(), lines: 0 }
+        Stage { rules: rules.clone(), pipeline, reader: Box::new(reader), scheduler, said: Vec::new(), lines: 0 }
     }
 
     /// Plays one line. `group` is where it stands when the line names none.
@@ -89,11 +104,37 @@ impl Stage {
     /// The store in memory refused: a bug.
     pub fn play(&mut self, line: &TestLine, group: &str) -> Result<Heard, StoreError> {
         let event = self.event(line, line.group.as_deref().unwrap_or(group));
+        let before = self.reader.head()?.event;
+        catch_up(&mut self.pipeline, &mut self.scheduler, event.received_at, event.received_at)?;
+        let clock = self.reader.events(EventSeq(before.0 + 1), usize::MAX >> 1)?;
+        let (mut clock_postings, mut clock_replies) = (Vec::new(), Vec::new());
+        for event in &clock {
+            clock_postings.extend(self.reader.postings_of(event.seq)?);
+            clock_replies.extend(self.rendered(event.seq)?);
+        }
+        let accounts = self.accounts_of(&event)?;
+        let is_own = |posting: &&Posting| accounts.iter().any(|own| [posting.src, posting.dst].contains(&AccountRef::Member(*own)));
+        let clock_points = clock_postings.iter().filter(is_own).map(signed).sum();
+        let nothing = Heard { event: before, postings: Vec::new(), replies: Vec::new(), clock_postings, clock_replies, clock_points };
+        if line.said == Said::Time {
+            return Ok(nothing);
+        }
         let done = self.pipeline.hear(event)?;
-        let replies = self.reader.replies_of(done.seq)?;
-        let rendered =
-            replies.iter().flat_map(|row| render(&self.rules, &row.reply, &Default::default()).unwrap_or_else(|error| vec![format!("(回复模板出错:{error})")]));
-        Ok(Heard { event: done.seq, postings: self.reader.postings_of(done.seq)?, replies: rendered.collect() })
+        Ok(Heard { event: done.seq, postings: self.reader.postings_of(done.seq)?, replies: self.rendered(done.seq)?, ..nothing })
+    }
+
+    fn rendered(&self, event: EventSeq) -> Result<Vec<String>, StoreError> {
+        let replies = self.reader.replies_of(event)?;
+        let texts = |row: &ReplyRow| render(&self.rules, &row.reply, &Default::default()).unwrap_or_else(|error| vec![format!("(回复模板出错:{error})")]);
+        Ok(replies.iter().flat_map(texts).collect())
+    }
+
+    fn accounts_of(&self, event: &Event) -> Result<Vec<AccountId>, StoreError> {
+        let Some(who) = &event.who else { return Ok(Vec::new()) };
+        let key = PersonKey { corp: event.corp.clone(), identity: Identity { kind: who.kind, value: who.folded().into() } };
+        let member = self.reader.person(&key)?.and_then(|person| person.member);
+        let accounts = member.map(|member| self.reader.accounts_of(member)).transpose()?.unwrap_or_default();
+        Ok(accounts.into_iter().map(|account| account.id).collect())
     }
 
     /// Reads what is booked so far.
@@ -105,7 +146,7 @@ impl Stage {
         self.lines += 1;
         let place =
             if group == SINGLE_CHAT { Place::Single } else { Place::Group { chat: group.into(), kind: GroupKind::Internal, title: Some(group.into()) } };
-        let at = self.instant(line, &place);
+        let at = self.instant(line.at, &place);
         let source = format!("{CORP}/{}", line.channel.as_deref().unwrap_or(CHANNEL));
         let mut key = EventKey { source: source.into(), key: KeyBytes::of(&self.lines.to_string()) };
         let kind = match &line.said {
@@ -123,12 +164,17 @@ impl Stage {
             }
             Said::Joined => Kind::Did(Act::Joined),
             Said::Left => Kind::Did(Act::Left),
+            Said::Listed(joined) => Kind::Did(Act::Listed { joined_at: self.instant(joined.at(0, 0, 0, 0), &place) }),
+            // Never heard; only the place and the member count.
+            Said::Time => Kind::Did(Act::Joined),
         };
+        let received_at = at;
+        let at = if let Kind::Did(Act::Listed { joined_at }) = &kind { listed_at(*joined_at, at) } else { at };
         Event {
             key,
             corp: CORP.into(),
             at,
-            received_at: at,
+            received_at,
             clamped: false,
             place,
             who: Some(Identity { kind: IdentityKind::Userid, value: line.member.as_str().into() }),
@@ -138,15 +184,15 @@ impl Stage {
         }
     }
 
-    /// The line's wall-clock time in the campaign that covers its place.
-    fn instant(&self, line: &TestLine, place: &Place) -> Millis {
+    /// A line's wall-clock time in the campaign that covers its place.
+    fn instant(&self, time: DateTime, place: &Place) -> Millis {
         let title = place.chat().map(|chat| &**chat);
         let at = match covers(&self.rules, place, title, &|name| Some(name) == title) {
             Coverage::Campaign(at) => at,
             Coverage::None | Coverage::Unresolved => 0,
         };
         let zone = self.rules.campaigns.get(at).map_or(jiff::tz::TimeZone::UTC, |campaign| campaign.calendar.zone().clone());
-        line.at.to_zoned(zone).map_or(Millis(0), |zoned| Millis::from(zoned.timestamp()))
+        time.to_zoned(zone).map_or(Millis(0), |zoned| Millis::from(zoned.timestamp()))
     }
 }
 
@@ -182,14 +228,18 @@ pub fn complaints(line: &TestLine, heard: &Heard) -> Vec<String> {
         Said::Recalled => format!("{at} {}撤回", line.member),
         Said::Joined => format!("{at} {}进群", line.member),
         Said::Left => format!("{at} {}退群", line.member),
+        Said::Listed(joined) => format!("{at} 名单里的{}({joined} 进群)", line.member),
+        Said::Time => format!("到 {at} 为止{}", line.member),
     };
-    if let Some(expected) = line.expect_points.filter(|expected| *expected != heard.points()) {
-        complaints.push(format!("{what},应得 {expected:+},实得 {:+}", heard.points()));
+    let is_time = line.said == Said::Time;
+    let (points, replies) = if is_time { (heard.clock_points, &heard.clock_replies) } else { (heard.points(), &heard.replies) };
+    if let Some(expected) = line.expect_points.filter(|expected| *expected != points) {
+        complaints.push(format!("{what},应得 {expected:+},实得 {points:+}"));
     }
     if let Some(expected) = &line.expect_reply
-        && !heard.replies.iter().any(|reply| reply.contains(expected))
+        && !replies.iter().any(|reply| reply.contains(expected))
     {
-        let actual = if heard.replies.is_empty() { "没有回复".to_owned() } else { format!("回复是「{}」", heard.replies.join("」「")) };
+        let actual = if replies.is_empty() { "没有回复".to_owned() } else { format!("回复是「{}」", replies.join("」「")) };
         complaints.push(format!("{what},回复里应有「{expected}」,实际{actual}"));
     }
     complaints

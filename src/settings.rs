@@ -70,9 +70,23 @@ pub struct Corp {
     kf: Option<toml::Table>,
     /// 会话内容存档: comes in a later version.
     archive: Option<toml::Table>,
-    /// Callers of the API: come in a later version.
-    api: Option<toml::Table>,
+    /// Callers of `/api/v1`, by name.
+    #[serde(default)]
+    pub api: BTreeMap<String, Caller>,
 }
+
+/// `[corp.<name>.api.<name>]`: a shop, a form, a mini-program that tells what happened.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Caller {
+    /// What it sends as `Authorization: Bearer …`; unique among all callers.
+    pub token: Secret,
+    /// The token before a rotation.
+    pub token_old: Option<Secret>,
+}
+
+/// Fewest bytes of a caller's token: less can be guessed by trying.
+const TOKEN_BYTES_MIN: usize = 16;
 
 /// Token and key of a callback; the old pair is accepted beside the new one during a rotation.
 #[derive(Debug, Clone, Deserialize)]
@@ -350,8 +364,30 @@ impl Settings {
         self.database.as_str().strip_prefix("sqlite:").map(PathBuf::from)
     }
 
+    /// A token names one caller, and no caller's name can be taken for another's in the source of an event.
+    fn caller_mistakes(&self) -> Vec<String> {
+        let (mut mistakes, mut tokens): (Vec<String>, Vec<(&str, String)>) = Default::default();
+        let callers =
+            self.corp.iter().flat_map(|(corp, settings)| settings.api.iter().map(move |(name, caller)| (format!("corp.{corp}.api.{name}"), name, caller)));
+        for (place, name, caller) in callers {
+            if name.is_empty() || name.contains('/') || name.chars().any(char::is_control) {
+                mistakes.push(format!("{place}:名字里不能有 / 和控制字符,也不能是空的"));
+            }
+            for token in std::iter::once(&caller.token).chain(&caller.token_old).map(Secret::expose) {
+                if token.len() < TOKEN_BYTES_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    mistakes.push(format!("{place}:token 要 {TOKEN_BYTES_MIN} 个字符以上,只用字母、数字和英文符号。生成一个:openssl rand -hex 32"));
+                }
+                match tokens.iter().find(|(known, _)| *known == token) {
+                    Some((_, other)) => mistakes.push(format!("{place} 和 {other} 的 token 一样;每个令牌要各不相同,来源才分得清")),
+                    None => tokens.push((token, place.clone())),
+                }
+            }
+        }
+        mistakes
+    }
+
     fn mistakes(&self) -> Vec<String> {
-        let mut mistakes = Vec::new();
+        let mut mistakes = self.caller_mistakes();
         if self.database_path().is_none() {
             mistakes.push(format!("database = \"{}\":这一版只支持 sqlite:路径", self.database.as_str()));
         }
@@ -359,7 +395,7 @@ impl Settings {
             mistakes.push(format!("[retention] texts = \"{}\":请写天数,例如 \"90d\"", self.retention.texts.as_str()));
         }
         for (name, corp) in &self.corp {
-            for (channel, written) in [("contact", &corp.contact), ("kf", &corp.kf), ("archive", &corp.archive), ("api", &corp.api)] {
+            for (channel, written) in [("contact", &corp.contact), ("kf", &corp.kf), ("archive", &corp.archive)] {
                 if written.is_some() {
                     mistakes.push(format!("corp.{name}.{channel}:这一版还没有这个通道,请先去掉这一段(写着却不起作用,会让人误以为听得到)"));
                 }

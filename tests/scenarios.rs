@@ -76,6 +76,8 @@ fn check(name: &str, rules: &Arc<Rules>, section: &Section, begins: usize, chat:
     let (mut ledger, mut replies, mut failures) = (String::new(), String::new(), Vec::new());
     for line in &lines {
         let heard = stage.play(line, &group).expect("memory never fails");
+        heard.clock_postings.iter().for_each(|posting| ledger += &format!("{}\n", booked(&stage, posting)));
+        heard.clock_replies.iter().for_each(|reply| replies += &format!("→ 群: {}\n", reply.replace('\n', "\n  ")));
         failures.extend(complaints(line, &heard).into_iter().map(|text| format!("line {}: {text}", line.line)));
         heard.postings.iter().for_each(|posting| ledger += &format!("{}\n", booked(&stage, posting)));
         for reply in &heard.replies {

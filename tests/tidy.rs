@@ -9,9 +9,10 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["demo"],
     &["app"],
-    &["web", "archive", "scheduler", "scenario", "replay", "verify", "export", "explain"],
+    &["web", "archive", "scenario", "replay", "verify", "export", "explain", "reinstate"],
+    &["scheduler"],
     &["pipeline", "outbox"],
-    &["rules", "store", "wecom", "settings", "clock"],
+    &["rules", "store", "wecom", "settings", "clock", "line"],
     &["model"],
     &["failpoint"],
 ];

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jifen::explain::{Explained, explain};
+use jifen::line::parse_line;
 use jifen::model::cells::AccountCell;
 use jifen::model::day::Millis;
 use jifen::model::event::{Channel, Event};
 use jifen::model::ids::{AccountId, EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq, RulesHash};
 use jifen::model::journal::{AccountRef, Posting};
 use jifen::pipeline::{Pipeline, Silent};
-use jifen::replay::{parse_line, replay};
+use jifen::replay::replay;
 use jifen::rules::campaign::Rules;
 use jifen::rules::decide::hear;
 use jifen::rules::file;
@@ -78,13 +79,14 @@ fn with(mut line: Value, key: &str, value: &str) -> Value {
 fn replayed(lines: &[Value], one_by_one: bool) -> MemoryReader {
     let store = MemoryStore::default();
     let reader = store.reader();
+    let mut scheduler = jifen::scheduler::Scheduler::new(Box::new(store.reader()), jifen::model::event::Channel::Replay);
     let mut pipeline = pipeline(store);
     let inputs: Vec<String> = match one_by_one {
         true => lines.iter().map(Value::to_string).collect(),
         false => vec![lines.iter().map(|line| format!("{line}\n")).collect()],
     };
     for input in inputs {
-        replay(&mut pipeline, input.as_bytes(), CORP, &|| Millis(1_795_500_000_000), &mut |_| {}).expect("good lines");
+        replay(&mut pipeline, &mut scheduler, input.as_bytes(), CORP, &|| Millis(1_795_500_000_000), &mut |_| {}).expect("good lines");
     }
     let report = verify(&reader, &mut |_| {}).expect("readable");
     assert!(report.is_sound(), "{:?}", report.findings);
@@ -218,9 +220,9 @@ fn heard_by_every_channel(text: &str) -> Vec<Event> {
     let record = json!({"msgid": "4", "action": "send", "from": "aming", "roomid": "wrGroup", "msgtime": 1_795_309_200_456_i64,
         "msgtype": "text", "text": {"content": text}});
     vec![
-        Inbox::app(&corp, "app", 1_000_002).read(app, now),
-        Inbox::robot(&corp, "robot", "key").read(robot, now),
-        Inbox::aibot(&corp, "bot").read(aibot.to_string(), now),
+        Inbox::app(&corp, "app", 1_000_002).read(app, now).remove(0),
+        Inbox::robot(&corp, "robot", "key").read(robot, now).remove(0),
+        Inbox::aibot(&corp, "bot").read(aibot.to_string(), now).remove(0),
         archive_record::to_event(&Inbox::archive(&corp, "ww1"), &record.to_string(), now),
     ]
 }

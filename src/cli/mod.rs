@@ -2,6 +2,7 @@
 
 mod workspace;
 mod progress;
+mod usage;
 mod backup;
 mod check;
 mod demo;
@@ -10,6 +11,7 @@ mod export;
 mod outbox;
 mod replay;
 mod restore;
+mod reinstate;
 mod retry;
 mod serve;
 mod verify;
@@ -70,6 +72,8 @@ enum Verb {
     Backup(backup::Options),
     /// 用备份恢复数据库:先查清楚再替换,原来的留在旁边
     Restore(restore::Options),
+    /// 恢复过期的积分:回到原来的批次,已过期的再给几天
+    Reinstate(reinstate::Options),
 }
 
 /// Where the data is: shared by the verbs that open the database.
@@ -85,7 +89,10 @@ pub struct Where {
 
 /// Parses the command line, does the verb, and says how it ended.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::told(&error),
+    };
     let result = match cli.verb {
         Verb::Demo(options) => demo::run(options),
         Verb::Serve(options) => serve::run(options),
@@ -98,6 +105,7 @@ pub fn main() -> ExitCode {
         Verb::Verify(options) => verify::run(options),
         Verb::Backup(options) => backup::run(options),
         Verb::Restore(options) => restore::run(options),
+        Verb::Reinstate(options) => reinstate::run(options),
     };
     match result {
         Ok(code) => ExitCode::from(code),

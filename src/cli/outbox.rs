@@ -1,6 +1,7 @@
 //! `jifen outbox`: what the bot said, could not say and is still to say; sending again, dropping, and letting a held outbox go.
 
 use anyhow::Result;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::tz::{TimeZone, offset};
 use serde::Serialize;
@@ -56,8 +57,8 @@ struct ListOptions {
     #[command(flatten)]
     place: Where,
     /// 只看这个状态
-    #[arg(long, value_enum)]
-    state: Option<State>,
+    #[arg(long, value_parser = states())]
+    state: Option<ReplyState>,
     /// 只看这个群:群名或群编号
     #[arg(long)]
     group: Option<String>,
@@ -117,21 +118,10 @@ enum Format {
     Json,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum State {
-    Waiting,
-    Sending,
-    Sent,
-    Refused,
-    Unknown,
-    Expired,
-    Suppressed,
-}
-
-impl State {
-    fn is(self, state: ReplyState) -> bool {
-        self.to_possible_value().is_some_and(|value| value.get_name() == state.as_str())
-    }
+/// The words of [`ReplyState::as_str`], listed by `--help`.
+fn states() -> impl TypedValueParser<Value = ReplyState> {
+    let named = |word: String| ReplyState::ALL.into_iter().find(|state| state.as_str() == word).expect("only these words pass");
+    PossibleValuesParser::new(ReplyState::ALL.map(ReplyState::as_str)).map(named)
 }
 
 pub fn run(options: Options) -> Result<u8> {
@@ -149,7 +139,7 @@ fn list(options: &ListOptions) -> Result<u8> {
     let directory = reader.directory()?;
     let oldest = options.since.map(ago);
     let is_meant = |row: &ReplyRow| {
-        options.state.is_none_or(|state| state.is(row.state))
+        options.state.is_none_or(|state| state == row.state)
             && options.group.as_ref().is_none_or(|group| is_in(row, &directory, group))
             && oldest.is_none_or(|oldest| row.created_at >= oldest)
     };

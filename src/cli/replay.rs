@@ -12,8 +12,10 @@ use clap::Args;
 use super::workspace::Workspace;
 use super::{DONE, FINDING, Where};
 use crate::clock::Clock;
+use crate::model::event::Channel;
 use crate::pipeline::{Pipeline, Silent};
 use crate::replay::{ReplayError, Summary, replay};
+use crate::scheduler::Scheduler;
 
 #[derive(Debug, Args)]
 #[command(after_help = "例子:
@@ -41,6 +43,7 @@ pub fn run(options: Options) -> Result<u8> {
     let workspace = Workspace::open(&options.place)?;
     let rules = workspace.rules(options.rules.as_deref())?;
     let store = workspace.store()?;
+    let mut scheduler = Scheduler::new(Box::new(workspace.reader()?), Channel::Replay);
     let mut pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules)), workspace.vault.fingerprint_key(), Box::new(Silent));
     let corp = options.corp.unwrap_or_else(|| workspace.first_corp());
     let input: Box<dyn BufRead> = match options.file.to_str() {
@@ -54,7 +57,7 @@ pub fn run(options: Options) -> Result<u8> {
             eprint!("\r已读 {} 行,新记 {} 个事件 ", summary.lines, summary.new);
         }
     };
-    let result = replay(&mut pipeline, input, &corp, &|| clock.now(), &mut progress);
+    let result = replay(&mut pipeline, &mut scheduler, input, &corp, &|| clock.now(), &mut progress);
     if is_terminal {
         eprintln!();
     }

@@ -12,6 +12,7 @@ pub mod scene;
 pub mod books;
 pub mod stage;
 pub mod crowd;
+pub mod presets;
 pub mod page;
 
 use std::fs;
@@ -32,6 +33,7 @@ use crate::demo::sender::Sender;
 use crate::demo::stage::Stage;
 use crate::demo::tenant::Tenant;
 use crate::demo::wecom::Double;
+use crate::pipeline::Handle;
 use crate::settings::Settings;
 use crate::store::Reader;
 use crate::web::Hear;
@@ -73,6 +75,8 @@ pub struct Running {
     pub addr: SocketAddr,
     /// Its ear.
     pub hear: Hear,
+    /// Its pipeline.
+    pub handle: Handle,
     /// A connection to its store.
     pub reader: Box<dyn Reader>,
     /// Verdicts in words.
@@ -85,6 +89,8 @@ pub struct Running {
 pub struct Demo {
     /// Where the page is: `http://{addr}/demo`.
     pub addr: SocketAddr,
+    /// What `/api/v1` is called with.
+    pub api_token: String,
     /// Everything on it, for tests that act without a browser.
     pub stage: Arc<Stage>,
     stop: oneshot::Sender<()>,
@@ -110,15 +116,16 @@ pub async fn start(options: Options) -> Result<Demo> {
     let (stop, shutdown) = oneshot::channel();
     let api = tokio::spawn(api.run(double.routes(), std::future::pending()));
     let running = daemon::start(Plan { settings, clock: clock.clone(), routes: page::routes(Arc::clone(&curtain)), shutdown }).await?;
+    let api_token = tenant.api_token.clone();
     let sender = Sender::new(tenant, clock.clone(), running.addr)?;
     let scene = Scene::default();
     scene.feed(0, clock.now()).people.iter().filter(|person| !person.customer).for_each(|person| double.know(&person.id));
     let books = Books::new(running.reader, running.explain);
-    let stage = Arc::new(Stage { scene, clock, double, sender, hear: running.hear, books });
+    let stage = Arc::new(Stage { scene, clock, double, sender, hear: running.hear, handle: running.handle, books });
     let follow = tokio::spawn(Arc::clone(&stage).follow());
     // The curtain is new, so nobody set it before.
     let _ = curtain.set(Arc::clone(&stage));
-    Ok(Demo { addr: running.addr, stage, stop, stopped: running.stopped, tasks: [api, follow], _home: home })
+    Ok(Demo { addr: running.addr, api_token, stage, stop, stopped: running.stopped, tasks: [api, follow], _home: home })
 }
 
 impl Demo {
@@ -141,12 +148,19 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
     let kept = options.keep.clone();
     let demo = start(options).await?;
     println!("积分演示已启动,打开 http://{}/demo", demo.addr);
+    println!("外部系统报告事件:{}", curl(demo.addr, &demo.api_token));
     match kept {
         Some(dir) => println!("数据保存在 {}", dir.display()),
         None => println!("数据在临时目录里,按 Ctrl-C 退出时自动删除(想留下就加 --keep 目录)"),
     }
     shutdown.await;
     demo.stop().await
+}
+
+/// A call of the API that can be pasted into a terminal.
+fn curl(addr: SocketAddr, token: &str) -> String {
+    let event = r#"{"id":"v-1","at":"2026-11-22T09:00:00+08:00","member":"阿明","happened":{"event":"verified"}}"#;
+    format!("\n  curl http://{addr}/api/v1/events -H 'Authorization: Bearer {token}' -d '{event}'")
 }
 
 /// The address asked for, or the usual one if nobody is there, or a free one.

@@ -29,7 +29,7 @@
   const ZONE = "Asia/Shanghai";
 
   const $ = function (id) { return document.getElementById(id); };
-  const state = { chat: "single", staff: "阿明", customer: "", rev: 0, lines: new Map(), people: [], ledger: [], balances: [], now: 0, seen: 0, wire: 0, last: "", lastAt: 0 };
+  const state = { chat: "single", staff: "阿明", customer: "", rev: 0, lines: new Map(), people: [], ledger: [], balances: [], now: 0, seen: 0, wire: 0, last: "", lastAt: 0, words: [] };
   const drawn = new Map();
 
   function make(tag, cls, text) {
@@ -317,7 +317,9 @@
 
   function drawQuick() {
     const chat = CHATS[state.chat];
-    const buttons = chat.quick.map(function (text) { return button("", text, function () { say(text); }); });
+    const at = state.chat === "inner" ? "@积分助手 " : "";
+    const words = state.words.map(function (word) { return at + word; }).filter(function (word) { return chat.quick.indexOf(word) < 0; });
+    const buttons = chat.quick.concat(words).map(function (text) { return button("", text, function () { say(text); }); });
     buttons.push(button("side", "发图片", function () {
       if (!twice("picture/" + state.chat + me())) attempt("picture", { chat: state.chat, who: me() });
     }));
@@ -401,6 +403,24 @@
     if (answer) $("again-said").textContent = "同一条又送到一次,应答 " + answer.answer + "。账本没有多记。";
   }
 
+  async function drawRules() {
+    const told = await fetch("/demo/api/rules").then(function (answer) { return answer.json(); }).catch(function () { return null; });
+    if (!told) return;
+    const cards = told.presets.map(function (preset) {
+      const card = button("", undefined, async function () {
+        if (await attempt("rules", { name: preset.name })) drawRules();
+      });
+      card.dataset.preset = preset.name;
+      card.setAttribute("aria-pressed", String(preset.live));
+      card.append(make("b", "", preset.title), make("small", "", preset.about));
+      return card;
+    });
+    $("presets").replaceChildren.apply($("presets"), cards);
+    $("rules-text").textContent = told.text;
+    state.words = told.words;
+    drawQuick();
+  }
+
   function drawNow() {
     if (state.now) $("now").textContent = clockText(state.now + Date.now() - state.nowAt, true);
   }
@@ -454,5 +474,6 @@
   document.addEventListener("click", function (event) { if (!$("clock").contains(event.target)) $("clock").open = false; });
   setInterval(drawNow, 5000);
   drawChat();
+  drawRules();
   follow();
 })();

@@ -15,10 +15,12 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::demo::presets::{self, PRESETS};
 use crate::demo::scene::{Chat, Line, LineKind};
 use crate::demo::stage::{Refusal, Stage};
 use crate::demo::wecom::Fault;
 use crate::model::day::Millis;
+use crate::rules::words::{How, Listen};
 
 /// The page may load its own two files and talk to its own server; nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -49,6 +51,7 @@ pub fn routes(curtain: Curtain) -> Router {
         .route("/demo/api/person", post(person))
         .route("/demo/api/clock", post(clock))
         .route("/demo/api/fault", post(fault))
+        .route("/demo/api/rules", get(rules).post(adopt))
         .with_state(curtain)
 }
 
@@ -240,6 +243,28 @@ async fn fault(State(curtain): State<Curtain>, Json(trouble): Json<Trouble>) -> 
     if let Some(fault) = fault {
         stage.double.fail(fault, 1);
     }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The presets, the words that the live rules listen for, and their text.
+async fn rules(State(curtain): State<Curtain>) -> Answer {
+    let live = stage(&curtain)?.handle.rules();
+    let presets: Vec<_> = PRESETS.iter().map(|it| json!({ "name": it.name, "title": it.title, "about": it.about, "live": *it.text == *live.text })).collect();
+    let plain = |listen: &Listen| (listen.how != How::Regex).then(|| listen.text.clone());
+    let listened = live.campaigns.iter().flat_map(|campaign| &campaign.rules).flat_map(|rule| rule.kind.listens_for().iter().find_map(plain));
+    let mut words: Vec<String> = listened.collect();
+    words.dedup();
+    Ok(Json(json!({ "presets": presets, "words": words, "text": &*live.text })).into_response())
+}
+
+#[derive(Deserialize)]
+struct Chosen {
+    name: String,
+}
+
+async fn adopt(State(curtain): State<Curtain>, Json(Chosen { name }): Json<Chosen>) -> Answer {
+    let preset = presets::find(&name).ok_or("没有这份预设")?;
+    stage(&curtain)?.adopt(preset)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

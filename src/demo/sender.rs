@@ -169,7 +169,7 @@ impl Sender {
     }
 
     fn callback(&self, channel: &'static str, plain: String) -> Callback {
-        let key = self.channel(channel).1.read(plain.clone(), self.clock.now()).key;
+        let key = self.channel(channel).1.read(plain.clone(), self.clock.now()).swap_remove(0).key;
         Callback { channel, plain, key }
     }
 

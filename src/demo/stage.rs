@@ -7,12 +7,15 @@ use tokio::time::interval;
 
 use crate::clock::Clock;
 use crate::demo::books::Books;
+use crate::demo::presets::Preset;
 use crate::demo::scene::{Chat, Line, LineKind, Person, Scene, Wire};
 use crate::demo::sender::{Archived, Callback, Sender};
 use crate::demo::tenant::{BOT_TITLE, INNER_CHAT};
 use crate::demo::wecom::{Double, Received};
 use crate::model::ids::{EventKey, PostingSeq};
+use crate::pipeline::Handle;
 use crate::pipeline::recall::kept_under;
+use crate::rules::file;
 use crate::web::Hear;
 
 /// How often the books are looked at for what changed by itself.
@@ -32,6 +35,8 @@ pub struct Stage {
     pub sender: Sender,
     /// The daemon's ear, for archive records.
     pub hear: Hear,
+    /// The daemon's pipeline.
+    pub handle: Handle,
     /// The daemon's store.
     pub books: Books,
 }
@@ -110,6 +115,17 @@ impl Stage {
         self.scene.set_present(who, joins);
         self.deliver(id, &self.sender.members_changed(&person.id, joins)).await;
         Ok(id)
+    }
+
+    /// Plays on under the rules of a preset. What was earned stays.
+    pub fn adopt(&self, preset: &Preset) -> Result<(), Refusal> {
+        let (rules, _) = file::load(preset.text).map_err(|_| "这份预设有错,请告诉我们")?;
+        self.handle.adopt(Arc::new(rules));
+        let text = format!("规则换成「{}」:{}", preset.title, preset.about);
+        for chat in [Chat::Inner, Chat::Customer, Chat::Single] {
+            self.scene.add(Line::new(chat, "", LineKind::Notice, &text, self.clock.now()));
+        }
+        Ok(())
     }
 
     fn person_in(&self, chat: Chat, who: &str) -> Result<Person, Refusal> {

@@ -15,6 +15,8 @@ pub const AIBOT: &str = "helper";
 pub const ROBOT: &str = "announcer";
 /// What people call the bot, and what a group message that @ it begins with.
 pub const BOT_TITLE: &str = "积分助手";
+/// The caller of the API in jifen.toml.
+pub const SHOP: &str = "shop";
 /// The employee in the customer group.
 pub const STAFF: &str = "店长小周";
 /// The internal group.
@@ -43,6 +45,9 @@ pub struct Tenant {
     pub webhook_key: String,
     /// 64 hex characters.
     master: String,
+    /// What the shop calls the API with; a company kept from before there was one gets it now.
+    #[serde(default = "token")]
+    pub api_token: String,
 }
 
 /// Token and EncodingAESKey of one callback.
@@ -67,6 +72,7 @@ impl Tenant {
             aibot_id: format!("aib{}", letters(16)),
             webhook_key: hex(16),
             master: hex(32),
+            api_token: token(),
         }
     }
 
@@ -83,6 +89,7 @@ impl Tenant {
             format!("[corp.{CORP}.app.{APP}]\nagent_id = {}\nsecret = {}\n{}", self.agent_id, text(&self.secret), pair(&self.app)),
             format!("[corp.{CORP}.aibot.{AIBOT}]\n{}", pair(&self.aibot)),
             format!("[corp.{CORP}.robot.{ROBOT}]\nwebhook_key = {}\ngroups = [{}]\n{}", text(&self.webhook_key), text(INNER_CHAT), pair(&self.robot)),
+            format!("[corp.{CORP}.api.{SHOP}]\ntoken = {}\n", text(&self.api_token)),
         ]
         .join("\n")
     }
@@ -92,6 +99,10 @@ impl Pair {
     fn generate() -> Self {
         Pair { token: letters(24), aes_key: letters(43) }
     }
+}
+
+fn token() -> String {
+    letters(32)
 }
 
 /// So many random bytes.
@@ -124,6 +135,7 @@ mod tests {
         let corp = &settings.corp[CORP];
         assert_eq!(corp.app[APP].encoding_aes_key.expose().len(), 43);
         assert_eq!(corp.robot[ROBOT].groups[0].as_str(), INNER_CHAT);
+        assert_eq!(corp.api[SHOP].token.expose(), tenant.api_token);
         assert_eq!(settings.keys.unwrap().master.expose().len(), 64);
     }
 }

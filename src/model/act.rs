@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::day::{Day, Millis};
+
 /// Something done. Kept, sealed, as the event's contents; what deciding again needs of it is its [`super::decision::Deed`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Act {
@@ -51,6 +53,39 @@ pub enum Act {
         /// How many.
         points: i64,
     },
+    /// An operator put expired points back.
+    Reinstated {
+        /// What had expired and comes back.
+        parts: Vec<Expired>,
+        /// Who did it: an operator's id.
+        by: Arc<str>,
+        /// Why, for the audit.
+        reason: Arc<str>,
+    },
+    /// A list of the group's members has somebody in it.
+    Listed {
+        /// Since when, as the list says.
+        joined_at: Millis,
+    },
+}
+
+/// A posting by which points expired, as far as they are to come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// Its place in the ledger.
+    pub posting: i64,
+    /// The first day on which these points were gone, where their lot had one.
+    pub expires_on: Option<Day>,
+    /// How many come back.
+    pub amount: i64,
+}
+
+/// How far back a join that only a member list tells of is followed, in days: as far as late messages are repaired, less a day.
+const LISTED_BACK_DAYS_MAX: i64 = 34;
+
+/// When an [`Act::Listed`] happened: the join itself, so that it stands where the join would have stood.
+pub fn listed_at(joined_at: Millis, told_at: Millis) -> Millis {
+    joined_at.min(told_at).max(told_at.plus_secs(-86_400 * LISTED_BACK_DAYS_MAX))
 }
 
 impl Act {
@@ -64,6 +99,8 @@ impl Act {
             Act::Due { .. } => "due",
             Act::Granted { .. } => "granted",
             Act::Opened { .. } => "opened",
+            Act::Reinstated { .. } => "reinstated",
+            Act::Listed { .. } => "listed",
         }
     }
 }

@@ -262,6 +262,10 @@ impl AccountCell {
     /// `postings` are those of this event; sides that are not this account are passed over. Does nothing for a decision
     /// without marks and without postings on this account.
     pub fn apply(&mut self, event: Occurrence, record: &Record, postings: &[Posting]) {
+        // What has vested by now is moved as the decision saw it.
+        if !postings.is_empty() {
+            self.state.join_vested(event.day);
+        }
         for posting in postings {
             self.move_points(posting);
         }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::cells::{AccountState, CodeState};
+use super::cells::AccountState;
 use super::day::{Day, Millis, Period, PeriodKind};
 use super::event::Picture;
 use super::ids::{EventSeq, PostingSeq};
+use super::purchase::NotBought;
+use super::repair::Repair;
 
 /// Everything that follows from one event.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -67,6 +69,11 @@ pub enum Deed {
     /// Points moved by somebody's will — a grant, an opening balance, something bought: it stands as it was booked, whatever is decided
     /// again around it.
     Willed,
+    /// A list of the group's members has somebody in it.
+    Listed {
+        /// Since when.
+        joined_at: Millis,
+    },
 }
 
 /// Something taken of what members share. Who comes first is decided by the order of commits.
@@ -80,30 +87,6 @@ pub struct Claim {
     pub taken: i64,
     /// How much is taken with this, in all.
     pub total: i64,
-}
-
-/// The account's own days decided again in the order things happened, because this event came late or took a message back.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Repair {
-    /// The message this event takes back.
-    pub takes_back: Option<EventSeq>,
-    /// Caps, streaks and recent talk after all days were decided again; replaces the account's.
-    pub restated: Vec<(Arc<str>, CodeState)>,
-    /// What other messages earn now.
-    pub changed: Vec<Changed>,
-}
-
-/// A message that earns more or less than was booked for it before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
-    /// The message.
-    pub event: EventSeq,
-    /// The rule.
-    pub rule: Arc<str>,
-    /// Booked before.
-    pub was: i64,
-    /// Booked now.
-    pub now: i64,
 }
 
 impl Record {
@@ -256,7 +239,7 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NearCopy { .. } => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NearCopy { .. } | Refusal::NotStayed => true,
                 // Deciding again buys nothing, so that it need not be in the account's history.
                 Refusal::NotBought(_) => false,
                 Refusal::OutsideWindow
@@ -370,6 +353,8 @@ pub enum Refusal {
         /// How many.
         first: i64,
     },
+    /// No period of staying in the group ends here: the member left in between, or joined at another time than was known.
+    NotStayed,
     /// Nearly a copy of the member's own recent message.
     NearCopy {
         /// When the earlier one was sent.
@@ -377,31 +362,6 @@ pub enum Refusal {
     },
     /// Something that costs points was not bought.
     NotBought(NotBought),
-}
-
-/// Why something that costs points was not bought.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum NotBought {
-    /// Too few points that may be spent.
-    Short {
-        /// What it costs.
-        price: i64,
-        /// What may be spent.
-        have: i64,
-    },
-    /// Bought as often as may be.
-    TooOften(Cap),
-    /// There is nothing to buy it for: no missed day within reach.
-    NothingMissed,
-    /// The gap is longer than may be made up.
-    TooFar {
-        /// Days that may be made up.
-        days: u32,
-    },
-    /// The day that was named is no missed one.
-    NotMissed(Day),
-    /// The message came late, and the account has gone on since.
-    Late,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.
@@ -592,6 +552,8 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// Points that go soon.
+    Expiring,
     /// A missed day was made up, or could not be.
     MadeUp,
     /// The member's own check-ins of the month.
@@ -624,22 +586,4 @@ pub enum Arg {
     Flag(bool),
     /// A list of records.
     List(Vec<Args>),
-}
-
-impl Args {
-    /// Adds an argument.
-    pub fn with(mut self, name: &str, arg: Arg) -> Self {
-        self.0.push((name.into(), arg));
-        self
-    }
-
-    /// Adds a number.
-    pub fn int(self, name: &str, value: i64) -> Self {
-        self.with(name, Arg::Int(value))
-    }
-
-    /// Adds a text.
-    pub fn text(self, name: &str, value: impl Into<String>) -> Self {
-        self.with(name, Arg::Text(value.into()))
-    }
 }

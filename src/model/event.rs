@@ -166,6 +166,10 @@ pub enum Channel {
     /// `jifen replay`: history; its replies are committed as suppressed.
     #[default]
     Replay,
+    /// A caller of `/api/v1`: a shop, a form, a mini-program.
+    Api,
+    /// What the daemon does by itself: the clock, and what operators have it do. Says what it says by the group's own ways.
+    House,
 }
 
 impl Channel {
@@ -177,6 +181,8 @@ impl Channel {
             Channel::Robot => "robot",
             Channel::Archive => "archive",
             Channel::Replay => "replay",
+            Channel::Api => "api",
+            Channel::House => "house",
         }
     }
 }

@@ -38,7 +38,7 @@ impl Lot {
 impl AccountState {
     /// What may be spent on a day, less debts; below zero only where these are larger.
     pub fn spendable(&self, day: Day) -> i64 {
-        self.lots.iter().filter(|lot| lot.amount < 0 || lot.is_live(day)).map(|lot| lot.amount).sum()
+        self.joined(day).iter().filter(|lot| lot.amount < 0 || lot.is_live(day)).map(|lot| lot.amount).sum()
     }
 
     /// What is booked and may not be spent yet, by the first day on which it may; ascending.
@@ -50,7 +50,7 @@ impl AccountState {
     /// What is gone on the days `from..=to` if it is not spent before, by the first day on which it is gone; ascending.
     pub fn expiring(&self, from: Day, to: Day) -> Vec<(Day, i64)> {
         let then = |day: &Day| (from..=to).contains(day);
-        by_day(self.lots.iter().filter(|lot| lot.amount > 0).filter_map(|lot| Some((lot.expires_on.filter(then)?, lot.amount))))
+        by_day(self.joined(from).iter().filter(|lot| lot.amount > 0).filter_map(|lot| Some((lot.expires_on.filter(then)?, lot.amount))))
     }
 
     /// Which lots pay for something on a day: what is gone soonest first, one part for each lot. `None` when there is too little, or nothing
@@ -59,8 +59,9 @@ impl AccountState {
         if amount <= 0 || self.spendable(day) < amount {
             return None;
         }
-        let mut live: Vec<&Lot> = self.lots.iter().filter(|lot| lot.amount > 0 && lot.is_live(day)).collect();
-        live.sort_by_key(|lot| lot.spending_order());
+        let mut live = self.joined(day);
+        live.retain(|lot| lot.amount > 0 && lot.is_live(day));
+        live.sort_by_key(Lot::spending_order);
         let (mut left, mut parts) = (amount, Vec::new());
         for lot in live {
             let taken = left.min(lot.amount);
@@ -70,6 +71,13 @@ impl AccountState {
             left -= taken;
         }
         (left == 0).then_some(parts)
+    }
+
+    /// The lots as they are on a day, those that have vested joined: so it does not matter when they were joined in the account.
+    pub fn joined(&self, day: Day) -> Vec<Lot> {
+        let mut state = AccountState { lots: self.lots.clone(), codes: Vec::new() };
+        state.join_vested(day);
+        state.lots
     }
 
     pub(super) fn add_to_lot(&mut self, vests_on: Option<Day>, expires_on: Option<Day>, amount: i64) {
@@ -100,8 +108,8 @@ impl AccountState {
 }
 
 impl Lot {
-    /// What is gone soonest first, what never goes last.
-    fn spending_order(&self) -> (bool, Option<Day>, Option<Day>) {
+    /// Sorts what is gone soonest first, what never goes last.
+    pub fn spending_order(&self) -> (bool, Option<Day>, Option<Day>) {
         (self.expires_on.is_none(), self.expires_on, self.vests_on)
     }
 }

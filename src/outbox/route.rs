@@ -172,7 +172,7 @@ fn asked_bot(destination: &Destination, mention: Option<&Arc<str>>) -> Option<Wa
     match destination.channel {
         Channel::Aibot => Some(Way::ResponseUrl(url)),
         Channel::Robot => Some(Way::RobotUrl { url, mention: mention.cloned() }),
-        Channel::App | Channel::Archive | Channel::Replay => None,
+        Channel::App | Channel::Archive | Channel::Replay | Channel::Api | Channel::House => None,
     }
 }
 

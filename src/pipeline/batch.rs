@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::model::ids::{EventKey, EventSeq, FingerprintKey, RulesHash};
 use crate::rules::Prepared;
 use crate::rules::campaign::Rules;
-use crate::rules::decide::Coverage;
+use crate::rules::coverage::Coverage;
 use crate::store::{Batch, Directory, Head, Store, StoreError};
 
 use super::twin::Asked;

@@ -4,7 +4,7 @@ use crate::model::decision::{Decision, Entry, Part, Side};
 use crate::model::event::{Channel, GroupKind, Place};
 use crate::model::ids::{AccountId, EventSeq, PostingSeq};
 use crate::model::journal::{AccountRef, Posting};
-use crate::rules::decide::Coverage;
+use crate::rules::coverage::Coverage;
 use crate::store::{Destination, REPLIES_PER_EVENT_MAX, ReplyRow, ReplyState, reply_id};
 
 use super::working::{Heard, Working};
@@ -65,8 +65,10 @@ impl Working<'_> {
         let (state, reason) = match event.via.channel {
             _ if heard.of.is_some() => (ReplyState::Suppressed, Some("这条消息是后来补判的,不再回复".into())),
             Channel::Replay => (ReplyState::Suppressed, Some("历史补录,不发送".into())),
-            Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive if !self.context.has_room => (ReplyState::Expired, Some("发件箱已满".into())),
-            Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive => (ReplyState::Waiting, None),
+            Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive | Channel::Api | Channel::House if !self.context.has_room => {
+                (ReplyState::Expired, Some("发件箱已满".into()))
+            }
+            Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive | Channel::Api | Channel::House => (ReplyState::Waiting, None),
         };
         for (place, reply) in std::mem::take(&mut decision.replies).into_iter().take(REPLIES_PER_EVENT_MAX).enumerate() {
             self.batch.replies.push(ReplyRow {

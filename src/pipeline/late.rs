@@ -5,7 +5,7 @@ use crate::model::decision::{Decision, Outcome, Record};
 use crate::model::event::Kind;
 use crate::model::ids::{AccountId, CorpName, EventSeq};
 use crate::rules::Shared;
-use crate::rules::decide::Coverage;
+use crate::rules::coverage::Coverage;
 use crate::store::{Past, Store, StoreError};
 
 use super::repair::{self, Again, Window};
@@ -47,7 +47,7 @@ impl Working<'_> {
             Some(window) => {
                 let mut events = self.again(store, &window, &heard.prepared.event.corp)?;
                 let message = heard.of.unwrap_or(occurrence.seq);
-                events.push(Again::newcomer(message, occurrence.day, &heard.prepared, campaign));
+                events.push(Again::newcomer(message, occurrence.day, heard.group, &heard.prepared, campaign));
                 repair::redecide(message, window, events, None, decision, self.shared(heard))
             }
             None => too_far_back(decision),

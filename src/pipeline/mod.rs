@@ -246,6 +246,22 @@ impl Handle {
         self.submit(Work::Hear(Box::new(prepared))).await
     }
 
+    /// Hears several events in this order and returns after the commit of the last. Where one is rejected, those before it may stand.
+    ///
+    /// # Errors
+    /// See [`Rejected`].
+    pub async fn hear_all(&self, events: Vec<Event>) -> Result<Vec<Done>, Rejected> {
+        let rules = self.rules.load_full();
+        let works = events.into_iter().map(|event| Work::Hear(Box::new(hear(&rules, recall::normalise(event), &self.fingerprints))));
+        // What follows one that finds no room is not queued: it would overtake it.
+        let answers: Vec<_> = works.map(|work| self.queue(work)).collect::<Result<_, _>>()?;
+        let mut done = Vec::with_capacity(answers.len());
+        for answer in answers {
+            done.push(answered(Ok(answer)).await?);
+        }
+        Ok(done)
+    }
+
     /// Decides waiting events again, in this order; `events` are what [`unpark::resolved`] gave.
     ///
     /// # Errors
@@ -263,9 +279,19 @@ impl Handle {
         Ok(())
     }
 
+    /// How much work waits in the queue.
+    pub fn waiting(&self) -> usize {
+        QUEUE_MAX.saturating_sub(self.queue.capacity())
+    }
+
     /// The rules that are live.
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// Makes other rules live, from the next batch on. What was decided stays.
+    pub fn adopt(&self, rules: Arc<Rules>) {
+        self.rules.store(rules);
     }
 
     /// Has the writer look, when it comes to it, whether another process has committed ([`Listener::disturbed`]). A full queue looks later.

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, Occurrence};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Changed, Chart, Claim, Decision, Entry, Outcome, Part, Record, Repair, Side};
+use crate::model::decision::{Chart, Claim, Decision, Deed, Entry, Outcome, Part, Record, Side};
 use crate::model::event::{Event, GroupKind, Kind, Place, Said, Via};
 use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::journal::{AccountRef, GroupRow, Posting};
+use crate::model::repair::{Changed, Repair};
 use crate::rules::campaign::{RuleEntry, Rules};
 use crate::rules::decide::decide;
 use crate::rules::{Facts, Prepared, Shared};
@@ -92,6 +93,7 @@ pub(super) struct Again<'a> {
     order: u64,
     prepared: std::borrow::Cow<'a, Prepared>,
     campaign: usize,
+    group: GroupId,
     /// What a committed event took of what members share; `None` for the newcomer.
     claims: Option<Vec<Claim>>,
     /// Points that a committed event moved by somebody's will, with its record: it stands as it was booked.
@@ -100,10 +102,10 @@ pub(super) struct Again<'a> {
 
 impl<'a> Again<'a> {
     /// The event that came late, itself.
-    pub(super) fn newcomer(seq: EventSeq, day: Day, prepared: &'a Prepared, campaign: usize) -> Self {
+    pub(super) fn newcomer(seq: EventSeq, day: Day, group: GroupId, prepared: &'a Prepared, campaign: usize) -> Self {
         let event = &prepared.event;
         let prepared = std::borrow::Cow::Borrowed(prepared);
-        Again { seq, at: event.at, day, order: event.key.key.order(), prepared, campaign, claims: None, willed: None }
+        Again { seq, at: event.at, day, order: event.key.key.order(), prepared, campaign, group, claims: None, willed: None }
     }
 
     /// A committed event: what its text held is in its record. `None` for one that no rule can look at, and for one that no rule may:
@@ -120,6 +122,7 @@ impl<'a> Again<'a> {
         }
         let traits = record.heard.clone();
         let place = match group {
+            _ if matches!(record.deed, Some(Deed::Due { .. })) => Place::Books { campaign: campaign_id.into(), chat: group.map(|group| group.chat.clone()) },
             Some(group) => Place::Group { chat: group.chat.clone(), kind: group.kind, title: group.title.clone() },
             None if past.row.group == GroupId::NONE => Place::Single,
             None => Place::Group { chat: Arc::default(), kind: GroupKind::Internal, title: None },
@@ -150,6 +153,7 @@ impl<'a> Again<'a> {
             order: past.row.record.order,
             prepared: std::borrow::Cow::Owned(prepared),
             campaign,
+            group: past.row.group,
             claims,
             willed,
         })
@@ -182,7 +186,7 @@ pub(super) fn redecide(
             continue;
         }
         let shared = event.claims.as_deref().map_or(shared, Shared::Pinned);
-        let facts = Facts { account: Some(&cell), shared, again: true, ..Facts::default() };
+        let facts = Facts { account: Some(&cell), shared, group: event.group, again: true, ..Facts::default() };
         let decision = decide(&event.prepared.rules, Some(event.campaign), &event.prepared, &facts);
         for entry in &decision.entries {
             *owed.entry((event.seq, entry.code.clone())).or_default() += signed(entry);

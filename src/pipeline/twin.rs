@@ -24,6 +24,8 @@ const APART_MILLIS: i64 = 120_000;
 
 /// Questions remembered: what a busy corp asks within [`APART_MILLIS`], in some 100 KB.
 const ASKED_MAX: usize = 1_024;
+/// How the source of the clock's events ends: it says nothing that a channel could say too.
+const CLOCK: &str = "/clock";
 
 /// What copies of one message have in common, and the channel that tells them apart.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +103,7 @@ impl Asked {
 impl Working<'_> {
     /// Whether a message of this corp can come by two channels.
     fn has_channels(&self, corp: &CorpName) -> bool {
-        self.directory.sources.keys().filter(|(of, _)| of == corp).nth(1).is_some()
+        self.directory.sources.keys().filter(|(of, source)| of == corp && !source.ends_with(CLOCK)).nth(1).is_some()
     }
 
     /// What becomes of an event that is another copy of a message heard before; `None` if it is the first.

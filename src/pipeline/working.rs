@@ -14,7 +14,8 @@ use crate::model::event::{Event, GroupKind, Identity, Kind, Place};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId, SourceId};
 use crate::model::journal::{EventRow, GroupRow};
 use crate::rules::campaign::Balance;
-use crate::rules::decide::{Coverage, covers, decide, hear};
+use crate::rules::coverage::{Coverage, covers};
+use crate::rules::decide::{decide, hear};
 use crate::rules::versions::Versions;
 use crate::rules::{Facts, Prepared, Shared, answer, share};
 use crate::store::codec::encode_record;
@@ -341,7 +342,14 @@ impl<'a> Working<'a> {
         };
         let person = heard.person.as_ref().and_then(|person| self.people.get(person));
         let others = self.others(heard, person.and_then(|person| person.member));
-        let facts = Facts { name: self.name(heard, person), account: key.and_then(|key| self.accounts.get(&key)), others: &others, shared: self.shared(heard), again: false };
+        let facts = Facts {
+            name: self.name(heard, person),
+            account: key.and_then(|key| self.accounts.get(&key)),
+            others: &others,
+            shared: self.shared(heard),
+            group: heard.group,
+            again: false,
+        };
         let decision = decide(self.context.rules, at, &heard.prepared, &facts);
         failpoint::hit_on("rules.matched", said(&heard.prepared.event.kind));
         decision
@@ -398,6 +406,8 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
         Kind::Said(said) => serde_json::to_vec(said).ok(),
         Kind::Unknown { raw, .. } => Some(raw.clone().into_bytes()),
         Kind::Did(Act::Joined | Act::Left | Act::Due { .. }) | Kind::Recalled { .. } => None,
-        Kind::Did(act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. })) => serde_json::to_vec(act).ok(),
+        Kind::Did(
+            act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } | Act::Listed { .. }),
+        ) => serde_json::to_vec(act).ok(),
     }
 }

@@ -9,13 +9,16 @@ use crate::rules::campaign::{Balance, Campaign, Mode, RuleEntry, Rules};
 use crate::rules::decide::{Ruled, Scene, holds, within};
 use crate::rules::template::rule_key;
 use crate::rules::text::display_name;
-use crate::rules::{Facts, Prepared, wording};
+use crate::rules::{Facts, Prepared, expiry, wording};
 
 /// «Not understood» is said to a member once in so many seconds.
 const NOT_UNDERSTOOD_SECS: i64 = 600;
 
 /// The argument that carries the key of a rule's own text; no variable can be called so.
 const OWN_TEXT: &str = "@rule";
+
+/// 「积分」 tells what goes within so many days.
+const EXPIRING_DAYS: i32 = 30;
 
 /// Words that 「帮助」 recommends; more would not be read.
 const HELP_WORDS_MAX: usize = 3;
@@ -99,7 +102,7 @@ fn rank(refusal: &Refusal) -> u8 {
         Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotBought(_) => 2,
         Refusal::OutsideDates => 3,
         Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::NearCopy { .. } | Refusal::TooMany => 4,
-        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack => 5,
+        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed => 5,
     }
 }
 
@@ -139,9 +142,13 @@ fn title(campaign: &Campaign) -> &str {
 fn balance(scene: &Scene<'_>) -> i64 {
     if scene.event.place == Place::Single && scene.campaign.balance == Balance::PerGroup {
         let own = scene.facts.others.iter().filter(|(index, _)| is_this(scene, *index));
-        return own.map(|(_, account)| account.available).sum();
+        return own.map(|(_, account)| account.state.spendable(scene.day)).sum();
     }
-    scene.facts.account.map_or(0, |account| account.available)
+    spendable(scene)
+}
+
+fn spendable(scene: &Scene<'_>) -> i64 {
+    scene.facts.account.map_or(0, |account| account.state.spendable(scene.day))
 }
 
 fn is_this(scene: &Scene<'_>, index: usize) -> bool {
@@ -151,9 +158,11 @@ fn is_this(scene: &Scene<'_>, index: usize) -> bool {
 fn paid_args(scene: &Scene<'_>, ruled: &Ruled<'_>, payment: &Payment) -> Args {
     let mut args = base(scene);
     args.0.retain(|(name, _)| **name != *"余额");
-    let balance = scene.facts.account.map_or(0, |account| account.available) + ruled.booked;
-    args = args.int("余额", balance).text("标题", ruled.rule.title()).int("得分", payment.points).int("奖励", payment.bonus);
+    args = args.int("余额", spendable(scene) + ruled.ready).text("标题", ruled.rule.title()).int("得分", payment.points).int("奖励", payment.bonus);
     args = args.with("封顶", Arg::Flag(payment.clipped_by.is_some()));
+    if let Some(vests) = scene.bucket(ruled.rule).vests_on.filter(|_| payment.points > 0) {
+        args = args.text("生效", wording::date(vests, scene.day));
+    }
     if let Some(streak) = payment.streak {
         args = args.int("连续", i64::from(streak));
     }
@@ -217,7 +226,8 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::Spent
         | Refusal::TooLate { .. }
         | Refusal::Twin
-        | Refusal::TakenBack => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
+        | Refusal::TakenBack
+        | Refusal::NotStayed => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
     }
 }
 
@@ -252,7 +262,7 @@ fn bought_reply(scene: &Scene<'_>, ruled: &Ruled<'_>) -> Option<Reply> {
     match &ruled.ruling {
         Ruling::Moved(_) => {
             args.0.retain(|(name, _)| **name != *"余额");
-            args = args.int("余额", scene.facts.account.map_or(0, |account| account.available) + ruled.booked);
+            args = args.int("余额", spendable(scene) + ruled.ready);
             args.0.extend(ruled.args.0.iter().cloned());
             Some(asked(Occasion::MadeUp, args))
         }
@@ -284,9 +294,11 @@ fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
 fn balance_args(scene: &Scene<'_>, args: Args) -> Args {
     let mut others: Vec<(usize, i64)> = Vec::new();
     for (index, account) in scene.facts.others.iter().filter(|(index, _)| !is_this(scene, *index)) {
+        let day = scene.rules.campaigns.get(*index).map_or(scene.day, |campaign| campaign.calendar.day(scene.event.at));
+        let spendable = account.state.spendable(day);
         match others.iter_mut().find(|(known, _)| known == index) {
-            Some((_, available)) => *available += account.available,
-            None => others.push((*index, account.available)),
+            Some((_, sum)) => *sum += spendable,
+            None => others.push((*index, spendable)),
         }
     }
     let block = |(index, available): &(usize, i64)| {
@@ -295,7 +307,23 @@ fn balance_args(scene: &Scene<'_>, args: Args) -> Args {
     };
     let others = others.iter().filter_map(block).collect();
     let held = scene.facts.account.map_or(0, |account| account.held);
-    today_args(scene, args).int("冻结", held).with("其他", Arg::List(others))
+    lots_args(scene, today_args(scene, args)).int("冻结", held).with("其他", Arg::List(others))
+}
+
+/// What waits and what goes soon.
+fn lots_args(scene: &Scene<'_>, args: Args) -> Args {
+    let Some(account) = scene.facts.account else { return args };
+    let (state, day) = (&account.state, scene.day);
+    let pending = state.pending(day);
+    let going: i64 = expiry::going(scene.campaign, account, day, EXPIRING_DAYS).iter().map(|(_, points)| points).sum();
+    let when = match pending.as_slice() {
+        [] => String::new(),
+        [(only, _)] => wording::date(*only, day),
+        [(first, _), ..] => format!("{} 起", wording::date(*first, day)),
+    };
+    let waits = pending.iter().map(|(_, points)| points).sum();
+    let can_expire = scene.campaign.validity.can_expire() || state.lots.iter().any(|lot| lot.expires_on.is_some());
+    args.int("待生效", waits).text("生效", when).int("快过期", going).with("有期限", Arg::Flag(can_expire))
 }
 
 fn today_args(scene: &Scene<'_>, args: Args) -> Args {
@@ -322,6 +350,9 @@ fn is_on(scene: &Scene<'_>, rule: &RuleEntry) -> bool {
 
 /// What a rule can still pay today: `签到 +2`, `20:00–21:00 发言最多 +14`, `发言每条 +1`; `None` when nothing is left.
 fn still(scene: &Scene<'_>, rule: &RuleEntry) -> Option<Args> {
+    if rule.kind.is_paid_by_the_clock() {
+        return None;
+    }
     let one = scene.offer(rule).map_or_else(|_| rule.kind.most(), |offer| offer.points);
     let left = scene.left(rule);
     let times = left.times.unwrap_or(i64::MAX);
@@ -372,7 +403,7 @@ fn is_single(scene: &Scene<'_>) -> Arg {
 fn hears_only_mentions(scene: &Scene<'_>) -> bool {
     let is_bot = match scene.event.via.channel {
         Channel::Aibot | Channel::Robot => true,
-        Channel::App | Channel::Archive | Channel::Replay => false,
+        Channel::App | Channel::Archive | Channel::Replay | Channel::Api | Channel::House => false,
     };
     is_bot && scene.event.place != Place::Single
 }

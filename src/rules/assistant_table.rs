@@ -165,7 +165,7 @@ const QUESTIONS: [(&str, Question); 8] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 17] = [
+const OCCASIONS: [(&str, Occasion); 18] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -181,6 +181,7 @@ const OCCASIONS: [(&str, Occasion); 17] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("expiring", Occasion::Expiring),
     ("made_up", Occasion::MadeUp),
     ("calendar", Occasion::Calendar),
 ];

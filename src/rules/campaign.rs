@@ -12,6 +12,7 @@ use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
 use crate::rules::template::Templates;
 use crate::rules::testing::Test;
+use crate::rules::validity::{Life, Validity};
 use crate::rules::when::When;
 use crate::rules::words::Matcher;
 
@@ -65,8 +66,12 @@ pub struct Campaign {
     pub levels: Vec<Level>,
     /// Its festivals in file order.
     pub festivals: Vec<Festival>,
+    /// Whether it matters who is in its groups since when, so that a first message tells it too.
+    pub follows_presence: bool,
     /// Whether any rule of it takes of what members share.
     pub has_shares: bool,
+    /// How long points live.
+    pub validity: Validity,
 }
 
 /// `balance = "shared" | "per_group"`
@@ -137,6 +142,10 @@ pub struct Common {
     pub mode: Mode,
     /// `budget`: points that all members together may get of it.
     pub budget: Option<i64>,
+    /// `hold`: days until its points may be spent.
+    pub hold_days: Option<i32>,
+    /// `expires`: how long its points live; `None` as the campaign says.
+    pub expires: Option<Life>,
     /// `reply`: own texts for the paid reply; `None` is the default text, an empty list is silence.
     pub reply: Option<Vec<String>>,
 }

@@ -6,52 +6,19 @@ use jiff::civil::Date;
 
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
-use crate::model::day::{Day, Millis, Period, PeriodKind};
-use crate::model::decision::{Args, Cap, Chart, Claim, Decision, Deed, Entry, Mark, Media, Part, Payment, Record, Refusal, Ruling, Side, Traits, Verdict};
+use crate::model::day::{Day, Period, PeriodKind};
+use crate::model::decision::{Args, Chart, Claim, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
 use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
-use crate::rules::text::{Folded, fold, strip_mention, strip_token};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, check_in, first, gist, share, willed};
+use crate::rules::text::{fold, strip_mention, strip_token};
+use crate::rules::validity::{self, Bucket};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, clock, ears, expiry, first, gist, presence, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
-
-/// Longest chat id WeCom gives; a shorter ASCII entry of `groups` may be an id, anything else is a name.
-const CHAT_ID_BYTES_MAX: usize = 64;
-
-/// Which campaign a chat belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Coverage {
-    /// This one, by its index.
-    Campaign(usize),
-    /// None.
-    None,
-    /// It cannot be told yet: the file names a group nobody bears so far, and this group's name is unknown.
-    Unresolved,
-}
-
-/// Finds the campaign of a place. `known_title` is the group's name where the event does not tell it; `is_known_title` says
-/// whether some known group of the corp bears a name.
-pub fn covers(rules: &Rules, place: &Place, known_title: Option<&str>, is_known_title: &dyn Fn(&str) -> bool) -> Coverage {
-    let rest = || position(rules, |entry| entry == "*").map_or(Coverage::None, Coverage::Campaign);
-    let (chat, title) = match place {
-        Place::Single => return rest(),
-        Place::Books { campaign, .. } => return rules.campaigns.iter().position(|it| it.id == *campaign).map_or(Coverage::None, Coverage::Campaign),
-        Place::Group { chat, title, .. } => (chat, title),
-    };
-    let title = title.as_deref().or(known_title);
-    if let Some(index) = position(rules, |entry| entry == &**chat).or_else(|| position(rules, |entry| Some(entry) == title)) {
-        return Coverage::Campaign(index);
-    }
-    let could_be_this = |entry: &str| !looks_like_chat_id(entry) && !is_known_title(entry);
-    match title.is_none() && position(rules, |entry| entry != "*" && could_be_this(entry)).is_some() {
-        true => Coverage::Unresolved,
-        false => rest(),
-    }
-}
 
 /// Hears an event: folds its text, finds the words in it. Runs on the task that received it, so that the writer does integer work only.
 ///
@@ -73,33 +40,9 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
     let question = rules.assistant.question(&folded);
     let gist = if rules.compares { gist::of(folded.as_str(), key) } else { 0 };
     let traits = Traits { chars, distinct, fingerprint, question, asked: asked || is_mentioned, gist, media, ..Traits::default() };
-    let matched = matched(rules, &folded, event.at);
+    let matched = ears::matched(rules, &folded, event.at);
     said.at_assistant |= is_group && is_mentioned;
     Prepared { event, traits: Some(traits), deed: None, matched, rules: rules.clone() }
-}
-
-/// The rules whose words stand in a text, ascending, with those that have ears of their own.
-fn matched(rules: &Rules, text: &Folded, at: Millis) -> Vec<usize> {
-    let mut matched = rules.matcher.find(text.as_str());
-    if rules.ears.is_empty() || text.as_str().is_empty() {
-        return matched;
-    }
-    for (campaign, place) in &rules.ears {
-        let campaign = &rules.campaigns[*campaign];
-        let (rule, day) = (&campaign.rules[*place], campaign.calendar.day(at));
-        if rule.kind.hears(text, day, is_open(campaign, rule, day, at)) {
-            matched.push(rule.index);
-        }
-    }
-    matched.sort_unstable();
-    matched.dedup();
-    matched
-}
-
-/// Whether a rule's dates and windows hold.
-fn is_open(campaign: &Campaign, rule: &RuleEntry, day: Day, at: Millis) -> bool {
-    let dated = rule.common.dates.is_none_or(|(first, last)| within(day, first, last));
-    dated && rule.common.when.as_ref().is_none_or(|when| when.open_since(&campaign.calendar, at).is_some())
 }
 
 /// What the rules may know of an act, for ever; `None` for what they never look at.
@@ -110,7 +53,8 @@ fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
         Act::Left => Some(Deed::Left),
         Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
         Act::Due { job, slot } => Some(Deed::Due { job: job.clone(), slot: *slot }),
-        Act::Granted { .. } | Act::Opened { .. } => Some(Deed::Willed),
+        Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } => Some(Deed::Willed),
+        Act::Listed { joined_at } => Some(Deed::Listed { joined_at: *joined_at }),
         Act::OrderPaid { .. } => None,
     }
 }
@@ -139,12 +83,17 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         decision.replies.extend(answer::uncovered(rules, prepared, heard, facts));
         return decision;
     };
-    if let Kind::Did(act) = &prepared.event.kind
-        && let Some(willed) = willed::decide(act, facts.account, campaign.calendar.day(prepared.event.at))
-    {
-        return willed;
+    if let Kind::Did(act) = &prepared.event.kind {
+        let (day, at) = (campaign.calendar.day(prepared.event.at), prepared.event.at);
+        let willed = willed::decide(act, &campaign.validity, facts.account, (day, at));
+        if let Some(willed) = willed.or_else(|| expiry::reinstate(act, &campaign.validity, facts.account, (day, at))) {
+            return willed;
+        }
     }
     let scene = Scene::new(rules, campaign, prepared, heard, facts);
+    if let Some(decision) = clock::decide(&scene) {
+        return Decision { record: Record { deed: decision.record.deed.or(deed), ..decision.record }, ..decision };
+    }
     let mut so_far = SoFar::default();
     let mut rulings = Vec::new();
     let live = || campaign.rules.iter().filter(|rule| rule.common.mode != Mode::Off);
@@ -156,6 +105,10 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         let ruled = scene.ask(rule, &hearing, &mut so_far);
         rulings.push(ruled);
     }
+    if so_far.points > 0 && !is_due(deed.as_ref()) {
+        so_far.marks.extend(campaign.validity.earned(facts.account, prepared.event.at));
+    }
+    so_far.marks.extend(presence::marks(&scene));
     let replies = answer::replies(&scene, &rulings, so_far.points);
     let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).chain(so_far.bought).collect();
     // What was bought stands, whatever is decided again around it.
@@ -195,6 +148,8 @@ pub struct Ruled<'a> {
     pub args: Args,
     /// Points booked by the rules up to this one.
     pub booked: i64,
+    /// Those of them that may be spent at once.
+    pub ready: i64,
 }
 
 /// What the rules before this one did.
@@ -208,6 +163,7 @@ pub(super) struct SoFar {
     pub(super) bought: Vec<Entry>,
     /// Something was bought, be it for nothing.
     pub(super) is_willed: bool,
+    pub(super) ready: i64,
 }
 
 impl SoFar {
@@ -222,7 +178,7 @@ impl<'a> Scene<'a> {
         let matched = &prepared.matched[..];
         let at = prepared.event.at;
         let day = campaign.calendar.day(at);
-        let is_talk = |rule: &RuleEntry| rule.kind.is_talk() && !is_open(campaign, rule, day, at);
+        let is_talk = |rule: &RuleEntry| rule.kind.is_talk() && !ears::is_open(campaign, rule, day, at);
         let is_matched = |rule: &RuleEntry| rule.common.mode != Mode::Off && matched.binary_search(&rule.index).is_ok() && !is_talk(rule);
         let is_command = heard.asked || heard.question.is_some() || (!matched.is_empty() && campaign.rules.iter().any(is_matched));
         Scene { rules, campaign, event: &prepared.event, heard, deed: prepared.deed.as_ref(), facts, day, matched, is_command }
@@ -275,6 +231,11 @@ impl<'a> Scene<'a> {
         self.used(key, Periods { day: self.day, window: None }.of(kind), &[])
     }
 
+    /// The bucket of what a rule pays on this day.
+    pub fn bucket(&self, rule: &RuleEntry) -> Bucket {
+        self.campaign.validity.bucket(rule.common.hold_days, rule.common.expires, self.day)
+    }
+
     fn ask(&self, rule: &'a RuleEntry, hearing: &Hearing<'a>, so_far: &mut SoFar) -> Ruled<'a> {
         let ruling = self.ruling(rule, hearing, so_far);
         let (ruling, args) = ruling.unwrap_or_else(|refusal| (Ruling::Refused(refusal), Args::default()));
@@ -282,7 +243,10 @@ impl<'a> Scene<'a> {
         if let Ruling::Paid(payment) = &ruling {
             so_far.paid.push((rule.code.clone(), payment.points));
         }
-        Ruled { rule, ruling, args, booked: so_far.points }
+        if self.bucket(rule).vests_on.is_none() {
+            so_far.ready += ruling.booked();
+        }
+        Ruled { rule, ruling, args, booked: so_far.points, ready: so_far.ready }
     }
 
     fn ruling(&self, rule: &RuleEntry, hearing: &Hearing<'_>, so_far: &mut SoFar) -> Result<(Ruling, Args), Refusal> {
@@ -330,7 +294,13 @@ impl<'a> Scene<'a> {
         if common.mode == Mode::Live && !self.fits(so_far.points, room.points) {
             return Err(Refusal::TooMany);
         }
-        let (room, budget) = self.within_budget(rule, room, &so_far.claims)?;
+        let (room, budget) = match self.within_budget(rule, room, &so_far.claims) {
+            Ok(within) => within,
+            Err(refusal) => {
+                keep_days(&key, offer.marks, so_far);
+                return Err(refusal);
+            }
+        };
         if common.mode == Mode::Live {
             so_far.claims.extend(claims.into_iter().chain(budget));
         }
@@ -342,31 +312,6 @@ impl<'a> Scene<'a> {
         let payment = Payment { points: room.points, offered, bonus, streak, clipped_by: room.clipped_by, base, factors };
         let ruling = if common.mode == Mode::Live { Ruling::Paid(payment) } else { Ruling::Shadow(payment) };
         Ok((ruling, offer.args))
-    }
-
-    /// Places among the first that the rule wants; without one it does not pay, or pays less.
-    fn places(&self, rule: &RuleEntry, hearing: &Hearing<'_>, offer: &mut Offer, so_far: &[Claim]) -> Result<Vec<Claim>, Refusal> {
-        let mut claims = Vec::new();
-        for share in rule.kind.shares(hearing) {
-            match (share::place(self.facts.shared, so_far, rule, &share), share.scarce) {
-                (Some(claim), _) => claims.push(claim),
-                (None, Scarce::Refuses) => return Err(Refusal::TooLate { first: share.most }),
-                (None, Scarce::Costs(points)) => {
-                    offer.points -= points;
-                    offer.bonus -= points;
-                }
-            }
-        }
-        Ok(claims)
-    }
-
-    /// What the rule's budget leaves of a payment.
-    fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Option<Claim>), Refusal> {
-        let Some(budget) = rule.common.budget else { return Ok((room, None)) };
-        let claim = share::claim(self.facts.shared, so_far, share::name(share::BUDGET, rule), 0, room.points, budget).ok_or(Refusal::Spent)?;
-        let clipped = claim.taken < room.points;
-        let cap = clipped.then(|| Cap { of: rule.code.clone(), period: PeriodKind::Ever, in_points: true, used: claim.total - claim.taken, most: budget });
-        Ok((Room { points: claim.taken, clipped_by: cap.or(room.clipped_by) }, Some(claim)))
     }
 
     /// The rule's own caps, then its bucket's, then the campaign's. `lift` multiplies them, in percent.
@@ -422,17 +367,7 @@ impl<'a> Scene<'a> {
 
     fn entry(&self, ruled: &Ruled<'_>) -> Option<Entry> {
         let amount = ruled.ruling.booked();
-        (amount > 0).then(|| Entry {
-            code: ruled.rule.code.clone(),
-            src: Side::System(Chart::Issued),
-            dst: Side::Own(Part::Available),
-            amount,
-            day: self.day,
-            vests_on: None,
-            expires_on: None,
-            slot_event: None,
-            reverses: None,
-        })
+        (amount > 0).then(|| validity::given(&ruled.rule.code, Chart::Issued, amount, self.day, self.bucket(ruled.rule)))
     }
 
     fn matched_codes(&self) -> Vec<Arc<str>> {
@@ -459,16 +394,13 @@ pub fn holds(only: &Only, place: &Place) -> bool {
     }
 }
 
-fn position(rules: &Rules, is_it: impl Fn(&str) -> bool) -> Option<usize> {
-    rules.campaigns.iter().position(|campaign| campaign.groups.iter().any(|entry| is_it(entry)))
-}
-
-fn looks_like_chat_id(entry: &str) -> bool {
-    entry.is_ascii() && entry.len() <= CHAT_ID_BYTES_MAX
+/// Whether the clock did it: what it pays was not earned by doing anything.
+fn is_due(deed: Option<&Deed>) -> bool {
+    matches!(deed, Some(Deed::Due { .. }))
 }
 
 /// The key of a state: `~` before it for a rule in shadow.
-fn state_key(code: &Arc<str>, mode: Mode) -> Arc<str> {
+pub fn state_key(code: &Arc<str>, mode: Mode) -> Arc<str> {
     match mode {
         Mode::Live | Mode::Off => code.clone(),
         Mode::Shadow => format!("~{code}").into(),
@@ -479,9 +411,9 @@ fn sum(one: Used, other: Used) -> Used {
     Used { times: one.times + other.times, points: one.points + other.points, last_at: one.last_at.max(other.last_at) }
 }
 
-/// A day in a row is not lost because a cap left no points for it.
+/// A day in a row is not lost because a cap left no points for it, and a period of staying is over whether it was paid or not.
 fn keep_days(key: &Arc<str>, marks: Vec<Mark>, so_far: &mut SoFar) {
-    let days = marks.into_iter().filter(|mark| matches!(mark, Mark::Day { .. }) || **mark.key() == *check_in::RUN);
+    let days = marks.into_iter().filter(|mark| matches!(mark, Mark::Day { .. } | Mark::Since { .. }));
     so_far.marks.extend(days.map(|mark| with_key(mark, key)));
 }
 
@@ -506,40 +438,8 @@ pub(super) fn with_key(mark: Mark, code: &Arc<str>) -> Mark {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::file::load;
-    use crate::rules::world::{World, group};
+    use crate::rules::world::{TWO, World, group};
     use proptest::prelude::*;
-
-    fn loaded(toml: &str) -> Rules {
-        load(toml).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).0
-    }
-
-    const TWO: &str = r#"
-        check_in.daily = { keywords = ["签到"], points = 2 }
-        campaign.vip = { groups = ["VIP 福利群", "wrXYZ"] }
-        campaign.main = { groups = ["*"] }
-    "#;
-
-    #[test]
-    fn a_group_is_found_by_its_id_then_by_its_name_then_by_the_star() {
-        let rules = loaded(TWO);
-        let group = |chat: &str, title: Option<&str>| Place::Group { chat: chat.into(), kind: GroupKind::Internal, title: title.map(Into::into) };
-        let of = |place: &Place, known| covers(&rules, place, known, &|title| title == "VIP 福利群");
-        assert_eq!(of(&group("wrXYZ", None), None), Coverage::Campaign(0));
-        assert_eq!(of(&group("wrA", Some("VIP 福利群")), None), Coverage::Campaign(0));
-        assert_eq!(of(&group("wrA", None), Some("VIP 福利群")), Coverage::Campaign(0));
-        assert_eq!(of(&group("wrA", Some("别的群")), None), Coverage::Campaign(1));
-        assert_eq!(of(&group("wrA", None), None), Coverage::Campaign(1), "the named group is known and is another");
-        assert_eq!(of(&Place::Single, None), Coverage::Campaign(1));
-    }
-
-    #[test]
-    fn a_nameless_group_waits_while_a_written_name_belongs_to_nobody() {
-        let rules = loaded(TWO);
-        let nameless = Place::Group { chat: "wrA".into(), kind: GroupKind::Internal, title: None };
-        assert_eq!(covers(&rules, &nameless, None, &|_| false), Coverage::Unresolved);
-        assert_eq!(covers(&rules, &Place::Single, None, &|_| false), Coverage::Campaign(1));
-    }
 
     #[test]
     fn every_matching_rule_pays_and_shares_the_cap_above_them() {

@@ -20,7 +20,7 @@ use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order};
 use crate::rules::template::{Templates, own_texts};
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, assistant_table, fit, lint, shared_keys, syntax, testing};
+use crate::rules::{KINDS, Kind, assistant_table, fit, lint, shared_keys, syntax, testing, validity};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -121,8 +121,10 @@ impl<'a> File<'a> {
             staff: staff(&table),
             limits: shared_keys::limits(&table),
             buckets: buckets.iter().map(bucket).collect(),
+            follows_presence: rules.iter().any(|rule| rule.kind.every_days().is_some()),
             has_shares: rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
             rules,
+            validity: validity::read(&table, mistakes),
             levels: Vec::new(),
             festivals: Vec::new(),
         };

@@ -34,7 +34,7 @@ fn uncapped(campaign: &Campaign, (rule, head): Placed<'_>, mistakes: &mut Mistak
     let capped = |limits: &Limits| !limits.is_empty();
     let bucket = rule.common.bucket.and_then(|index| campaign.buckets.get(index));
     let is_capped = capped(&rule.common.limits) || capped(&campaign.limits) || bucket.is_some_and(|bucket| capped(&bucket.limits));
-    if !is_capped && rule.kind.most() > 0 {
+    if !is_capped && rule.kind.most() > 0 && !rule.kind.is_paid_by_the_clock() {
         let text = format!(
             "{} 没有上限:每条消息 {} 分,一个人刷一百条就是 {} 分;建议加上 max_points = {{ day = 20 }}",
             rule.code,
@@ -91,7 +91,7 @@ fn same_keyword(live: &[Placed<'_>], mistakes: &mut Mistakes) {
 
 /// Two rules for talk that are open together: both pay for one message.
 fn overlap(live: &[Placed<'_>], mistakes: &mut Mistakes) {
-    let talk: Vec<&Placed<'_>> = live.iter().filter(|(rule, _)| rule.kind.listens_for().is_empty()).collect();
+    let talk: Vec<&Placed<'_>> = live.iter().filter(|(rule, _)| rule.kind.listens_for().is_empty() && !rule.kind.is_paid_by_the_clock()).collect();
     for (place, (rule, head)) in talk.iter().enumerate() {
         let shares_bucket = |other: &RuleEntry| rule.common.bucket.is_some() && rule.common.bucket == other.common.bucket;
         if let Some((earlier, _)) = talk[..place].iter().find(|(earlier, _)| !shares_bucket(earlier) && !apart(earlier, rule)) {

@@ -20,6 +20,13 @@ pub mod share;
 pub mod first;
 pub mod willed;
 pub mod purchase;
+pub mod ears;
+pub mod validity;
+pub mod expiry;
+pub mod expiry_jobs;
+pub mod coverage;
+pub mod clock;
+pub mod presence;
 pub mod decide;
 pub mod answer;
 pub mod wording;
@@ -27,6 +34,7 @@ pub mod explain;
 pub mod hint;
 pub mod check_in;
 pub mod speaking;
+pub mod retention;
 pub mod assistant;
 pub mod assistant_table;
 pub mod variables;
@@ -49,6 +57,7 @@ use crate::model::cells::{AccountCell, AccountState, CodeState, Total};
 use crate::model::day::{Day, Period};
 use crate::model::decision::{Claim, Deed, Mark, Refusal, Traits};
 use crate::model::event::Event;
+use crate::model::ids::GroupId;
 use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::cap::Limits;
 use crate::rules::words::Listen;
@@ -73,6 +82,16 @@ pub trait Rule: fmt::Debug + Send + Sync {
 
     /// Whether the paid reply is said to who did not ask (a check-in), or only to who asked (talk).
     fn announces(&self) -> bool;
+
+    /// Whether the clock pays it, so that there is nothing a member can do for it today.
+    fn is_paid_by_the_clock(&self) -> bool {
+        false
+    }
+
+    /// For a rule that pays for staying: the days of its period.
+    fn every_days(&self) -> Option<i32> {
+        None
+    }
 
     /// Whether it looks at what the other rules paid for this very event, so that it is asked after them all (a task).
     fn follows(&self) -> bool {
@@ -173,7 +192,7 @@ pub struct Kind {
 }
 
 /// All kinds of rule, in the order the reference lists them.
-pub const KINDS: &[Kind] = &[check_in::KIND, speaking::KIND];
+pub const KINDS: &[Kind] = &[check_in::KIND, speaking::KIND, retention::KIND];
 
 /// A rule's offer.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -285,6 +304,8 @@ pub struct Facts<'a> {
     pub others: &'a [(usize, &'a AccountCell)],
     /// What members share.
     pub shared: Shared<'a>,
+    /// The group it happened in; [`GroupId::NONE`] outside of groups.
+    pub group: GroupId,
     /// It was decided before and is decided again: nothing is bought by it.
     pub again: bool,
 }

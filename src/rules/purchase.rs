@@ -2,7 +2,8 @@
 //! again, so deciding again buys nothing.
 
 use crate::model::day::{Day, Period};
-use crate::model::decision::{Args, Chart, Entry, NotBought, Part, Refusal, Ruling, Side};
+use crate::model::decision::{Args, Chart, Entry, Part, Refusal, Ruling, Side};
+use crate::model::purchase::NotBought;
 use crate::model::lots::LotPart;
 use crate::rules::campaign::{Mode, RuleEntry};
 use crate::rules::cap::{Limits, Periods, room};
@@ -32,6 +33,7 @@ impl Scene<'_> {
         so_far.bought.extend(parts.into_iter().map(|part| spent(rule, part, self.day)));
         so_far.is_willed = true;
         so_far.points -= price;
+        so_far.ready -= price;
         so_far.marks.extend(offer.marks.into_iter().map(|mark| with_key(mark, &rule.code)));
         so_far.marks.extend(counts(&rule.code, &limits, periods, 0, true));
         Ok((Ruling::Moved(-price), offer.args))

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::model::decision::Claim;
+use crate::model::day::PeriodKind;
+use crate::model::decision::{Cap, Claim, Refusal};
 use crate::rules::campaign::{Campaign, Mode};
+use crate::rules::cap::Room;
 use crate::rules::decide::Scene;
-use crate::rules::{Prepared, Share, Shared, campaign::RuleEntry, campaign::Rules};
+use crate::rules::{Hearing, Offer, Prepared, Scarce, Share, Shared, campaign::RuleEntry, campaign::Rules};
 
 /// Name of a rule's budget.
 pub const BUDGET: &str = "budget";
@@ -56,4 +58,64 @@ pub fn claim(shared: Shared<'_>, so_far: &[Claim], name: Arc<str>, number: i64, 
 /// Takes one place of a share.
 pub fn place(shared: Shared<'_>, so_far: &[Claim], rule: &RuleEntry, share: &Share) -> Option<Claim> {
     claim(shared, so_far, name(share.name, rule), share.number, 1, share.most)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::cells::AccountCell;
+    use crate::model::decision::{Refusal, Ruling};
+    use crate::rules::world::World;
+
+    const BUDGETED: &str = "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\nmax_times = { day = 9 }\nbudget = 5";
+
+    #[test]
+    fn a_budget_is_paid_out_to_the_last_point_and_then_refuses() {
+        let mut world = World::new(BUDGETED);
+        let paid = ["09:00", "10:00", "11:00", "12:00"].map(|time| world.says(&format!("11-22 {time}"), "签到"));
+        assert_eq!(paid, [2, 2, 1, 0]);
+        assert_eq!(*world.ruling(), Ruling::Refused(Refusal::Spent));
+    }
+
+    #[test]
+    fn a_budget_is_shared_by_all_members() {
+        let mut world = World::new(BUDGETED);
+        world.says("11-22 09:00", "签到");
+        world.says("11-22 09:01", "签到");
+        world.account = AccountCell { id: world.account.id, ..AccountCell::default() };
+        assert_eq!(world.says("11-22 09:02", "签到"), 1, "小红 gets what 阿明 left");
+    }
+
+    #[test]
+    fn a_rule_on_trial_takes_nothing_of_the_budget() {
+        let mut world = World::new(&format!("{BUDGETED}\nmode = \"shadow\""));
+        world.says("11-22 09:00", "签到");
+        assert!(world.last.record.claims.is_empty() && world.shared.is_empty());
+    }
+}
+
+impl Scene<'_> {
+    /// Places among the first that the rule wants; without one it does not pay, or pays less.
+    pub(super) fn places(&self, rule: &RuleEntry, hearing: &Hearing<'_>, offer: &mut Offer, so_far: &[Claim]) -> Result<Vec<Claim>, Refusal> {
+        let mut claims = Vec::new();
+        for share in rule.kind.shares(hearing) {
+            match (place(self.facts.shared, so_far, rule, &share), share.scarce) {
+                (Some(claim), _) => claims.push(claim),
+                (None, Scarce::Refuses) => return Err(Refusal::TooLate { first: share.most }),
+                (None, Scarce::Costs(points)) => {
+                    offer.points -= points;
+                    offer.bonus -= points;
+                }
+            }
+        }
+        Ok(claims)
+    }
+
+    /// What the rule's budget leaves of a payment.
+    pub(super) fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Option<Claim>), Refusal> {
+        let Some(budget) = rule.common.budget else { return Ok((room, None)) };
+        let claim = claim(self.facts.shared, so_far, name(BUDGET, rule), 0, room.points, budget).ok_or(Refusal::Spent)?;
+        let clipped = claim.taken < room.points;
+        let cap = clipped.then(|| Cap { of: rule.code.clone(), period: PeriodKind::Ever, in_points: true, used: claim.total - claim.taken, most: budget });
+        Ok((Room { points: claim.taken, clipped_by: cap.or(room.clipped_by) }, Some(claim)))
+    }
 }

@@ -4,9 +4,12 @@
 //! line   = when ["[" group "]"] ["(" channel ")"] member ":" said ["=>" expect]   # 11-22 09:00 阿明: 签到 => +2
 //! when   = date [".." date] time                                  # a range stands for one line a day
 //! date   = [year "-"] month "-" day                               # without a year: the test's `year`
-//! said   = ["@" name] text | "[图片]" … | "撤回" | "进群" | "退群"
+//! said   = ["@" name] text | "[图片]" … | "撤回" | "进群" | "退群" | "名单" date | "到点"
 //! expect = ["+"|"-"] points ["「" reply "」"] | "「" reply "」"         # net change of the member's balance; part of the reply
 //! ```
+//!
+//! `名单 11-01`: a member list has the member in the group, joined on that day. `到点`: nothing is said; what the clock brought the member, and had the bot
+//! say, since the line before is what must come out.
 //!
 //! The group `单聊` is the single chat with the assistant. A channel is any name: two names are two channels that hear the same group. Empty lines and lines that begin with `#` are left out. Colon and parentheses may be full width.
 
@@ -89,6 +92,10 @@ pub enum Said {
     Joined,
     /// The member leaves.
     Left,
+    /// A member list has the member, joined on this day.
+    Listed(Date),
+    /// Nothing: the time has come, and what the clock brought is looked at.
+    Time,
 }
 
 /// Year of dates that name none.
@@ -157,12 +164,13 @@ pub fn parse_line(text: &str, year: i16, line: usize) -> Result<Vec<TestLine>, S
     if member.is_empty() {
         return Err(unread(text));
     }
+    let happens = what_happens(said.trim(), year)?;
     let one = |day: Date| TestLine {
         at: day.to_datetime(time),
         group: group.map(str::to_owned),
         channel: channel.map(str::to_owned),
         member: member.to_owned(),
-        said: what_happens(said.trim()),
+        said: happens.clone(),
         expect_points,
         expect_reply: expect_reply.clone(),
         line,
@@ -217,16 +225,20 @@ fn channel(text: &str) -> Result<(Option<&str>, &str), String> {
     Ok((Some(name.trim()), rest))
 }
 
-fn what_happens(said: &str) -> Said {
-    match said {
+fn what_happens(said: &str, year: i16) -> Result<Said, String> {
+    if let Some(joined) = said.strip_prefix("名单 ") {
+        return date(joined, year).map(Said::Listed);
+    }
+    Ok(match said {
         "撤回" => Said::Recalled,
         "进群" => Said::Joined,
         "退群" => Said::Left,
+        "到点" => Said::Time,
         _ => {
             let images = said.matches(PICTURE).count() as u32;
             Said::Message { text: said.replace(PICTURE, "").trim().to_owned(), images }
         }
-    }
+    })
 }
 
 const PICTURE: &str = "[图片]";
@@ -283,6 +295,8 @@ mod tests {
         assert_eq!(one("11-22 09:00 阿明:[图片] 打卡[图片]").said, message("打卡", 2));
         assert_eq!(one("11-22 09:00 阿明: 撤回 => -2").said, Said::Recalled);
         assert_eq!(one("11-22 09:00 阿明: 进群").said, Said::Joined);
+        assert_eq!(one("11-22 09:00 阿明: 到点 => +5").said, Said::Time);
+        assert_eq!(one("11-22 09:00 阿明: 名单 11-01").said, Said::Listed(Date::constant(2026, 11, 1)));
         assert_eq!(one("11-22 09:00 阿明: 现在 10:30 => 「开放」").said, message("现在 10:30", 0));
     }
 

@@ -74,7 +74,8 @@ const PERSONAL: &[Variable] = &[name("昵称", "name"), int("余额", "balance")
 const COMMON: &[Variable] = &[text("积分名", "points_name"), text("活动", "campaign"), Variable { name: "商城", alias: "mall", sort: Sort::Link }];
 
 /// `得分` points of this message, `奖励` the streak bonus in it, `档位` the rung reached, `连续` days in a row, `再签` days to the next rung
-/// and `再得` its bonus, `封顶` whether a cap clipped it, `名次` the place among the first of the day and `名次奖` what it brought (0 for none).
+/// and `再得` its bonus, `封顶` whether a cap clipped it, `生效` the first day these points may be spent, if that is not today,
+/// `名次` the place among the first of the day and `名次奖` what it brought (0 for none).
 const PAID: &[Variable] = &[
     text("标题", "title"),
     int("得分", "points"),
@@ -84,6 +85,7 @@ const PAID: &[Variable] = &[
     int("再签", "days_to_bonus"),
     int("再得", "next_bonus"),
     flag("封顶", "clipped"),
+    text("生效", "vests"),
     int("名次", "place"),
     int("名次奖", "place_bonus"),
 ];
@@ -106,6 +108,10 @@ const BALANCE: &[Variable] = &[
     list("可得", "can_earn", CAN_EARN),
     text("重置", "resets_at"),
     int("冻结", "held"),
+    int("待生效", "pending"),
+    text("生效", "vests"),
+    int("快过期", "expiring"),
+    flag("有期限", "can_expire"),
     list("其他", "others", &[text("活动", "campaign"), int("余额", "balance"), text("积分名", "points_name")]),
 ];
 
@@ -146,6 +152,8 @@ const DIGEST: &[Variable] = &[
     text("为什么", "why"),
 ];
 
+/// `到期` what goes soon: the last day it is good for and how much; `不活跃` whether earning anything keeps it.
+const EXPIRING: &[Variable] = &[list("到期", "expiring", &[text("日期", "date"), int("得分", "points")]), flag("不活跃", "inactivity")];
 /// `日期` the day made up, `花费` what it cost, `连续` days in a row with it, `还缺` missed days before it that keep the run apart still;
 /// `原因` why nothing was bought, empty if it was.
 const MADE_UP: &[Variable] =
@@ -184,6 +192,7 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NotUnderstood => NOT_UNDERSTOOD,
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
+        Occasion::Expiring => EXPIRING,
         Occasion::MadeUp => MADE_UP,
         Occasion::Calendar => CALENDAR,
     }

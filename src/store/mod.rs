@@ -273,6 +273,10 @@ pub enum ReplyState {
 }
 
 impl ReplyState {
+    /// All of them, each at the place of its number in the database.
+    pub const ALL: [ReplyState; 7] =
+        [ReplyState::Waiting, ReplyState::Sending, ReplyState::Sent, ReplyState::Refused, ReplyState::Unknown, ReplyState::Expired, ReplyState::Suppressed];
+
     /// Whether the outbox still has to do something.
     pub fn is_open(self) -> bool {
         matches!(self, ReplyState::Waiting | ReplyState::Sending)

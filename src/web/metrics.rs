@@ -8,6 +8,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// Callbacks by `channel` and `verdict`.
 pub const CALLBACKS: &str = "jifen_callbacks_total";
+/// Events told to the API, by `caller` and `verdict`; a body that is not taken counts once.
+pub const API_EVENTS: &str = "jifen_api_events_total";
 /// Requests whose handler met a bug of ours; each was answered 500.
 pub const PANICS: &str = "jifen_panics_total";
 /// Messages whose time could not be believed (0, or in the future), by `channel`: they count as sent when they came.
@@ -72,6 +74,7 @@ fn describe() {
     metrics::describe_counter!(OUTBOX_REPEATS, "Private messages sent once more because their answer was lost.");
     metrics::describe_gauge!(OUTLET_OPEN, "1 while an app or robot can send, 0 while it rests or is stopped.");
     metrics::describe_gauge!(OUTLET_GROUPS_GONE, "Groups in which an app or robot can no longer speak.");
+    metrics::describe_counter!(API_EVENTS, "Events told to the API, by verdict; a body that is not taken counts once.");
     metrics::describe_counter!(TOKEN_REFRESHES, "Access tokens fetched.");
 }
 

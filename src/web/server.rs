@@ -30,6 +30,10 @@ use crate::web::metrics::PANICS;
 
 /// Largest body taken. A callback is below 40 KiB (20 000 characters, encrypted, base64); the rest is room.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Largest body under [`API`] of who brings a token (whether it is one is seen later): a thousand events.
+pub const API_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Where callers with tokens come.
+const API: &str = "/api/";
 /// A whole body has to be here by then. WeCom itself gives up after 5 s.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Request line and headers have to be here by then; it is also how long an idle connection is kept.
@@ -191,10 +195,11 @@ async fn whole(request: Request<Incoming>) -> Result<Request<Body>, StatusCode> 
     if body.is_end_stream() {
         return Ok(Request::from_parts(head, Body::empty()));
     }
-    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+    let bytes_max = if head.uri.path().starts_with(API) && head.headers.contains_key(header::AUTHORIZATION) { API_BODY_BYTES_MAX } else { BODY_BYTES_MAX };
+    if body.size_hint().lower() > bytes_max as u64 {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
-    let read = timeout(BODY_DEADLINE, Limited::new(body, BODY_BYTES_MAX).collect()).await;
+    let read = timeout(BODY_DEADLINE, Limited::new(body, bytes_max).collect()).await;
     match read {
         _ if failpoint::fails("http.body_read") => Err(StatusCode::BAD_REQUEST),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),

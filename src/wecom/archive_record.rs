@@ -46,7 +46,7 @@ const WORDLESS: [&str; 22] = [
 
 /// Reads one record that was pulled at `received_at`. `inbox` is [`Inbox::archive`].
 pub fn to_event(inbox: &Inbox, text: &str, received_at: Millis) -> Event {
-    inbox.read(text.to_owned(), received_at)
+    inbox.read(text.to_owned(), received_at).swap_remove(0)
 }
 
 /// Reads a record; `None` when it is no JSON object even after its control characters are escaped.

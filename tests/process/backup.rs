@@ -210,7 +210,7 @@ async fn what_is_no_sound_backup_of_ours_is_refused_and_the_database_stays() {
     house.write("empty.db", "");
     must_refuse("empty.db", USAGE, "是空的");
     house.write("text.db", &"这是一份报告,不是数据库。".repeat(1_000));
-    must_refuse("text.db", USAGE, "不是 SQLite 数据库");
+    must_refuse("text.db", USAGE, "text.db:这个文件不是 SQLite 数据库。请检查名字写对了没有");
     Connection::open(house.path("notes.db")).unwrap().execute_batch("CREATE TABLE notes (text TEXT)").unwrap();
     must_refuse("notes.db", USAGE, "别的程序的 SQLite 数据库");
     must_refuse("jifen.db", USAGE, "就是正在用的数据库");

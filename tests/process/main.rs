@@ -23,3 +23,4 @@ mod damage;
 mod backup;
 mod verbs;
 mod outbox_verbs;
+mod api;

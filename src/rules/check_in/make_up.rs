@@ -9,7 +9,8 @@ use jiff::civil::Date;
 
 use crate::model::cells::{CodeState, MADE_UP};
 use crate::model::day::{Day, PeriodKind};
-use crate::model::decision::{Args, Mark, NotBought, Refusal};
+use crate::model::decision::{Args, Mark, Refusal};
+use crate::model::purchase::NotBought;
 use crate::rules::campaign::{Common, Mode};
 use crate::rules::cap::Limits;
 use crate::rules::check_in::{MakeUpTable, RULE_POINTS_MAX};

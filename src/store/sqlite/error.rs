@@ -43,7 +43,7 @@ fn in_words(error: Error) -> StoreError {
         }
         ErrorCode::CannotOpen => StoreError::Aborted(format!("数据库打不开({error})。请检查路径和目录的权限")),
         ErrorCode::SystemIoFailure => StoreError::Aborted(format!("读写磁盘出错({error}),没有写成。请检查磁盘")),
-        ErrorCode::NotADatabase => StoreError::Damaged("这个文件不是 SQLite 数据库。请检查 jifen.toml 里的 database 是否写对了文件".into()),
+        ErrorCode::NotADatabase => StoreError::Damaged("这个文件不是 SQLite 数据库。请检查名字写对了没有".into()),
         ErrorCode::DatabaseCorrupt => damaged(&error.to_string()),
         ErrorCode::ConstraintViolation => StoreError::Corrupt(format!("数据库不接受这一批({error})")),
         _ => StoreError::Aborted(format!("数据库出错({error})")),

@@ -85,7 +85,7 @@ pub(super) fn schema_version(db: &Connection) -> Result<usize, StoreError> {
         return Ok(0);
     }
     if application != APPLICATION_ID {
-        return Err(StoreError::Corrupt("这是别的程序的 SQLite 数据库,没有动它。请检查 jifen.toml 里的 database 是否写对了文件".into()));
+        return Err(StoreError::Corrupt("这是别的程序的 SQLite 数据库,没有动它。请检查名字写对了没有".into()));
     }
     usize::try_from(version).map_err(|_| StoreError::Corrupt(format!("数据库的结构版本是 {version},不可能")))
 }

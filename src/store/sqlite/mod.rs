@@ -248,7 +248,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
         return Err(StoreError::Aborted(format!("SQLite {} 太旧,需要 3.51.3 以上;请用随程序编译的 SQLite", rusqlite::version())));
     }
     if path.is_dir() {
-        return Err(StoreError::Aborted("这是一个目录,不是数据库文件。请检查 jifen.toml 里的 database".into()));
+        return Err(StoreError::Aborted("这是一个目录,不是数据库文件。请检查名字写对了没有".into()));
     }
     let db = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(BUSY_TIMEOUT)?;

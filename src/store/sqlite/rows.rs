@@ -145,25 +145,13 @@ pub(super) fn group_kind(id: i64, number: i64) -> Result<GroupKind, StoreError> 
     }
 }
 
-/// The states in the order of their numbers.
-const REPLY_STATES: [ReplyState; 7] =
-    [ReplyState::Waiting, ReplyState::Sending, ReplyState::Sent, ReplyState::Refused, ReplyState::Unknown, ReplyState::Expired, ReplyState::Suppressed];
-
 pub(super) fn reply_state(id: i64, number: i64) -> Result<ReplyState, StoreError> {
-    let state = usize::try_from(number).ok().and_then(|number| REPLY_STATES.get(number));
+    let state = usize::try_from(number).ok().and_then(|number| ReplyState::ALL.get(number));
     state.copied().ok_or_else(|| impossible("outbox", id, "state", number))
 }
 
 pub(super) fn reply_state_number(state: ReplyState) -> i64 {
-    match state {
-        ReplyState::Waiting => 0,
-        ReplyState::Sending => 1,
-        ReplyState::Sent => 2,
-        ReplyState::Refused => 3,
-        ReplyState::Unknown => 4,
-        ReplyState::Expired => 5,
-        ReplyState::Suppressed => 6,
-    }
+    state as i64
 }
 
 pub(super) fn identity_kind_number(kind: IdentityKind) -> i64 {
@@ -226,7 +214,7 @@ pub(super) mod tests {
 
     #[test]
     fn every_reply_state_has_its_number() {
-        for (number, state) in REPLY_STATES.into_iter().enumerate() {
+        for (number, state) in ReplyState::ALL.into_iter().enumerate() {
             assert_eq!(reply_state_number(state), number as i64);
             assert_eq!(state.is_open(), number < 2, "the index of open replies says state < 2");
         }

@@ -99,7 +99,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::Inbox;
-    use super::super::testing::{NOW, label, said};
+    use super::super::testing::{NOW, label, one, said};
     use crate::model::event::{Event, GroupKind, IdentityKind, Place};
     use crate::model::ids::KeyBytes;
 
@@ -112,7 +112,7 @@ mod tests {
         for (name, value) in changes.as_object().unwrap() {
             message[name] = value.clone();
         }
-        Inbox::aibot(&"acme".into(), "helper").read(message.to_string(), NOW)
+        one(Inbox::aibot(&"acme".into(), "helper").read(message.to_string(), NOW))
     }
 
     #[test]
