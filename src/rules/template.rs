@@ -122,7 +122,7 @@ pub fn default_text(occasion: Occasion) -> &'static str {
             "【{{标题}}播报 {{起}}–{{止}}】{% for 项 in 项目 %}{% if 项.人数 > 5 %}{{项.人数}} 位{% else %}{{项.名单}} {% endif %}\
              {% if 项.标题 is endingwith('签到') or 项.标题 is endingwith('打卡') %}{{项.标题}}成功{% else %}完成「{{项.标题}}」{% endif %},\
              {% if 项.人数 > 1 %}每人 {% endif %}+{{项.得分}}{% if 项.最多 > 项.得分 %} 到 +{{项.最多}}{% endif %}\
-             {% for 奖 in 项.连签 %};连签 {{奖.档位}} 天 +{{奖.奖励}}:{{奖.名单}}{% endfor %}。{% endfor %}\
+             {% for 奖 in 项.连签 %};{% if 奖.档位 %}连签 {{奖.档位}} 天{% else %}最先的几位{% endif %} +{{奖.奖励}}:{{奖.名单}}{% endfor %}。{% endfor %}\
              {% if 为什么 %}没记上?@{{助手}} 发「{{为什么}}」。{% endif %}"
         }
         Occasion::MadeUp => {

@@ -91,7 +91,7 @@ mod tests {
     fn the_answer_of_the_day_pays_and_that_of_another_day_is_talk() {
         let mut world = World::new(QUIZ);
         assert_eq!(world.says("11-22 10:00", "小雪!"), 10, "the first two get five more");
-        assert_eq!(world.said(), ["阿明 每日一题 +10(第 1 名 +5),现有 10 积分。"]);
+        assert_eq!(world.said(), ["阿明 每日一题 +10(第 1 名 +5),现有 10 积分。🎉"]);
         assert_eq!(world.says("11-22 10:01", "七十二"), 1, "tomorrow's");
         assert_eq!(world.says("11-23 10:00", "小雪"), 1, "yesterday's");
         assert_eq!(world.says("11-23 10:01", "７２"), 10, "each day has its own first");
