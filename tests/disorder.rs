@@ -508,7 +508,13 @@ fn expected_of_days(messages: &[Message], bought: &HashMap<usize, i64>) -> BTree
                     // Rungs between the days before the gap and today were not reached by any check-in yet.
                     let joined = begins.filter(|since| before.contains(since) && first < *since).map(|since| stretch(since - 1).len() as i64);
                     let reached = joined.map_or(streak, |joined| joined + 1)..=streak;
-                    let bonus: i64 = reached.map(|day| match (day - 1) % 5 + 1 { 3 => 5, 5 => 10, _ => 0 }).sum();
+                    let bonus: i64 = reached
+                        .map(|day| match (day - 1) % 5 + 1 {
+                            3 => 5,
+                            5 => 10,
+                            _ => 0,
+                        })
+                        .sum();
                     paid.insert((id, "check_in.daily".to_owned()), 3 + bonus);
                     begins = Some(first);
                     real.insert(today);
@@ -526,10 +532,8 @@ fn expected_of_days(messages: &[Message], bought: &HashMap<usize, i64>) -> BTree
 
 fn history_of_days() -> impl Strategy<Value = (Vec<Message>, Vec<Arrival>)> {
     let text = prop_oneof![5 => Just(0usize), 3 => Just(1usize), 2 => 2..9usize];
-    let message = (0..2usize, 0..7i64, 0..DAY_SECS, text, prop::bool::weighted(0.1)).prop_map(|(member, day, secs, text, is_recalled)| Message {
-        recalled_by: [is_recalled, false],
-        ..Message::new(member, day * DAY_SECS + secs, text)
-    });
+    let message = (0..2usize, 0..7i64, 0..DAY_SECS, text, prop::bool::weighted(0.1))
+        .prop_map(|(member, day, secs, text, is_recalled)| Message { recalled_by: [is_recalled, false], ..Message::new(member, day * DAY_SECS + secs, text) });
     // Nearly in order, as what WeCom sends: each arrival is some places off. Then make-ups are sometimes bought.
     (prop::collection::vec(message, 1..40), prop::collection::vec(0..400_000i64, 120)).prop_map(|(messages, late)| {
         let mut arrivals = Vec::new();
@@ -537,9 +541,11 @@ fn history_of_days() -> impl Strategy<Value = (Vec<Message>, Vec<Arrival>)> {
             arrivals.extend(std::iter::repeat_n(said(id, 0), if id % 3 == 0 { 2 } else { 1 }));
             arrivals.extend(message.recalled_by[0].then(|| recalled(id, 0)));
         }
-        let mut arrivals: Vec<(i64, Arrival)> = arrivals.into_iter().zip(late).map(|(arrival, late)| {
-            (messages[arrival.message].at + if late < 250_000 { 0 } else { late - 250_000 }, arrival)
-        }).collect();
+        let mut arrivals: Vec<(i64, Arrival)> = arrivals
+            .into_iter()
+            .zip(late)
+            .map(|(arrival, late)| (messages[arrival.message].at + if late < 250_000 { 0 } else { late - 250_000 }, arrival))
+            .collect();
         arrivals.sort_by_key(|(at, _)| *at);
         (messages, arrivals.into_iter().map(|(_, arrival)| arrival).collect())
     })

@@ -101,7 +101,9 @@ fn rank(refusal: &Refusal) -> u8 {
         Refusal::OutsideWindow => 1,
         Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotBought(_) => 2,
         Refusal::OutsideDates => 3,
-        Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::NearCopy { .. } | Refusal::TooMany => 4,
+        Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::NearCopy { .. } | Refusal::TooMany => {
+            4
+        }
         Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed => 5,
     }
 }

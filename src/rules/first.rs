@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::model::decision::Claim;
+use crate::rules::check_in::RULE_POINTS_MAX;
 use crate::rules::mistake::Mistakes;
 use crate::rules::table::RuleTable;
-use crate::rules::check_in::RULE_POINTS_MAX;
 use crate::rules::{Scarce, Share};
 
 /// Steps of `first`; each is a row a day among what members share.

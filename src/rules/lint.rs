@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use crate::model::day::PeriodKind;
 use crate::rules::assistant::Assistant;
-use crate::rules::lint_days;
 use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 use crate::rules::cap::Limits;
+use crate::rules::lint_days;
 use crate::rules::mistake::Mistakes;
 use crate::rules::text::fold;
 use crate::rules::words::How;
@@ -20,7 +20,8 @@ pub fn check(campaigns: &[Campaign], assistant: &Assistant, heads: &[Vec<Range<u
         live.iter().for_each(|placed| many_a_day(*placed, mistakes));
         live.iter().for_each(|placed| window_without_when(*placed, mistakes));
         live.iter().for_each(|placed| keyword_is_question(*placed, assistant, mistakes));
-        live.iter().for_each(|placed| lint_days::check(campaign, *placed, &live, assistant, mistakes));
+        live.iter().for_each(|placed| lint_days::check(campaign, *placed, assistant, mistakes));
+        lint_days::word_in_word(&live, mistakes);
         same_keyword(&live, mistakes);
         overlap(&live, mistakes);
     }

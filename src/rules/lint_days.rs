@@ -8,7 +8,7 @@ use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::check_in::StreakThen;
 use crate::rules::lint::{Placed, apart};
 use crate::rules::mistake::Mistakes;
-use crate::rules::text::fold;
+use crate::rules::text::{Folded, fold};
 use crate::rules::words::How;
 
 /// What a rule says of its days, for these checks.
@@ -24,9 +24,8 @@ pub struct Ladder<'a> {
     pub answers: &'a crate::rules::check_in::answers::Answers,
 }
 
-/// Warns of one rule; `live` are all of its campaign.
-pub(super) fn check(campaign: &Campaign, (rule, head): Placed<'_>, live: &[Placed<'_>], assistant: &Assistant, mistakes: &mut Mistakes) {
-    word_in_word((rule, head), live, mistakes);
+/// Warns of one rule.
+pub(super) fn check(campaign: &Campaign, (rule, head): Placed<'_>, assistant: &Assistant, mistakes: &mut Mistakes) {
     let Some(ladder) = rule.kind.ladder() else { return };
     breaks_off(rule, &ladder, head, mistakes);
     unreachable(rule, &ladder, head, mistakes);
@@ -74,6 +73,9 @@ fn unreachable(rule: &RuleEntry, ladder: &Ladder<'_>, head: &Range<usize>, mista
 
 /// Answers that check in, ask or are another rule's word anyway, and answers on days on which the rule is not there.
 fn answers(campaign: &Campaign, (rule, head): Placed<'_>, ladder: &Ladder<'_>, assistant: &Assistant, mistakes: &mut Mistakes) {
+    if ladder.answers.is_empty() {
+        return;
+    }
     let words = campaign.rules.iter().flat_map(|other| other.kind.listens_for().iter().map(move |listen| (other, listen)));
     if let Some((other, listen)) = words.filter(|(_, listen)| listen.how == How::Equals).find(|(_, listen)| ladder.answers.ever_accept(&fold(&listen.text))) {
         let text = format!("answers 里的「{}」也是 {} 的口令,说出口令就算答对;请换一处", listen.text, other.code);
@@ -88,22 +90,28 @@ fn answers(campaign: &Campaign, (rule, head): Placed<'_>, ladder: &Ladder<'_>, a
     }
 }
 
-/// A word that stands in another rule's word, where it need only be contained: one message pays both.
-fn word_in_word((rule, head): Placed<'_>, live: &[Placed<'_>], mistakes: &mut Mistakes) {
-    let contained = rule.kind.listens_for().iter().filter(|listen| listen.how == How::Contains && rule.kind.most() > 0);
-    for word in contained {
-        let inner = fold(&word.text);
-        let others = live.iter().filter(|(other, _)| other.index != rule.index && other.kind.most() > 0 && !apart(rule, other));
-        let outer = others.flat_map(|(other, _)| other.kind.listens_for().iter().map(move |listen| (other, listen)));
+/// Words that stand in another rule's word, where they need only be contained: one message pays both. Each rule is told of one.
+pub(super) fn word_in_word(live: &[Placed<'_>], mistakes: &mut Mistakes) {
+    let listens = |placed: &Placed<'_>| placed.0.kind.most() > 0;
+    let folded = |placed: &&Placed<'_>| placed.0.kind.listens_for().iter().map(|listen| (fold(&listen.text), listen.how)).collect::<Vec<_>>();
+    let paying: Vec<&Placed<'_>> = live.iter().filter(|placed| listens(placed)).collect();
+    let words: Vec<_> = paying.iter().map(folded).collect();
+    for (at, (rule, head)) in paying.iter().enumerate() {
+        let inner = |outer: &Folded, before: bool| {
+            let is_inside = |(word, how): &(Folded, How)| *how == How::Contains && outer.as_str().contains(word.as_str()) && (before || word != outer);
+            words[at].iter().position(is_inside)
+        };
+        if !words[at].iter().any(|(_, how)| *how == How::Contains) {
+            continue;
+        }
+        let outer = words.iter().enumerate().filter(|(other, _)| *other != at);
         // Two that are the same are told of once, by the later.
-        let found = outer.filter(|(_, listen)| listen.how != How::Regex).find(|(other, listen)| {
-            let outer = fold(&listen.text);
-            outer.as_str().contains(inner.as_str()) && (outer != inner || other.index < rule.index)
-        });
-        if let Some((other, listen)) = found {
-            let text = format!("口令「{}」包含在 {} 的「{}」里,说那一句两边都得分;不想这样就换一个口令", word.text, other.code, listen.text);
-            mistakes.warning(head.clone(), "word-in-word", text);
-            return;
+        let mut found = outer.flat_map(|(other, words)| words.iter().filter(|(_, how)| *how != How::Regex).map(move |(word, _)| (other, word)));
+        let found = found.find_map(|(other, word)| Some((other, inner(word, other < at)?)).filter(|_| !apart(rule, paying[other].0)));
+        if let Some((other, word)) = found {
+            let word = &rule.kind.listens_for()[word].text;
+            let text = format!("口令「{word}」包含在 {} 的口令里,说那一句两边都得分;不想这样就换一个口令", paying[other].0.code);
+            mistakes.warning((*head).clone(), "word-in-word", text);
         }
     }
 }
@@ -139,7 +147,11 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_a_word_already_is_told() {
-        let both = |answer: &str| warnings(&format!("check_in.quiz = {{ points = 5, answers = {{ 2026-11-22 = [\"{answer}\"] }} }}\ncheck_in.daily = {{ keywords = [\"签到\"], points = 2 }}"));
+        let both = |answer: &str| {
+            warnings(&format!(
+                "check_in.quiz = {{ points = 5, answers = {{ 2026-11-22 = [\"{answer}\"] }} }}\ncheck_in.daily = {{ keywords = [\"签到\"], points = 2 }}"
+            ))
+        };
         assert_eq!(both("小雪"), [""; 0]);
         assert_eq!(both("签到"), ["answer-is-keyword"]);
         assert_eq!(both("排行"), ["answer-is-question"]);
@@ -147,7 +159,11 @@ mod tests {
 
     #[test]
     fn a_word_inside_another_rules_word_is_told() {
-        let two = |word: &str| warnings(&format!("check_in.a = {{ keywords = [\"{word}\"], match = \"contains\", points = 2 }}\ncheck_in.b = {{ keywords = [\"骑行打卡\"], match = \"contains\", points = 5 }}"));
+        let two = |word: &str| {
+            warnings(&format!(
+                "check_in.a = {{ keywords = [\"{word}\"], match = \"contains\", points = 2 }}\ncheck_in.b = {{ keywords = [\"骑行打卡\"], match = \"contains\", points = 5 }}"
+            ))
+        };
         assert_eq!(two("打卡"), ["word-in-word"]);
         assert_eq!(two("跑步"), [""; 0]);
     }

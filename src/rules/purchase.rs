@@ -3,8 +3,8 @@
 
 use crate::model::day::{Day, Period};
 use crate::model::decision::{Args, Chart, Entry, Part, Refusal, Ruling, Side};
-use crate::model::purchase::NotBought;
 use crate::model::lots::LotPart;
+use crate::model::purchase::NotBought;
 use crate::rules::campaign::{Mode, RuleEntry};
 use crate::rules::cap::{Limits, Periods, room};
 use crate::rules::decide::{Scene, SoFar, counts, with_key};

@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn dates_that_are_none_and_answers_of_nothing_are_told_with_their_place() {
-        let mistakes = load("[check_in.quiz]\npoints = 5\nanswers = { 2026-02-30 = [\"小雪\"], 2026-11-22 = [\"!!\"], 2026-11-23 = [] }\nfirst = { 0 = 5 }\n").expect_err("four");
+        let mistakes = load("[check_in.quiz]\npoints = 5\nanswers = { 2026-02-30 = [\"小雪\"], 2026-11-22 = [\"!!\"], 2026-11-23 = [] }\nfirst = { 0 = 5 }\n")
+            .expect_err("four");
         let told: Vec<&str> = mistakes.iter().map(|mistake| mistake.code).collect();
         assert_eq!(told, ["bad-date", "bad-answer", "bad-answer", "bad-first"]);
     }
