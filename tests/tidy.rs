@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["web", "archive", "scenario", "replay", "verify", "export", "explain", "reinstate"],
     &["scheduler"],
     &["pipeline", "outbox"],
-    &["rules", "store", "wecom", "settings", "clock", "line"],
+    &["rules", "store", "wecom", "settings", "clock", "line", "picture"],
     &["model"],
     &["failpoint"],
 ];

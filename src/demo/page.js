@@ -29,7 +29,7 @@
   const ZONE = "Asia/Shanghai";
 
   const $ = function (id) { return document.getElementById(id); };
-  const state = { chat: "single", staff: "阿明", customer: "", rev: 0, lines: new Map(), people: [], ledger: [], balances: [], now: 0, seen: 0, wire: 0, last: "", lastAt: 0, words: [] };
+  const state = { chat: "single", staff: "阿明", customer: "", rev: 0, lines: new Map(), people: [], ledger: [], balances: [], now: 0, seen: 0, thumbs: new Map(), wire: 0, last: "", lastAt: 0, words: [] };
   const drawn = new Map();
 
   function make(tag, cls, text) {
@@ -144,6 +144,51 @@
     return sent !== null;
   }
 
+  // What the daemon takes at once; a larger picture is made smaller here, as WeCom's own clients do.
+  const FILE_BYTES_MAX = 200 * 1024;
+  const SIDES = [1280, 960, 640, 400];
+  const THUMB = 200;
+
+  async function drawn_small(bitmap, side, quality) {
+    const scale = Math.min(1, side / Math.max(bitmap.width, bitmap.height));
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+    canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = "#fff";
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    return new Promise(function (done) { canvas.toBlob(function (blob) { done([blob, canvas.toDataURL("image/jpeg", 0.7)]); }, "image/jpeg", quality); });
+  }
+
+  // Sends a file from this device, with the words that are in the field.
+  async function attach(file) {
+    const text = $("text").value;
+    let bitmap;
+    try {
+      bitmap = await createImageBitmap(file);
+    } catch (error) {
+      return trouble("这个文件打不开,请选 JPEG、PNG、WebP 或 GIF 图片");
+    }
+    let body = file;
+    for (let at = 0; body.size > FILE_BYTES_MAX && at < SIDES.length; at += 1) body = (await drawn_small(bitmap, SIDES[at], 0.8))[0] || file;
+    const thumb = (await drawn_small(bitmap, THUMB, 0.7))[1];
+    const query = new URLSearchParams({ chat: state.chat, who: me(), text: text.replace(/＠积分助手/g, "@积分助手") });
+    try {
+      const answer = await fetch("/demo/api/attach?" + query, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: body });
+      const told = await answer.json().catch(function () { return {}; });
+      if (!answer.ok) return trouble(told.error || "没有做成(" + answer.status + ")");
+      trouble("");
+      $("text").value = "";
+      grow();
+      state.thumbs.set(told.id, thumb);
+      drawn.delete(told.id);
+      drawLines();
+    } catch (error) {
+      trouble("连不上演示程序,它可能已经退出");
+    }
+  }
+
   // ── drawing ──
 
   function visible(line) {
@@ -191,7 +236,8 @@
     node.dataset.line = line.id;
     const said = make("div", "said");
     said.append(drawName(line, bot));
-    if (line.kind === "picture") said.append(picture()); else said.append(bubble(line));
+    if (line.kind === "picture") said.append(picture(line)); else said.append(bubble(line));
+    if (line.kind === "picture" && line.text !== "[图片]") said.append(bubble(line));
     said.append(under(line, bot));
     node.append(avatar(line.who, bot), said);
     return node;
@@ -216,7 +262,15 @@
     return name;
   }
 
-  function picture() {
+  // Only the page that sent it has it to show.
+  function picture(line) {
+    const thumb = state.thumbs.get(line.id);
+    if (thumb) {
+      const image = make("img", "photo");
+      image.src = thumb;
+      image.alt = "图片";
+      return image;
+    }
     const node = make("div", "picture");
     node.setAttribute("role", "img");
     node.setAttribute("aria-label", "图片");
@@ -465,6 +519,13 @@
   $("composer").addEventListener("submit", function (event) { event.preventDefault(); submit(); });
   $("text").addEventListener("keydown", function (event) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); submit(); }
+  });
+  $("attach").addEventListener("click", function () { $("file").click(); });
+  $("file").addEventListener("change", async function () {
+    const file = $("file").files[0];
+    if (file) await attach(file);
+    // The same file may be chosen once more.
+    $("file").value = "";
   });
   $("text").addEventListener("input", grow);
   $("again").addEventListener("click", again);

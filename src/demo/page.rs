@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -13,6 +14,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::demo::presets::{self, PRESETS};
@@ -20,6 +22,7 @@ use crate::demo::scene::{Chat, Line, LineKind};
 use crate::demo::stage::{Refusal, Stage};
 use crate::demo::wecom::Fault;
 use crate::model::day::Millis;
+use crate::picture::look_at;
 use crate::rules::words::{How, Listen};
 
 /// The page may load its own two files and talk to its own server; nothing else.
@@ -44,6 +47,7 @@ pub fn routes(curtain: Curtain) -> Router {
         .route("/demo/api/feed", get(feed))
         .route("/demo/api/say", post(say))
         .route("/demo/api/picture", post(picture))
+        .route("/demo/api/attach", post(attach))
         .route("/demo/api/recall", post(recall))
         .route("/demo/api/resend", post(resend))
         .route("/demo/api/move", post(come_or_go))
@@ -120,6 +124,15 @@ async fn say(State(curtain): State<Curtain>, Json(say): Json<Say>) -> Answer {
 
 async fn picture(State(curtain): State<Curtain>, Json(say): Json<Say>) -> Answer {
     Ok(done(stage(&curtain)?.picture(say.chat, &say.who).await?))
+}
+
+/// A picture is the body; the rest stands in the query.
+async fn attach(State(curtain): State<Curtain>, Query(say): Query<Say>, file: Bytes) -> Answer {
+    let stage = stage(&curtain)?;
+    // Unpacking takes a moment, and others are talking.
+    let looked = spawn_blocking(move || look_at(&file)).await;
+    let sight = looked.map_err(|_| "图片打不开")?.map_err(|bad| Sorry(StatusCode::BAD_REQUEST, bad.to_string()))?;
+    Ok(done(stage.attach(say.chat, &say.who, &say.text, &sight).await?))
 }
 
 #[derive(Deserialize)]

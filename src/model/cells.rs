@@ -289,6 +289,7 @@ impl AccountCell {
                 Mark::Day { key, day } => self.state.code_mut(key).add_day(*day),
                 Mark::Recent { key, at, fingerprint } => self.state.code_mut(key).remember(Recent { at: *at, fingerprint: *fingerprint }),
                 Mark::Since { key, at } => self.state.code_mut(key).since = *at,
+                Mark::Proof { .. } => {}
             }
         }
         if event.at >= self.frontier {

@@ -177,6 +177,9 @@ pub struct Media {
     pub video: bool,
     /// Keyed hash of the link it carries.
     pub link: Option<u64>,
+    /// Those of these pictures and links, and of those the member sent shortly before, that were paid for already when this was decided first:
+    /// who comes first is decided by the order of commits. Pictures by [`Picture::original`].
+    pub used: Vec<u64>,
 }
 
 /// The assistant's words.
@@ -240,6 +243,7 @@ impl Ruling {
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
                 Refusal::Spent | Refusal::TooLate { .. } | Refusal::NearCopy { .. } | Refusal::NotStayed => true,
+                Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } | Refusal::ProofUsed { .. } => true,
                 // Deciding again buys nothing, so that it need not be in the account's history.
                 Refusal::NotBought(_) => false,
                 Refusal::OutsideWindow
@@ -355,6 +359,25 @@ pub enum Refusal {
     },
     /// No period of staying in the group ends here: the member left in between, or joined at another time than was known.
     NotStayed,
+    /// The word was said, and what must come with it has not come yet.
+    ProofMissing {
+        /// What must come.
+        needs: Needs,
+        /// How far apart the two may be.
+        within_secs: i64,
+    },
+    /// What must come with the word has come, and the word has not been said yet.
+    WordMissing {
+        /// What has come.
+        needs: Needs,
+        /// How far apart the two may be.
+        within_secs: i64,
+    },
+    /// What came with the word was paid for before.
+    ProofUsed {
+        /// What it is.
+        needs: Needs,
+    },
     /// Nearly a copy of the member's own recent message.
     NearCopy {
         /// When the earlier one was sent.
@@ -362,6 +385,17 @@ pub enum Refusal {
     },
     /// Something that costs points was not bought.
     NotBought(NotBought),
+}
+
+/// What must come with a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Needs {
+    /// 图片
+    Image,
+    /// 链接
+    Link,
+    /// 视频
+    Video,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.
@@ -422,23 +456,6 @@ pub enum Chart {
     Transfer,
 }
 
-impl Chart {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Chart; 6] = [Chart::Issued, Chart::Spent, Chart::Expired, Chart::Adjusted, Chart::Opening, Chart::Transfer];
-
-    /// The word used in exports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Chart::Issued => "issued",
-            Chart::Spent => "spent",
-            Chart::Expired => "expired",
-            Chart::Adjusted => "adjusted",
-            Chart::Opening => "opening",
-            Chart::Transfer => "transfer",
-        }
-    }
-}
-
 /// A change of the account's own state; keys are ledger codes (`check_in.daily`, `bucket.talk`, `campaign`), prefixed `~` in shadow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mark {
@@ -476,25 +493,15 @@ pub enum Mark {
         /// From when on.
         at: Option<Millis>,
     },
-}
-
-impl Mark {
-    /// The same under another key.
-    pub fn under(self, key: Arc<str>) -> Mark {
-        match self {
-            Mark::Count { key: _, period, times, points } => Mark::Count { key, period, times, points },
-            Mark::Day { key: _, day } => Mark::Day { key, day },
-            Mark::Recent { key: _, at, fingerprint } => Mark::Recent { key, at, fingerprint },
-            Mark::Since { key: _, at } => Mark::Since { key, at },
-        }
-    }
-
-    /// Its key.
-    pub fn key(&self) -> &Arc<str> {
-        match self {
-            Mark::Count { key, .. } | Mark::Day { key, .. } | Mark::Recent { key, .. } | Mark::Since { key, .. } => key,
-        }
-    }
+    /// A picture or link was paid for, or no longer is. It changes nothing of the account: the campaign's proofs are folded from it.
+    Proof {
+        /// The rule's.
+        key: Arc<str>,
+        /// What it is known by ([`Picture::original`], [`Media::link`]).
+        number: u64,
+        /// Paid for, else free again.
+        used: bool,
+    },
 }
 
 /// Something to say: a template, the rules version it was written under, its arguments. Rendered when it is sent.
@@ -554,6 +561,10 @@ pub enum Occasion {
     Digest,
     /// Points that go soon.
     Expiring,
+    /// The picture (link, video) that must come with the word is missing.
+    Missing,
+    /// The picture or link was paid for before.
+    Used,
     /// A missed day was made up, or could not be.
     MadeUp,
     /// The member's own check-ins of the month.

@@ -232,9 +232,9 @@ pub struct Said {
     /// Those of them whose contents are known, by what they show; a channel that only counts pictures leaves this empty.
     #[serde(default)]
     pub pictures: Vec<Picture>,
-    /// How the same pictures would look if they were cut out of others, or others out of them. For comparing on arrival, never kept.
+    /// For each of them how it would look if it were cut out of another, or another out of it. For comparing on arrival, never kept.
     #[serde(skip)]
-    pub crops: Vec<Look>,
+    pub crops: Vec<Vec<Look>>,
     /// A video came with it.
     #[serde(default)]
     pub video: bool,
@@ -256,6 +256,21 @@ pub struct Picture {
     pub exact: u64,
     /// What it looks like; `None` where nobody could open it.
     pub look: Option<Look>,
+    /// The earlier picture of the campaign that this one shows again, by its `exact`; `None` for the first of its kind. Found on arrival.
+    #[serde(default)]
+    pub copy_of: Option<u64>,
+}
+
+impl Picture {
+    /// A picture known by its bytes, or by a name that a channel has for its contents (a checksum).
+    pub fn known_as(contents: &[u8]) -> Self {
+        Picture { exact: KeyBytes::digest(contents).order(), look: None, copy_of: None }
+    }
+
+    /// What it is known by, together with all its copies.
+    pub fn original(&self) -> u64 {
+        self.copy_of.unwrap_or(self.exact)
+    }
 }
 
 /// What a picture looks like: alike pictures differ in few bits, whatever became of their bytes.

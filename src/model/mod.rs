@@ -12,3 +12,5 @@ pub mod lots;
 pub mod journal;
 pub mod purchase;
 pub mod args;
+pub mod chart;
+pub mod mark;

@@ -91,7 +91,9 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::NoCampaign
         | Occasion::MadeUp
         | Occasion::Digest
-        | Occasion::Expiring => Ok(Args::default()),
+        | Occasion::Expiring
+        | Occasion::Missing
+        | Occasion::Used => Ok(Args::default()),
         Occasion::Calendar => Ok(month::calendar(question)?),
     }
 }

@@ -10,6 +10,7 @@ mod booking;
 mod late;
 mod repair;
 mod twin;
+mod proofs;
 pub mod unpark;
 pub mod unparker;
 pub mod recall;

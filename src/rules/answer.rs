@@ -6,6 +6,7 @@ use crate::model::day::PeriodKind;
 use crate::model::decision::{Arg, Args, Occasion, Once, Payment, Question, Refusal, Reply, Ruling, Template, Traits};
 use crate::model::event::{Channel, Place};
 use crate::rules::campaign::{Balance, Campaign, Mode, RuleEntry, Rules};
+use crate::rules::check_in::needs::{self, Pairing};
 use crate::rules::decide::{Ruled, Scene, holds, within};
 use crate::rules::template::rule_key;
 use crate::rules::text::display_name;
@@ -39,7 +40,7 @@ pub fn replies(scene: &Scene<'_>, rulings: &[Ruled<'_>], booked: i64) -> Vec<Rep
         return vec![answer(scene, rulings)];
     }
     let is_paid = booked > 0 || paid().next().is_some();
-    if is_paid { Vec::new() } else { closed_notice(scene, rulings).into_iter().collect() }
+    if is_paid { Vec::new() } else { closed_notice(scene, rulings).or_else(|| missing_notice(scene, rulings)).into_iter().collect() }
 }
 
 /// The reply where no campaign covers the chat: in a single chat, a question is answered from the campaigns the member is in.
@@ -104,6 +105,7 @@ fn rank(refusal: &Refusal) -> u8 {
         Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::NearCopy { .. } | Refusal::TooMany => {
             4
         }
+        Refusal::ProofMissing { .. } | Refusal::ProofUsed { .. } | Refusal::WordMissing { .. } => 4,
         Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed => 5,
     }
 }
@@ -216,7 +218,16 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
             asked(Occasion::Capped, args.text("重置", wording::resets(calendar, cap.period, at)))
         }
         Refusal::OutsideWindow | Refusal::OutsideDates => asked(Occasion::Outside, args.text("开放", wording::opening(rule))),
-        Refusal::NotForThisGroup
+        Refusal::ProofMissing { needs, within_secs } => {
+            let args = args.text("还差", Pairing::one_of(*needs)).text("限时", needs::in_words(*within_secs));
+            asked(Occasion::Missing, args.with("单聊", is_single(scene)))
+        }
+        Refusal::ProofUsed { needs } => {
+            let (this, other) = wording::used(*needs);
+            asked(Occasion::Used, args.text("用过的", this).text("要换的", other))
+        }
+        Refusal::WordMissing { .. }
+        | Refusal::NotForThisGroup
         | Refusal::TooShort { .. }
         | Refusal::TooPlain { .. }
         | Refusal::CoolDown { .. }
@@ -253,6 +264,15 @@ fn closed_notice(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Option<Reply> {
     let name = format!("outside/{}", ruled.rule.code);
     let once = Once { name: name.into(), per_member: false, slot: i64::from(scene.day.0) };
     Some(Reply { asked: false, once: Some(once), ..refusal_reply(scene, ruled.rule, &Refusal::OutsideWindow) })
+}
+
+/// Unasked, and yet said once a day to each: the word is right, the picture is missing.
+fn missing_notice(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Option<Reply> {
+    let is_missing = |ruled: &&Ruled<'_>| matches!(ruled.ruling, Ruling::Refused(Refusal::ProofMissing { .. }));
+    let is_loud = |rule: &RuleEntry| rule.kind.announces() && rule.common.mode == Mode::Live && !is_silent(rule);
+    let ruled = rulings.iter().filter(is_missing).find(|ruled| is_loud(ruled.rule))?;
+    let once = Once { name: format!("missing/{}", ruled.rule.code).into(), per_member: true, slot: i64::from(scene.day.0) };
+    Some(Reply { asked: false, once: Some(once), ..refusal_reply(scene, ruled.rule, refusal(ruled)?) })
 }
 
 /// What became of something that costs points: who spends is always answered, who cannot is told why, but not again and again.

@@ -135,6 +135,12 @@ pub struct RepliesTable {
     /// 合并播报。
     #[schemars(extend("x-en" = "Several successes of a group told in one message."))]
     pub digest: Option<OneOrMany>,
+    /// 口令说对了,还差图片(链接、视频)。
+    #[schemars(extend("x-en" = "The picture, link or video that must come with the word is missing."))]
+    pub missing: Option<OneOrMany>,
+    /// 图片(链接)用过了。
+    #[schemars(extend("x-en" = "The picture or link was paid for before."))]
+    pub used: Option<OneOrMany>,
     /// 补签成了,或没补成。
     #[schemars(extend("x-en" = "A missed day was made up, or could not be."))]
     pub made_up: Option<OneOrMany>,
@@ -165,7 +171,7 @@ const QUESTIONS: [(&str, Question); 8] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 18] = [
+const OCCASIONS: [(&str, Occasion); 20] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -182,6 +188,8 @@ const OCCASIONS: [(&str, Occasion); 18] = [
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
     ("expiring", Occasion::Expiring),
+    ("missing", Occasion::Missing),
+    ("used", Occasion::Used),
     ("made_up", Occasion::MadeUp),
     ("calendar", Occasion::Calendar),
 ];

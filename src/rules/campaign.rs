@@ -74,6 +74,13 @@ pub struct Campaign {
     pub validity: Validity,
 }
 
+impl Campaign {
+    /// Whether any rule of it needs a picture, link or video.
+    pub fn needs_proof(&self) -> bool {
+        self.rules.iter().any(|rule| rule.kind.needs_proof())
+    }
+}
+
 /// `balance = "shared" | "per_group"`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Balance {

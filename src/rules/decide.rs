@@ -13,6 +13,7 @@ use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
+use crate::rules::link::link_of;
 use crate::rules::text::{fold, strip_mention, strip_token};
 use crate::rules::validity::{self, Bucket};
 use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, clock, ears, expiry, first, gist, presence, willed};
@@ -36,7 +37,8 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
     let words = if is_mentioned { spoken } else { &said.text };
     let fingerprint = if spoken == words { key.of(folded.as_str()) } else { key.of(fold(words).as_str()) };
     let (chars, distinct) = folded.count();
-    let media = Media { images: said.images, pictures: said.pictures.clone(), video: said.video, link: said.link.as_ref().map(|link| key.of(link.trim())) };
+    let media =
+        Media { images: said.images, pictures: said.pictures.clone(), video: said.video, link: link_of(said).map(|link| key.of(&link)), used: Vec::new() };
     let question = rules.assistant.question(&folded);
     let gist = if rules.compares { gist::of(folded.as_str(), key) } else { 0 };
     let traits = Traits { chars, distinct, fingerprint, question, asked: asked || is_mentioned, gist, media, ..Traits::default() };
@@ -268,8 +270,18 @@ impl<'a> Scene<'a> {
         if rule.kind.sells() {
             return self.purchase(rule, hearing, so_far);
         }
-        let mut offer = rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending()))?;
         let periods = Periods { day: self.day, window };
+        let mut offer = match rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending())) {
+            Ok(offer) => offer,
+            Err(refusal) => {
+                if let Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } = refusal {
+                    // Nobody is asked for the other half of what would not be paid.
+                    self.room_after(rule, periods, 100, 1, &so_far.marks)?;
+                    so_far.marks.extend(rule.kind.keeps(hearing).into_iter().map(|mark| with_key(mark, &key)));
+                }
+                return Err(refusal);
+            }
+        };
         let claims = match self.places(rule, hearing, &mut offer, &so_far.claims) {
             Ok(claims) => claims,
             // Who has had it already is told so, and not that others were first.
@@ -351,7 +363,7 @@ impl<'a> Scene<'a> {
             Mark::Count { key: of, period: in_period, times, points } if **of == *key && *in_period == period => {
                 sum(used, Used { times: *times, points: *points, last_at: Some(self.event.at) })
             }
-            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } => used,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } => used,
         })
     }
 

@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 18] = [
+pub const OCCASIONS: [Occasion; 20] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -65,6 +65,8 @@ pub const OCCASIONS: [Occasion; 18] = [
     Occasion::NoCampaign,
     Occasion::Digest,
     Occasion::Expiring,
+    Occasion::Missing,
+    Occasion::Used,
     Occasion::MadeUp,
     Occasion::Calendar,
 ];
@@ -118,6 +120,8 @@ pub fn default_text(occasion: Occasion) -> &'static str {
             "{{昵称}},你有{{积分名}}快到期了:{% for 项 in 到期 %}\n· {{项.得分}} {{积分名}},有效至 {{项.日期}}{% endfor %}\n\
              现有 {{余额}} {{积分名}}{% if 不活跃 %},在那以前得一次分,长期没得分要清的就不清了{% endif %}。\n去兑换:{{商城}}"
         }
+        Occasion::Missing => "还差{{还差}},{{限时}}内发到{% if 单聊 %}这里{% else %}群里{% endif %}就行,不用重发口令。",
+        Occasion::Used => "{{用过的}}用过了,请换本次的{{要换的}}。弄错了?请找 @群主。",
         Occasion::Digest => {
             "【{{标题}}播报 {{起}}–{{止}}】{% for 项 in 项目 %}{% if 项.人数 > 5 %}{{项.人数}} 位{% else %}{{项.名单}} {% endif %}\
              {% if 项.标题 is endingwith('签到') or 项.标题 is endingwith('打卡') %}{{项.标题}}成功{% else %}完成「{{项.标题}}」{% endif %},\

@@ -154,6 +154,11 @@ const DIGEST: &[Variable] = &[
 
 /// `到期` what goes soon: the last day it is good for and how much; `不活跃` whether earning anything keeps it.
 const EXPIRING: &[Variable] = &[list("到期", "expiring", &[text("日期", "date"), int("得分", "points")]), flag("不活跃", "inactivity")];
+/// `还差` what must still come (`一张截图`), `限时` how soon (`10 分钟`).
+const MISSING: &[Variable] = &[text("标题", "title"), text("还差", "missing"), text("限时", "within"), flag("单聊", "single")];
+
+/// `用过的` what was used before (`这张图`), `要换的` what to send instead (`截图`).
+const USED: &[Variable] = &[text("标题", "title"), text("用过的", "used"), text("要换的", "instead")];
 /// `日期` the day made up, `花费` what it cost, `连续` days in a row with it, `还缺` missed days before it that keep the run apart still;
 /// `原因` why nothing was bought, empty if it was.
 const MADE_UP: &[Variable] =
@@ -193,6 +198,8 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
         Occasion::Expiring => EXPIRING,
+        Occasion::Missing => MISSING,
+        Occasion::Used => USED,
         Occasion::MadeUp => MADE_UP,
         Occasion::Calendar => CALENDAR,
     }

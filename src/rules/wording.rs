@@ -1,10 +1,11 @@
 //! Wording: moments, periods, caps and refusals in the Chinese that members read.
 
 use crate::model::day::{Calendar, Day, Millis, PeriodKind};
-use crate::model::decision::{Cap, Refusal};
+use crate::model::decision::{Cap, Needs, Refusal};
 use crate::model::purchase::NotBought;
 use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::cap::Limits;
+use crate::rules::check_in::needs::{self, Pairing};
 use crate::rules::validity::Life;
 
 /// A moment as one says it: `今天 8:02`, `明天 0:00`, `11 月 29 日 0:00`, in another year with the year.
@@ -159,11 +160,31 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::TooMany => "余额已经到系统能记的最大数".to_owned(),
         Refusal::Spent => "预算已经发完,这一项先停了".to_owned(),
         Refusal::TooLate { first } => format!("只有前 {first} 名有,已经满了"),
+        Refusal::ProofMissing { needs, within_secs } => format!("还差{},{}内补上才计分", Pairing::one_of(*needs), needs::in_words(*within_secs)),
+        Refusal::WordMissing { needs, within_secs } => format!("{}收到了,{}内再发口令才计分", received(*needs), needs::in_words(*within_secs)),
+        Refusal::ProofUsed { needs } => format!("{}用过了", used(*needs).0),
         Refusal::NearCopy { of } => format!("和自己的发言({})差不多,换句话再说才计分", moment(calendar, *of, now)),
         Refusal::NotBought(why) => not_bought(why, calendar, (at, now)),
         Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
         Refusal::TakenBack => "到达之前就已撤回".to_owned(),
         Refusal::NotStayed => "那天在群还没满一段(中间退过群,或进群时间后来有更正)".to_owned(),
+    }
+}
+
+fn received(needs: Needs) -> &'static str {
+    match needs {
+        Needs::Image => "图片",
+        Needs::Link => "链接",
+        Needs::Video => "视频",
+    }
+}
+
+/// What was used before, and what to send instead.
+pub fn used(needs: Needs) -> (&'static str, &'static str) {
+    match needs {
+        Needs::Image => ("这张图", "截图"),
+        Needs::Link => ("这个链接", "链接"),
+        Needs::Video => ("这段视频", "视频"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `[check_in.<name>]`: a word (or a sentence, or the answer of the day) a day, points, and a streak that grows.
 
+pub mod needs;
 pub mod answers;
 pub mod make_up;
 pub mod calendar;
@@ -15,6 +16,7 @@ use crate::rules::campaign::Common;
 use crate::rules::cap::Limits;
 use crate::rules::check_in::answers::Answers;
 use crate::rules::check_in::make_up::{Days, MakeUp, Terms};
+use crate::rules::check_in::needs::{NeedsName, Pairing};
 use crate::rules::first::First;
 use crate::rules::lint_days::Ladder;
 use crate::rules::mistake::Mistakes;
@@ -58,6 +60,14 @@ pub struct CheckInTable {
     /// 到最高一档以后:`"restart"` 从头再数(默认)、`"go_on"` 接着数不再奖、`"stop"` 到过一次就不再有连签奖励
     #[schemars(extend("x-en" = "After the highest rung: count anew (default), go on without another bonus, or no bonus ever again."))]
     streak_then: StreakThen,
+    /// 口令还要配什么才算:`"image"` 一张图片、`"link"` 一个链接、`"video"` 一段视频。可以同一条发,也可以分两条发,先后都行,合起来记一次;同一张图片(换个压缩、裁掉一点边、加水印都算同一张)、同一个链接在一个活动里只算一次
+    #[schemars(extend("examples" = ["image"]))]
+    #[schemars(extend("x-en" = "What must come with the word: a picture, a link or a video, in one message or two, in either order; one award. The same picture (also re-compressed, slightly cropped or watermarked) or link counts once in a campaign."))]
+    needs: Option<NeedsName>,
+    /// 口令和图片(链接、视频)最多隔多久,1s 到 24h。默认 `"10m"`
+    #[schemars(extend("examples" = ["10m"]))]
+    #[schemars(extend("x-en" = "How far apart the two may be. Default 10m."))]
+    within: Option<String>,
     /// 每日一题:哪一天 = 算答对的话。整句相等才算,写法和口令一样宽;没写答案的日子不开放,没开放时答对也只是聊天,机器人不透露答案。
     #[schemars(extend("examples" = [{"2026-11-22": ["小雪"]}]))]
     #[schemars(extend("x-en" = "The answer of the day: date = what counts as right, the whole message. Closed on days without an answer; while it is closed an answer is mere talk, and the bot never tells it."))]
@@ -137,6 +147,8 @@ pub struct CheckIn {
     pub ladder: Vec<(u32, i64)>,
     /// After the highest rung.
     pub then: StreakThen,
+    /// What must come with the word.
+    pub pairing: Option<Pairing>,
     /// The answers of the days.
     pub answers: Answers,
     /// The first of a day.
@@ -157,10 +169,11 @@ impl Rule for CheckIn {
     }
 
     fn looks_at(&self, hearing: &Hearing<'_>) -> bool {
-        hearing.matched && hearing.event.said().is_some()
+        hearing.event.said().is_some() && (hearing.matched || self.pairing.is_some_and(|pairing| pairing.is_met_by(&hearing.traits.media)))
     }
 
     fn offer(&self, hearing: &Hearing<'_>, own: Own<'_>) -> Result<Offer, Refusal> {
+        let paid_for = self.pairing.map_or(Ok(Vec::new()), |pairing| pairing.complete(hearing, own))?;
         let known = own.code().is_some_and(|state| state.has_day(hearing.day));
         let days = Days::of(own);
         let stretch = days.until(hearing.day.plus(-1));
@@ -169,7 +182,7 @@ impl Rule for CheckIn {
         let reached = self.reached(own, hearing, &days, streak);
         // A second payment on one day (max_times above 1) earns the streak's bonus no second time.
         let bonus = if known || ended { 0 } else { reached.iter().map(|(_, bonus)| bonus).sum() };
-        let mut marks = Vec::new();
+        let mut marks = paid_for;
         if !known {
             marks.push(Mark::Day { key: "".into(), day: hearing.day });
             marks.extend(self.begins(own, hearing, stretch.first.unwrap_or(hearing.day)));
@@ -190,13 +203,14 @@ impl Rule for CheckIn {
             StreakThen::Restart | StreakThen::GoOn | StreakThen::Stop => "",
         };
         let tail: String = rungs.iter().map(|rung| format!(",{rung}")).collect();
+        let with = self.pairing.map_or(String::new(), |pairing| pairing.in_words());
         let words = match (self.words.is_empty(), self.answers.is_empty()) {
             (false, true) => in_words(&self.words),
             (true, _) => "答对当天的题".to_owned(),
             (false, false) => format!("{}或答对当天的题", in_words(&self.words)),
         };
-        let space = if words.ends_with('」') { "" } else { " " };
-        format!("{words}{space}+{} {points_name}{}{tail}{then}", self.points, self.first.in_words())
+        let space = if words.ends_with('」') || !with.is_empty() { "" } else { " " };
+        format!("{words}{with}{space}+{} {points_name}{}{tail}{then}", self.points, self.first.in_words())
     }
 
     fn most(&self) -> i64 {
@@ -205,6 +219,14 @@ impl Rule for CheckIn {
 
     fn announces(&self) -> bool {
         true
+    }
+
+    fn needs_proof(&self) -> bool {
+        self.pairing.is_some()
+    }
+
+    fn keeps(&self, hearing: &Hearing<'_>) -> Vec<Mark> {
+        self.pairing.map_or_else(Vec::new, |pairing| pairing.kept(hearing))
     }
 
     fn has_shares(&self) -> bool {
@@ -308,11 +330,12 @@ fn compile(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Option<CheckIn> {
     }
     check_points(table, keys.points, mistakes);
     let ladder = ladder(table, &keys.streak, mistakes);
+    let pairing = Pairing::compile(table, keys.needs, keys.within.as_deref(), mistakes);
     let answers = Answers::read(table, &keys.answers, mistakes);
     let first = First::read(table, &keys.first, keys.first_only, mistakes);
     let make_up = keys.make_up.as_ref().and_then(|keys| Terms::read(table, keys, mistakes));
     let hears = !words.is_empty() || !answers.is_empty();
-    hears.then_some(CheckIn { words, points: keys.points, ladder, then: keys.streak_then, answers, first, make_up })
+    hears.then_some(CheckIn { words, points: keys.points, ladder, then: keys.streak_then, answers, first, make_up, pairing })
 }
 
 /// Points of a rule: written, whole, and at least 1.

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use super::{Content, Letter, Sent, employee};
 use crate::model::act::Act;
-use crate::model::event::{GroupKind, Identity, Place, Said};
+use crate::model::event::{GroupKind, Identity, Picture, Place, Said};
 use crate::model::ids::KeyBytes;
 use crate::wecom::xml;
 
@@ -57,6 +57,7 @@ struct Fields<'a> {
     msg_id: Option<Cow<'a, str>>,
     content: Option<Cow<'a, str>>,
     url: Option<Cow<'a, str>>,
+    picture: Option<Cow<'a, str>>,
     members: Vec<Cow<'a, str>>,
     key: [Option<Cow<'a, str>>; EVENT_KEY.len()],
 }
@@ -81,6 +82,7 @@ impl<'a> Fields<'a> {
             "MsgId" => Some(&mut self.msg_id),
             "Content" => Some(&mut self.content),
             "Url" => Some(&mut self.url),
+            "PicUrl" => Some(&mut self.picture),
             _ => EVENT_KEY.iter().position(|name| *name == path).map(|at| &mut self.key[at]),
         }
     }
@@ -159,7 +161,11 @@ fn event_label(fields: &Fields<'_>) -> String {
 fn said(msg_type: &str, fields: &Fields<'_>) -> Option<Said> {
     match msg_type {
         "text" => Some(Said { text: fields.content.as_deref()?.to_owned(), ..Said::default() }),
-        "image" => Some(Said { images: 1, ..Said::default() }),
+        // The contents would have to be fetched; an address is at least the same for the same picture.
+        "image" => {
+            let known = fields.picture.as_deref().map(|address| Picture::known_as(address.as_bytes()));
+            Some(Said { images: 1, pictures: known.into_iter().collect(), ..Said::default() })
+        }
         "video" => Some(Said { video: true, ..Said::default() }),
         "link" => Some(Said { link: Some(fields.url.as_deref()?.to_owned()), ..Said::default() }),
         "voice" | "location" => Some(Said::default()),

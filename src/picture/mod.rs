@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageReader, Limits};
-use sha2::{Digest, Sha256};
 
 use crate::model::event::{Look, Picture};
 
@@ -77,12 +76,7 @@ pub fn look_at(bytes: &[u8]) -> Result<Sight, BadPicture> {
         crops.dedup();
         crops
     });
-    Ok(Sight { picture: Picture { exact: exact(bytes), look: whole }, crops })
-}
-
-/// What stands for contents that are known by bytes, or by a name a channel has for them (a checksum): the first 8 bytes of their SHA-256.
-pub fn exact(contents: &[u8]) -> u64 {
-    Sha256::digest(contents).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    Ok(Sight { picture: Picture { look: whole, ..Picture::known_as(bytes) }, crops })
 }
 
 /// Unpacks a file, upright, in grey and small.
@@ -234,4 +228,140 @@ fn signs(frequencies: &[f32]) -> Look {
         look.0[bit / 64] |= u64::from(frequencies[*at] > 0.0) << (bit % 64);
     }
     look
+}
+
+#[cfg(test)]
+mod rides;
+
+#[cfg(test)]
+mod tests {
+    use image::codecs::jpeg::JpegEncoder;
+    use image::imageops::{FilterType, crop_imm, resize};
+    use image::{ImageFormat, RgbImage};
+
+    use super::rides::{number, photograph, screenshot};
+    use super::*;
+    use crate::model::event::LOOK_DISTANCE_MAX;
+
+    fn encoded(image: &RgbImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn jpeg(image: &RgbImage, quality: u8) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(image).unwrap();
+        bytes
+    }
+
+    fn seen(image: &RgbImage) -> Sight {
+        look_at(&encoded(image, ImageFormat::Png)).unwrap()
+    }
+
+    /// What remains when these parts of the sides are cut off.
+    fn cut(image: &RgbImage, left: f32, top: f32, right: f32, bottom: f32) -> RgbImage {
+        let (width, height) = (image.width() as f32, image.height() as f32);
+        let part = |side: f32, part: f32| (side * part).round() as u32;
+        crop_imm(image, part(width, left), part(height, top), part(width, 1.0 - left - right), part(height, 1.0 - top - bottom)).to_image()
+    }
+
+    /// Half-transparent digits: in the corner, or across the middle.
+    fn watermarked(image: &RgbImage, across: bool) -> RgbImage {
+        let mut marked = image.clone();
+        let (width, height) = (image.width() as i32, image.height() as i32);
+        let (count, size) = if across { (8, width / 18) } else { (6, width / 30) };
+        let place = if across { (width / 6, height / 2) } else { (width - size * 10, height - size * 3) };
+        number(&mut marked, &[2, 0, 2, 6, 1, 1, 2, 2][..count], place, size, [128, 128, 128]);
+        let mut mixed = image.clone();
+        for (pixel, mark) in mixed.pixels_mut().zip(marked.pixels()) {
+            pixel.0 = std::array::from_fn(|at| pixel.0[at].midpoint(mark.0[at]));
+        }
+        mixed
+    }
+
+    /// The fewest bits in which a picture, as it arrives, differs from an earlier one.
+    fn apart(new: &Sight, earlier: &Sight) -> u32 {
+        let earlier = earlier.picture.look.unwrap();
+        new.picture.look.iter().chain(&new.crops).map(|look| look.distance(earlier)).min().unwrap()
+    }
+
+    /// What is done to a picture to pass it off as another, by name.
+    fn disguises(image: &RgbImage) -> Vec<(&'static str, Sight)> {
+        let small = resize(image, image.width() * 2 / 3, image.height() * 2 / 3, FilterType::Triangle);
+        vec![
+            ("re-compressed", look_at(&jpeg(image, 40)).unwrap()),
+            ("made smaller", look_at(&jpeg(&small, 70)).unwrap()),
+            ("as WebP", look_at(&encoded(image, ImageFormat::WebP)).unwrap()),
+            ("cut left", look_at(&jpeg(&cut(image, 0.05, 0.0, 0.0, 0.0), 70)).unwrap()),
+            ("cut at the top", seen(&cut(image, 0.0, 0.05, 0.0, 0.0))),
+            ("cut at two sides", seen(&cut(image, 0.05, 0.0, 0.0, 0.05))),
+            ("cut all around by half as much", seen(&cut(image, 0.025, 0.025, 0.025, 0.025))),
+            ("cut all around", seen(&cut(image, 0.05, 0.05, 0.05, 0.05))),
+            ("marked in a corner", seen(&watermarked(image, false))),
+            ("marked across", seen(&watermarked(image, true))),
+        ]
+    }
+
+    #[test]
+    fn a_picture_is_known_again_compressed_cut_and_watermarked_whichever_came_first() {
+        for image in [screenshot(1), screenshot(2), screenshot(3), photograph(1), photograph(2)] {
+            let original = seen(&image);
+            for (disguise, sight) in disguises(&image) {
+                assert_ne!(sight.picture.exact, original.picture.exact, "{disguise}");
+                let (after, before) = (apart(&sight, &original), apart(&original, &sight));
+                assert!(after.max(before) <= LOOK_DISTANCE_MAX, "{disguise}: {after} bits after the original, {before} before it");
+            }
+        }
+    }
+
+    #[test]
+    fn fifty_rides_are_fifty_pictures() {
+        let rides: Vec<Sight> = (1..=40).map(|seed| seen(&screenshot(seed))).chain((1..=10).map(|seed| seen(&photograph(seed)))).collect();
+        let pairs = rides.iter().enumerate().flat_map(|(at, new)| rides[..at].iter().map(move |earlier| apart(new, earlier)));
+        assert!(pairs.min().unwrap() > LOOK_DISTANCE_MAX, "a ride would be taken for another");
+    }
+
+    #[test]
+    fn a_picture_of_nothing_has_no_look() {
+        let white = seen(&RgbImage::from_pixel(300, 300, image::Rgb([255, 255, 255])));
+        assert_eq!((white.picture.look, white.crops), (None, Vec::new()));
+        assert!(seen(&RgbImage::from_fn(1, 1, |_, _| image::Rgb([7, 7, 7]))).picture.look.is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_refused_in_words() {
+        let bad = |bytes: &[u8]| look_at(bytes).unwrap_err();
+        let png = encoded(&screenshot(1), ImageFormat::Png);
+        assert_eq!(bad(b""), BadPicture::NotAPicture);
+        assert_eq!(bad("打卡".as_bytes()), BadPicture::NotAPicture);
+        assert_eq!(bad(b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>"), BadPicture::NotAPicture);
+        assert_eq!(bad(&png[..png.len() / 2]), BadPicture::Broken);
+        assert_eq!(bad(&png[..20]), BadPicture::Broken);
+        assert_eq!(bad(&vec![0; PICTURE_BYTES_MAX + 1]), BadPicture::TooLarge);
+    }
+
+    #[test]
+    fn a_small_file_cannot_blow_up() {
+        // The head of a PNG of 60 000 × 60 000 pixels: refused before any of them is unpacked.
+        let mut head = encoded(&RgbImage::new(1, 1), ImageFormat::Png);
+        head[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+        let crc = crc_of(&head[12..29]);
+        head[29..33].copy_from_slice(&crc.to_be_bytes());
+        assert_eq!(look_at(&head).unwrap_err(), BadPicture::TooManyPixels);
+    }
+
+    /// The checksum of a chunk of a PNG.
+    fn crc_of(chunk: &[u8]) -> u32 {
+        let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+        !chunk.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_break_the_looker(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300), kind in 0usize..4) {
+            let heads: [&[u8]; 4] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\x20\x00\x00\x00WEBPVP8 "];
+            let _ = look_at(&[heads[kind], &bytes].concat());
+        }
+    }
 }

@@ -1,0 +1,25 @@
+//! Marks: under which key, and the same under another one.
+
+use std::sync::Arc;
+
+use super::decision::Mark;
+
+impl Mark {
+    /// The same under another key.
+    pub fn under(self, key: Arc<str>) -> Mark {
+        match self {
+            Mark::Count { key: _, period, times, points } => Mark::Count { key, period, times, points },
+            Mark::Day { key: _, day } => Mark::Day { key, day },
+            Mark::Recent { key: _, at, fingerprint } => Mark::Recent { key, at, fingerprint },
+            Mark::Since { key: _, at } => Mark::Since { key, at },
+            Mark::Proof { key: _, number, used } => Mark::Proof { key, number, used },
+        }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &Arc<str> {
+        match self {
+            Mark::Count { key, .. } | Mark::Day { key, .. } | Mark::Recent { key, .. } | Mark::Since { key, .. } | Mark::Proof { key, .. } => key,
+        }
+    }
+}
