@@ -141,6 +141,15 @@ pub struct RepliesTable {
     /// 图片(链接)用过了。
     #[schemars(extend("x-en" = "The picture or link was paid for before."))]
     pub used: Option<OneOrMany>,
+    /// 管理员加分、扣分,告诉成员。
+    #[schemars(extend("x-en" = "An operator gave or took points: told to the member."))]
+    pub granted: Option<OneOrMany>,
+    /// 管理员的口令办得怎么样。
+    #[schemars(extend("x-en" = "What became of an operator's command."))]
+    pub done: Option<OneOrMany>,
+    /// 提醒管理员。
+    #[schemars(extend("x-en" = "Something the operators should know."))]
+    pub alarm: Option<OneOrMany>,
     /// 补签成了,或没补成。
     #[schemars(extend("x-en" = "A missed day was made up, or could not be."))]
     pub made_up: Option<OneOrMany>,
@@ -171,7 +180,7 @@ const QUESTIONS: [(&str, Question); 8] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 20] = [
+const OCCASIONS: [(&str, Occasion); 23] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -190,6 +199,9 @@ const OCCASIONS: [(&str, Occasion); 20] = [
     ("expiring", Occasion::Expiring),
     ("missing", Occasion::Missing),
     ("used", Occasion::Used),
+    ("granted", Occasion::Granted),
+    ("done", Occasion::Done),
+    ("alarm", Occasion::Alarm),
     ("made_up", Occasion::MadeUp),
     ("calendar", Occasion::Calendar),
 ];

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use crate::model::day::Calendar;
-use crate::model::ids::RulesHash;
+use crate::model::ids::{GroupId, RulesHash};
 use crate::rules::Rule;
 use crate::rules::assistant::Assistant;
 use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
+use crate::rules::grant::Grant;
 use crate::rules::template::Templates;
 use crate::rules::testing::Test;
 use crate::rules::validity::{Life, Validity};
@@ -33,6 +34,8 @@ pub struct Rules {
     pub templates: Templates,
     /// `[[test]]`
     pub tests: Vec<Test>,
+    /// `[grant]`
+    pub grant: Grant,
     /// Rules that hear texts no fixed word tells, by campaign and place in it.
     pub ears: Vec<(usize, usize)>,
     /// Whether any rule asks for the gist of messages.
@@ -62,6 +65,10 @@ pub struct Campaign {
     pub buckets: Vec<Bucket>,
     /// Its rules in file order.
     pub rules: Vec<RuleEntry>,
+    /// `budget`: points that all members together may get in it.
+    pub budget: Option<i64>,
+    /// `point_value`: what one point is worth, in hundredths of a fen.
+    pub point_value: Option<i64>,
     /// Its levels, by ascending threshold.
     pub levels: Vec<Level>,
     /// Its festivals in file order.
@@ -108,6 +115,15 @@ pub struct Bucket {
     pub code: Arc<str>,
     /// Its caps.
     pub limits: Limits,
+    /// Whether they hold for a member in each group, else over all groups.
+    pub per_group: bool,
+}
+
+impl Bucket {
+    /// The key its counts stand under, for what happens in a group.
+    pub fn key(&self, group: GroupId) -> Arc<str> {
+        if self.per_group { format!("{}@{group}", self.code).into() } else { self.code.clone() }
+    }
 }
 
 /// One rule of a campaign.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::decision::Claim;
+use crate::model::claim::Claim;
 use crate::rules::check_in::RULE_POINTS_MAX;
 use crate::rules::mistake::Mistakes;
 use crate::rules::table::RuleTable;

@@ -17,6 +17,7 @@ pub mod campaign;
 pub mod cap;
 pub mod boost;
 pub mod share;
+pub mod budget;
 pub mod first;
 pub mod willed;
 pub mod purchase;
@@ -28,6 +29,9 @@ pub mod link;
 pub mod coverage;
 pub mod clock;
 pub mod presence;
+pub mod grant;
+pub mod festival;
+pub mod command;
 pub mod decide;
 pub mod answer;
 pub mod wording;
@@ -41,10 +45,12 @@ pub mod assistant_table;
 pub mod variables;
 pub mod template;
 pub mod lint;
+pub mod prudence;
 pub mod lint_days;
 pub mod testing;
 pub mod versions;
 pub mod schema;
+pub mod resolved;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -55,8 +61,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, AccountState, CodeState, Total};
+use crate::model::claim::Claim;
 use crate::model::day::{Day, Period};
-use crate::model::decision::{Claim, Deed, Mark, Refusal, Traits};
+use crate::model::decision::{Deed, Mark, Refusal, Traits};
 use crate::model::event::Event;
 use crate::model::ids::GroupId;
 use crate::rules::campaign::{Campaign, RuleEntry};
@@ -317,6 +324,8 @@ pub struct Facts<'a> {
     pub shared: Shared<'a>,
     /// The group it happened in; [`GroupId::NONE`] outside of groups.
     pub group: GroupId,
+    /// Keyed hash of the operator who does it; 0 for everything else.
+    pub actor: u64,
     /// It was decided before and is decided again: nothing is bought by it.
     pub again: bool,
 }

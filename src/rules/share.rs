@@ -1,17 +1,21 @@
 //! What members share: budgets and places among the first. Who comes first is decided by the order of commits; deciding again neither takes
 //! nor gives back.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use crate::model::claim::Claim;
 use crate::model::day::PeriodKind;
-use crate::model::decision::{Cap, Claim, Refusal};
+use crate::model::decision::{Cap, Refusal};
 use crate::rules::campaign::{Campaign, Mode};
 use crate::rules::cap::Room;
-use crate::rules::decide::Scene;
+use crate::rules::decide::{CAMPAIGN_KEY, Scene};
 use crate::rules::{Hearing, Offer, Prepared, Scarce, Share, Shared, campaign::RuleEntry, campaign::Rules};
 
 /// Name of a rule's budget.
 pub const BUDGET: &str = "budget";
+
+/// Name of a campaign's budget.
+pub static CAMPAIGN_BUDGET: LazyLock<Arc<str>> = LazyLock::new(|| "budget/campaign".into());
 
 /// The shared things whose state must be known to decide an event; by name and number.
 pub fn wants(rules: &Rules, campaign: &Campaign, prepared: &Prepared) -> Vec<(Arc<str>, i64)> {
@@ -25,13 +29,31 @@ pub fn wants(rules: &Rules, campaign: &Campaign, prepared: &Prepared) -> Vec<(Ar
     let mut wants = Vec::new();
     for rule in live {
         let hearing = scene.hearing(rule);
-        if !rule.kind.looks_at(&hearing) {
+        let is_asked = prepared.traits.as_ref().is_some_and(|heard| heard.question.is_some());
+        let looks = rule.kind.looks_at(&hearing);
+        if looks || is_asked {
+            // 「今天」 tells of no points that nobody can get any more.
+            wants.extend(budgets(campaign, rule).map(|(name, ..)| (name, 0)));
+        }
+        if !looks {
             continue;
         }
-        wants.extend(rule.common.budget.map(|_| (name(BUDGET, rule), 0)));
         wants.extend(rule.kind.shares(&hearing).into_iter().map(|share| (name(share.name, rule), share.number)));
     }
     wants
+}
+
+/// The budgets over a rule, its own first: name, whose, and how much.
+pub fn budgets(campaign: &Campaign, rule: &RuleEntry) -> impl Iterator<Item = (Arc<str>, Arc<str>, i64)> {
+    let own = rule.common.budget.map(|budget| (name(BUDGET, rule), rule.code.clone(), budget));
+    let all = campaign.budget.map(|budget| (CAMPAIGN_BUDGET.clone(), CAMPAIGN_KEY.clone(), budget));
+    own.into_iter().chain(all)
+}
+
+/// What the budgets over a rule leave; `None` where there is none.
+pub fn left(shared: Shared<'_>, campaign: &Campaign, rule: &RuleEntry) -> Option<i64> {
+    let left = |(name, _, most): (Arc<str>, Arc<str>, i64)| claim(shared, &[], name, 0, i64::MAX, most).map_or(0, |claim| claim.taken);
+    budgets(campaign, rule).map(left).min()
 }
 
 /// The whole name of what a rule shares.
@@ -110,12 +132,23 @@ impl Scene<'_> {
         Ok(claims)
     }
 
-    /// What the rule's budget leaves of a payment.
-    pub(super) fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Option<Claim>), Refusal> {
-        let Some(budget) = rule.common.budget else { return Ok((room, None)) };
-        let claim = claim(self.facts.shared, so_far, name(BUDGET, rule), 0, room.points, budget).ok_or(Refusal::Spent)?;
-        let clipped = claim.taken < room.points;
-        let cap = clipped.then(|| Cap { of: rule.code.clone(), period: PeriodKind::Ever, in_points: true, used: claim.total - claim.taken, most: budget });
-        Ok((Room { points: claim.taken, clipped_by: cap.or(room.clipped_by) }, Some(claim)))
+    /// What the rule's budget and the campaign's leave of a payment.
+    pub(super) fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Vec<Claim>), Refusal> {
+        let Room { mut points, mut clipped_by } = room;
+        let mut claims = Vec::new();
+        for (name, of, budget) in budgets(self.campaign, rule) {
+            let claim = claim(self.facts.shared, so_far, name, 0, points, budget).ok_or(Refusal::Spent)?;
+            if claim.taken < points {
+                points = claim.taken;
+                clipped_by = Some(Cap { of, period: PeriodKind::Ever, in_points: true, used: claim.total - claim.taken, most: budget });
+            }
+            claims.push(claim);
+        }
+        // What the tighter budget leaves is taken of both.
+        for claim in &mut claims {
+            claim.total -= claim.taken - points;
+            claim.taken = points;
+        }
+        Ok((Room { points, clipped_by }, claims))
     }
 }

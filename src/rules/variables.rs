@@ -45,7 +45,7 @@ impl Variable {
 /// The variables of an occasion, those of every occasion first.
 pub fn variables(occasion: Occasion) -> Vec<Variable> {
     // A digest speaks of many: nobody's name and balance stand in it.
-    let personal = if occasion == Occasion::Digest { &[] } else { PERSONAL };
+    let personal = if matches!(occasion, Occasion::Digest | Occasion::Done | Occasion::Alarm) { &[] } else { PERSONAL };
     personal.iter().chain(COMMON).chain(own(occasion)).copied().collect()
 }
 
@@ -75,6 +75,7 @@ const COMMON: &[Variable] = &[text("积分名", "points_name"), text("活动", "
 
 /// `得分` points of this message, `奖励` the streak bonus in it, `档位` the rung reached, `连续` days in a row, `再签` days to the next rung
 /// and `再得` its bonus, `封顶` whether a cap clipped it, `生效` the first day these points may be spent, if that is not today,
+/// `加成` the factors in it: `双十一 200%`.
 /// `名次` the place among the first of the day and `名次奖` what it brought (0 for none).
 const PAID: &[Variable] = &[
     text("标题", "title"),
@@ -86,6 +87,7 @@ const PAID: &[Variable] = &[
     int("再得", "next_bonus"),
     flag("封顶", "clipped"),
     text("生效", "vests"),
+    text("加成", "factors"),
     int("名次", "place"),
     int("名次奖", "place_bonus"),
 ];
@@ -125,7 +127,8 @@ const RANK: &[Variable] = &[
 
 const WHY: &[Variable] = &[list("条目", "entries", &[text("时间", "time"), text("内容", "text"), int("得分", "points"), text("说明", "reason")])];
 
-const HISTORY: &[Variable] = &[list("明细", "history", &[text("时间", "time"), int("得分", "points"), text("标题", "title"), int("余额", "balance")])];
+const HISTORY: &[Variable] =
+    &[list("明细", "history", &[text("时间", "time"), int("得分", "points"), text("标题", "title"), int("余额", "balance"), text("生效", "vests")])];
 
 const RULES: &[Variable] = &[list("条目", "entries", &[text("标题", "title"), text("内容", "text")]), text("上限", "caps")];
 
@@ -180,6 +183,12 @@ const MONTH: &[Variable] = &[
 /// `晚到` days whose check-in arrived later and was credited, `没记` days on which a check-in was refused.
 const CALENDAR: &[Variable] = &[int("月", "month"), list("条目", "entries", MONTH), text("晚到", "late"), text("没记", "refused")];
 
+/// `得分` points given or `扣分` points taken, the other is 0.
+const GRANTED: &[Variable] = &[int("得分", "points"), int("扣分", "taken"), text("原因", "reason")];
+
+/// `说明` the whole sentence.
+const TOLD: &[Variable] = &[text("说明", "told")];
+
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {
         Occasion::Paid => PAID,
@@ -200,6 +209,8 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::Expiring => EXPIRING,
         Occasion::Missing => MISSING,
         Occasion::Used => USED,
+        Occasion::Granted => GRANTED,
+        Occasion::Done | Occasion::Alarm => TOLD,
         Occasion::MadeUp => MADE_UP,
         Occasion::Calendar => CALENDAR,
     }
