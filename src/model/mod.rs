@@ -15,3 +15,4 @@ pub mod purchase;
 pub mod args;
 pub mod chart;
 pub mod mark;
+pub mod record;
