@@ -268,6 +268,8 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::NotStayed => "not_stayed",
         Refusal::Short { .. } => "short",
         Refusal::Declined => "declined",
+        Refusal::NearCopy { .. } => "near_copy",
+        Refusal::NotBought(_) => "not_bought",
     }
 }
 

@@ -225,10 +225,14 @@ impl Hall {
     }
 
     fn arrives(&mut self, message: &Message, arrival: Arrival) {
+        self.arrives_as(message, arrival, message.text());
+    }
+
+    fn arrives_as(&mut self, message: &Message, arrival: Arrival, text: &str) {
         let number = number(arrival.message, arrival.source);
         let kind = match arrival.is_recall {
             true => Kind::Recalled { of: KeyBytes::of(&number.to_string()) },
-            false => Kind::Said(Said { text: message.text().into(), ..Said::default() }),
+            false => Kind::Said(Said { text: text.into(), ..Said::default() }),
         };
         let (number, at) = match arrival.is_recall {
             true => (number + 1_000_000_000, message.at_by(arrival.source) + message.recalled_after),
@@ -441,5 +445,141 @@ fn a_message_more_than_two_thousand_messages_late_is_decided_alone_and_listed() 
         }
         hall.commit();
         assert_eq!(late_outcome(&mut hall, &messages, messages.len() - 1), outcome, "{count} messages");
+    }
+}
+
+/// A check-in whose missed days can be made up, and a question each day.
+const DAYS: &str = r#"
+[check_in.daily]
+keywords = ["签到"]
+points = 3
+streak = { 3 = 5, 5 = 10 }
+make_up = { price = 1, days = 2, max_times = { week = 3 } }
+
+[check_in.quiz]
+points = 4
+answers = { 2026-11-16 = ["零"], 2026-11-17 = ["一"], 2026-11-18 = ["二"], 2026-11-19 = ["三"], 2026-11-20 = ["四"], 2026-11-21 = ["五"], 2026-11-22 = ["六"] }
+first = { 1 = 2 }
+"#;
+const ANSWERS: [&str; 7] = ["零", "一", "二", "三", "四", "五", "六"];
+
+/// What is said in a history of days: a check-in, a make-up, an answer of some day.
+fn day_text(text: usize) -> &'static str {
+    match text {
+        0 => "签到",
+        1 => "补签",
+        answer => ANSWERS[(answer - 2) % 7],
+    }
+}
+
+/// The days that were made up by each message: what was bought stands, so the model takes it as it was.
+fn bought(hall: &Hall) -> HashMap<usize, i64> {
+    let mut bought = HashMap::new();
+    for row in hall.reader.events(EventSeq(1), usize::MAX >> 1).expect("readable") {
+        let made_up = row.record.marks.iter().find_map(|mark| match mark {
+            jifen::model::decision::Mark::Day { key, day } if &**key == "check_in.daily.make_up" => Some(i64::from(day.0)),
+            _ => None,
+        });
+        bought.extend(made_up.map(|day| (hall.by_seq[&row.seq], day - (MONDAY_MILLIS / 1000 + 8 * 3_600) / DAY_SECS)));
+    }
+    bought
+}
+
+/// What check-ins and answers earn when the purchases are these: days as sets, everything in order.
+fn expected_of_days(messages: &[Message], bought: &HashMap<usize, i64>) -> BTreeMap<(usize, String), i64> {
+    let mut paid = BTreeMap::new();
+    for member in 0..2 {
+        let mut own: Vec<(usize, &Message)> = messages.iter().enumerate().filter(|(_, message)| message.member == member).collect();
+        own.sort_by_key(|(id, message)| (message.at, number(*id, 0)));
+        let (mut real, mut made, mut answered): (HashSet<i64>, HashSet<i64>, HashSet<i64>) = Default::default();
+        let mut begins: Option<i64> = None;
+        for (id, message) in own {
+            let (today, is_recalled) = (message.at / DAY_SECS, message.recalled_by[0]);
+            match message.text {
+                1 => made.extend(bought.get(&id)),
+                0 if !is_recalled && !real.contains(&today) => {
+                    let stretch = |from: i64| -> Vec<i64> {
+                        let joined = (0..).map(|back| from - back).take_while(|day| real.contains(day) || made.contains(day));
+                        joined.filter(|day| real.contains(day)).collect()
+                    };
+                    let before = stretch(today - 1);
+                    let streak = before.len() as i64 + 1;
+                    let first = before.last().copied().unwrap_or(today);
+                    // Rungs between the days before the gap and today were not reached by any check-in yet.
+                    let joined = begins.filter(|since| before.contains(since) && first < *since).map(|since| stretch(since - 1).len() as i64);
+                    let reached = joined.map_or(streak, |joined| joined + 1)..=streak;
+                    let bonus: i64 = reached
+                        .map(|day| match (day - 1) % 5 + 1 {
+                            3 => 5,
+                            5 => 10,
+                            _ => 0,
+                        })
+                        .sum();
+                    paid.insert((id, "check_in.daily".to_owned()), 3 + bonus);
+                    begins = Some(first);
+                    real.insert(today);
+                }
+                0 => {}
+                answer if !is_recalled && (answer - 2) as i64 % 7 == today && answered.insert(today) => {
+                    paid.insert((id, "check_in.quiz".to_owned()), 4);
+                }
+                _ => {}
+            }
+        }
+    }
+    paid
+}
+
+fn history_of_days() -> impl Strategy<Value = (Vec<Message>, Vec<Arrival>)> {
+    let text = prop_oneof![5 => Just(0usize), 3 => Just(1usize), 2 => 2..9usize];
+    let message = (0..2usize, 0..7i64, 0..DAY_SECS, text, prop::bool::weighted(0.1))
+        .prop_map(|(member, day, secs, text, is_recalled)| Message { recalled_by: [is_recalled, false], ..Message::new(member, day * DAY_SECS + secs, text) });
+    // Nearly in order, as what WeCom sends: each arrival is some places off. Then make-ups are sometimes bought.
+    (prop::collection::vec(message, 1..40), prop::collection::vec(0..400_000i64, 120)).prop_map(|(messages, late)| {
+        let mut arrivals = Vec::new();
+        for (id, message) in messages.iter().enumerate() {
+            arrivals.extend(std::iter::repeat_n(said(id, 0), if id % 3 == 0 { 2 } else { 1 }));
+            arrivals.extend(message.recalled_by[0].then(|| recalled(id, 0)));
+        }
+        let mut arrivals: Vec<(i64, Arrival)> = arrivals
+            .into_iter()
+            .zip(late)
+            .map(|(arrival, late)| (messages[arrival.message].at + if late < 250_000 { 0 } else { late - 250_000 }, arrival))
+            .collect();
+        arrivals.sort_by_key(|(at, _)| *at);
+        (messages, arrivals.into_iter().map(|(_, arrival)| arrival).collect())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn days_made_up_and_answers_earn_the_same_in_any_order_of_arrival(
+        (messages, arrivals) in history_of_days(), batch in prop::sample::select(vec![1usize, 7, 1024]),
+    ) {
+        let mut hall = Hall::new(rules(DAYS));
+        for arrival in &arrivals {
+            hall.arrives_as(&messages[arrival.message], *arrival, day_text(messages[arrival.message].text));
+            if hall.works.len() == batch {
+                hall.commit();
+            }
+        }
+        hall.commit();
+        let (bought, mut net) = (bought(&hall), hall.net());
+        for (message, day) in &bought {
+            let today = messages[*message].at / DAY_SECS;
+            prop_assert_eq!(net.remove(&(*message, "check_in.daily.make_up".to_owned())), Some(-1), "what was bought stands, once");
+            prop_assert!((today - 2..today).contains(day), "{} made up on {}", day, today);
+        }
+        // Who was first is decided by the order of arrival: one of a day, and recalled with the message.
+        let mut firsts: BTreeMap<i64, i64> = BTreeMap::new();
+        for ((id, code), points) in net.iter_mut().filter(|((_, code), _)| code == "check_in.quiz") {
+            prop_assert!(*points == 4 || *points == 6, "{}", code);
+            *firsts.entry(messages[*id].at / DAY_SECS).or_default() += *points - 4;
+            *points = 4;
+        }
+        prop_assert!(firsts.values().all(|extra| *extra <= 2));
+        prop_assert_eq!(net, expected_of_days(&messages, &bought));
     }
 }

@@ -16,6 +16,9 @@ pub const KEEP_DAYS: i32 = 70;
 /// Recent messages remembered per rule: more than one person says within a cool-down, small enough to stay in one row.
 pub const RECENT_MAX: usize = 12;
 
+/// What stands behind a code where its made-up days are kept.
+pub const MADE_UP: &str = ".make_up";
+
 /// What names an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct AccountKey {
@@ -145,6 +148,7 @@ impl AccountState {
         let oldest = newest.plus(-KEEP_DAYS);
         let (week, month) = (oldest.week(), oldest.month());
         let window = newest_at.0 / 60_000 - i64::from(KEEP_DAYS) * 1440;
+        let bridged = self.bridged(oldest);
         for (_, code) in &mut self.codes {
             code.sums.retain(|sum| match sum.period {
                 Period::Day(day) => day >= oldest.0,
@@ -153,8 +157,39 @@ impl AccountState {
                 Period::Window(minute) => minute >= window,
                 Period::Ever => true,
             });
-            code.runs.retain(|run| run.start.0.saturating_add_unsigned(run.days) > oldest.0);
+            code.runs.retain(|run| run.start.0.saturating_add_unsigned(run.days) > oldest.0 || bridged.contains(run));
         }
+    }
+}
+
+impl AccountState {
+    /// Runs that ended long ago and yet go on: a day that was made up (kept beside them, under the code with [`MADE_UP`] behind it) joins
+    /// each to a later one.
+    fn bridged(&self, oldest: Day) -> Vec<Run> {
+        let mut joined = Vec::new();
+        for (key, made) in self.codes.iter().filter(|(key, made)| key.ends_with(MADE_UP) && !made.runs.is_empty()) {
+            let real = key.strip_suffix(MADE_UP).and_then(|code| self.code(code)).map_or(&[][..], |code| &code.runs);
+            let mut runs: Vec<&Run> = real.iter().chain(&made.runs).collect();
+            runs.sort_by_key(|run| run.end());
+            let mut reach = oldest.plus(1);
+            for run in runs.into_iter().rev() {
+                if run.end() <= oldest {
+                    if run.end() < reach {
+                        break;
+                    }
+                    joined.push(*run);
+                }
+                reach = reach.min(run.start);
+            }
+        }
+        joined
+    }
+}
+
+impl Run {
+    /// The first day after it.
+    pub fn end(&self) -> Day {
+        Day(self.start.0.saturating_add_unsigned(self.days))
     }
 }
 

@@ -9,6 +9,7 @@ use super::claim::Claim;
 use super::day::{Day, Millis, Period, PeriodKind};
 use super::event::Picture;
 use super::ids::{AccountId, EventSeq, IdentityId, MemberId, PostingSeq};
+use super::purchase::NotBought;
 use super::repair::Repair;
 
 /// Everything that follows from one event.
@@ -98,30 +99,6 @@ pub enum Deed {
         /// What was here went there; else it came.
         out: bool,
     },
-}
-
-impl Record {
-    /// Whether this belongs to the account's history: it changed the account, or what the account held decided it. Such an event joins
-    /// the `prev` chain, so that it can be decided again when an earlier message arrives late or is taken back.
-    pub fn is_stateful(&self) -> bool {
-        !self.marks.is_empty()
-            || self.deed == Some(Deed::Willed)
-            || self.repair.is_some()
-            || self.verdicts.iter().any(|verdict| verdict.ruling.depends_on_state())
-    }
-
-    /// Whether it stands as it was booked, whatever is decided again around it.
-    pub fn is_willed(&self) -> bool {
-        self.deed == Some(Deed::Willed)
-    }
-
-    /// The message whose verdicts stand here, as slots of the ledger name it: the event itself (`own`), or the one it decided again.
-    pub fn message(&self, own: EventSeq) -> EventSeq {
-        match self.outcome {
-            Outcome::Unparked { of, .. } => of,
-            Outcome::Decided | Outcome::DecidedAlone | Outcome::RecalledBefore | Outcome::Parked(_) | Outcome::Failed(_) | Outcome::TwinOf(_) => own,
-        }
-    }
 }
 
 /// Whether an event was decided.
@@ -238,6 +215,8 @@ pub enum Question {
     Affinity,
     /// 我的称号
     Titles,
+    /// 签到日历
+    Calendar,
 }
 
 /// What one rule said of one event.
@@ -287,9 +266,11 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed | Refusal::Short { .. } => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NearCopy { .. } | Refusal::NotStayed | Refusal::Short { .. } => true,
                 Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } | Refusal::ProofUsed { .. } => true,
                 Refusal::NotForThisMember(_) | Refusal::StepsLeft(..) => true,
+                // Deciding again buys nothing, so that it need not be in the account's history.
+                Refusal::NotBought(_) => false,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -436,6 +417,13 @@ pub enum Refusal {
     NotForThisMember(Arc<str>),
     /// A task of which steps are left: how many are done, of how many.
     StepsLeft(u32, u32),
+    /// Nearly a copy of the member's own recent message.
+    NearCopy {
+        /// When the earlier one was sent.
+        of: Millis,
+    },
+    /// Something that costs points was not bought.
+    NotBought(NotBought),
 }
 
 /// What must come with a word.
@@ -507,23 +495,6 @@ pub enum Chart {
     Transfer,
 }
 
-impl Chart {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Chart; 6] = [Chart::Issued, Chart::Spent, Chart::Expired, Chart::Adjusted, Chart::Opening, Chart::Transfer];
-
-    /// The word used in exports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Chart::Issued => "issued",
-            Chart::Spent => "spent",
-            Chart::Expired => "expired",
-            Chart::Adjusted => "adjusted",
-            Chart::Opening => "opening",
-            Chart::Transfer => "transfer",
-        }
-    }
-}
-
 /// A change of the account's own state; keys are ledger codes (`check_in.daily`, `bucket.talk`, `campaign`), prefixed `~` in shadow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mark {
@@ -577,40 +548,6 @@ pub enum Mark {
         /// How many.
         points: i64,
     },
-}
-
-impl Mark {
-    /// The same under another key.
-    pub fn under(self, key: Arc<str>) -> Mark {
-        match self {
-            Mark::Count { key: _, period, times, points } => Mark::Count { key, period, times, points },
-            Mark::Day { key: _, day } => Mark::Day { key, day },
-            Mark::Recent { key: _, at, fingerprint } => Mark::Recent { key, at, fingerprint },
-            Mark::Since { key: _, at } => Mark::Since { key, at },
-            Mark::Proof { key: _, number, used } => Mark::Proof { key, number, used },
-            Mark::Lifetime { key: _, points } => Mark::Lifetime { key, points },
-        }
-    }
-
-    /// Points ever earned that it moves.
-    pub fn lifetime(&self) -> i64 {
-        match self {
-            Mark::Lifetime { points, .. } => *points,
-            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } => 0,
-        }
-    }
-
-    /// Its key.
-    pub fn key(&self) -> &Arc<str> {
-        match self {
-            Mark::Count { key, .. }
-            | Mark::Day { key, .. }
-            | Mark::Recent { key, .. }
-            | Mark::Since { key, .. }
-            | Mark::Proof { key, .. }
-            | Mark::Lifetime { key, .. } => key,
-        }
-    }
 }
 
 /// Something to say: a template, the rules version it was written under, its arguments. Rendered when it is sent.
@@ -694,6 +631,10 @@ pub enum Occasion {
     Titles,
     /// A title was won.
     TitleWon,
+    /// A missed day was made up, or could not be.
+    MadeUp,
+    /// The member's own check-ins of the month.
+    Calendar,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.
@@ -722,22 +663,4 @@ pub enum Arg {
     Flag(bool),
     /// A list of records.
     List(Vec<Args>),
-}
-
-impl Args {
-    /// Adds an argument.
-    pub fn with(mut self, name: &str, arg: Arg) -> Self {
-        self.0.push((name.into(), arg));
-        self
-    }
-
-    /// Adds a number.
-    pub fn int(self, name: &str, value: i64) -> Self {
-        self.with(name, Arg::Int(value))
-    }
-
-    /// Adds a text.
-    pub fn text(self, name: &str, value: impl Into<String>) -> Self {
-        self.with(name, Arg::Text(value.into()))
-    }
 }

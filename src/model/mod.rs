@@ -12,3 +12,8 @@ pub mod cells;
 pub mod lots;
 pub mod unite;
 pub mod journal;
+pub mod purchase;
+pub mod args;
+pub mod chart;
+pub mod mark;
+pub mod record;

@@ -14,6 +14,7 @@ use crate::model::ids::{AccountId, EventSeq, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::outbox::board::Boards;
 use crate::outbox::manners::campaign_of;
+use crate::outbox::month;
 use crate::rules::campaign::{Balance, Campaign, Rules};
 use crate::rules::explain::{explain, telling};
 use crate::rules::grant;
@@ -29,9 +30,9 @@ use crate::store::{Person, PersonKey, Reader, ReplyRow, StoreError};
 const MESSAGES: usize = 3;
 const POSTINGS: usize = 5;
 /// Events looked through backwards for the asker's messages: some milliseconds. Older messages are told only if they changed the account.
-const SCAN_EVENTS: i64 = 2_000;
+pub(super) const SCAN_EVENTS: i64 = 2_000;
 /// Events read at once while scanning.
-const SCAN_CHUNK: i64 = 250;
+pub(super) const SCAN_CHUNK: i64 = 250;
 /// Steps along an account's own chain of events.
 const CHAIN_STEPS: usize = 50;
 /// Characters of a message shown, enough to recognise it.
@@ -54,7 +55,7 @@ pub struct Question<'a> {
 
 /// Who asks, and the account they ask about.
 pub(super) struct Asker {
-    person: Person,
+    pub(super) person: Person,
     /// The account that a question here is about.
     pub(super) account: Option<AccountCell>,
     /// Its group under `balance = "per_group"`.
@@ -95,6 +96,7 @@ pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unre
         | Occasion::Help
         | Occasion::NotUnderstood
         | Occasion::NoCampaign
+        | Occasion::MadeUp
         | Occasion::Digest
         | Occasion::Expiring
         | Occasion::Missing
@@ -106,6 +108,7 @@ pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unre
         | Occasion::BoardChoice
         | Occasion::Risen
         | Occasion::Level => Ok(Args::default()),
+        Occasion::Calendar => Ok(month::calendar(question)?),
     }
 }
 

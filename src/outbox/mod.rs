@@ -24,6 +24,7 @@ pub mod open_ways;
 pub mod desk;
 pub mod digest;
 pub mod gather;
+mod month;
 pub mod lanes;
 pub mod manners;
 pub mod overrule;

@@ -30,10 +30,13 @@ impl Working<'_> {
             _ => {}
         }
         let decision = self.decide(heard, key);
-        if decision.record.is_willed() || heard.told.is_some() {
+        if heard.told.is_some() {
             return Ok(Decided { decision, key });
         }
         if let Some(decision) = self.as_twin(store, heard, occurrence.seq, key, &decision)? {
+            return Ok(Decided { decision, key });
+        }
+        if decision.record.is_willed() {
             return Ok(Decided { decision, key });
         }
         let Some(cell) = key.and_then(|key| self.accounts.get(&key)) else { return Ok(Decided { decision, key }) };

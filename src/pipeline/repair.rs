@@ -202,7 +202,7 @@ pub(super) fn redecide(
             continue;
         }
         let shared = event.claims.as_deref().map_or(shared, Shared::Pinned);
-        let facts = Facts { account: Some(&cell), shared, group: event.group, ..Facts::default() };
+        let facts = Facts { account: Some(&cell), shared, group: event.group, again: true, ..Facts::default() };
         let prepared = knowing(&event.prepared, &window.taken, &owed_proofs);
         let decision = decide(&prepared.rules, Some(event.campaign), &prepared, &facts);
         for entry in &decision.entries {

@@ -117,6 +117,14 @@ impl Working<'_> {
         decision: &Decision,
     ) -> Result<Option<Decision>, StoreError> {
         let Some(spoken) = Spoken::of(heard) else { return Ok(None) };
+        // A copy of something that was bought may find nothing left to buy: it is looked for where the purchase stands.
+        let may_copy_purchase = decision.record.verdicts.iter().any(|verdict| matches!(verdict.ruling, Ruling::Refused(Refusal::NotBought(_))));
+        if let (true, false, Some(key)) = (may_copy_purchase, decision.record.is_stateful(), key)
+            && self.has_channels(&heard.prepared.event.corp)
+            && let Some(first) = self.first_in_history(store, &self.accounts[&key], spoken)?
+        {
+            return Ok(Some(unpaid(decision, Outcome::TwinOf(first), Refusal::Twin)));
+        }
         let first = match (decision.record.is_stateful(), key) {
             (true, Some(key)) if self.has_channels(&heard.prepared.event.corp) => self.first_in_history(store, &self.accounts[&key], spoken)?,
             (true, Some(_) | None) => None,

@@ -380,6 +380,7 @@ impl<'a> Working<'a> {
             shared: self.shared(heard),
             group: heard.group,
             actor: self.actor(heard),
+            again: false,
         };
         let decision = decide(self.context.rules, at, &heard.prepared, &facts);
         failpoint::hit_on("rules.matched", said(&heard.prepared.event.kind));

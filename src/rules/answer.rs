@@ -40,6 +40,9 @@ pub fn replies(scene: &Scene<'_>, rulings: &[Ruled<'_>], booked: i64) -> Vec<Rep
     let asked = scene.heard.asked;
     let is_told = |ruled: &&Ruled<'_>| asked || (ruled.rule.kind.announces() && !is_silent(ruled.rule));
     let paid = || rulings.iter().filter_map(|ruled| payment(ruled).map(|payment| (ruled, payment)));
+    if let Some(reply) = rulings.iter().find_map(|ruled| bought_reply(scene, ruled)) {
+        return vec![reply];
+    }
     let told: Vec<Args> = paid().filter(|(ruled, _)| is_told(ruled)).map(|(ruled, payment)| paid_args(scene, ruled, payment)).collect();
     if let Some(reply) = paid_reply(told, asked) {
         return vec![reply];
@@ -111,10 +114,11 @@ fn rank(refusal: &Refusal) -> u8 {
     match refusal {
         Refusal::Already { .. } => 0,
         Refusal::OutsideWindow => 1,
-        Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } | Refusal::Short { .. } => 2,
+        Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotBought(_) | Refusal::Short { .. } => 2,
         Refusal::OutsideDates => 3,
         Refusal::ProofMissing { .. } | Refusal::ProofUsed { .. } | Refusal::WordMissing { .. } => 4,
-        Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany | Refusal::StepsLeft(..) => 4,
+        Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::TooMany | Refusal::StepsLeft(..) => 4,
+        Refusal::Copy { .. } | Refusal::NearCopy { .. } => 4,
         Refusal::NotForThisGroup
         | Refusal::NotForThisMember(_)
         | Refusal::Staff
@@ -251,6 +255,8 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::TooPlain { .. }
         | Refusal::CoolDown { .. }
         | Refusal::Copy { .. }
+        | Refusal::NearCopy { .. }
+        | Refusal::NotBought(_)
         | Refusal::Staff
         | Refusal::TooMany
         | Refusal::Spent
@@ -303,6 +309,30 @@ fn missing_notice(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Option<Reply> {
     Some(Reply { asked: false, once: Some(once), ..refusal_reply(scene, ruled.rule, refusal(ruled)?) })
 }
 
+/// What became of something that costs points: who spends is always answered, who cannot is told why, but not again and again.
+fn bought_reply(scene: &Scene<'_>, ruled: &Ruled<'_>) -> Option<Reply> {
+    if !ruled.rule.kind.sells() {
+        return None;
+    }
+    let mut args = base(scene).text("标题", ruled.rule.title());
+    match &ruled.ruling {
+        Ruling::Moved(_) => {
+            args.0.retain(|(name, _)| **name != *"余额");
+            args = args.int("余额", spendable(scene) + ruled.ready);
+            args.0.extend(ruled.args.0.iter().cloned());
+            Some(asked(Occasion::MadeUp, args))
+        }
+        Ruling::Refused(refusal @ Refusal::NotBought(_)) => {
+            let (calendar, at) = (&scene.campaign.calendar, scene.event.at);
+            let args = args.text("原因", wording::refusal(refusal, calendar, (at, at), ""));
+            let slot = at.0.div_euclid(NOT_UNDERSTOOD_SECS * 1000);
+            let once = Once { name: format!("not_bought/{}", ruled.rule.code).into(), per_member: true, slot };
+            Some(Reply { once: Some(once).filter(|_| !scene.heard.asked), ..asked(Occasion::MadeUp, args) })
+        }
+        Ruling::Refused(_) | Ruling::Paid(_) | Ruling::Shadow(_) => None,
+    }
+}
+
 fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
     let args = base(scene);
     match question {
@@ -325,6 +355,7 @@ fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
         Question::Level => asked(Occasion::Level, level_args(scene, args)),
         Question::Affinity => asked(Occasion::Affinity, affinity_args(scene, args)),
         Question::Titles => asked(Occasion::Titles, args),
+        Question::Calendar => asked(Occasion::Calendar, calendar_args(scene, args)),
     }
 }
 
@@ -474,7 +505,8 @@ fn text_of(item: &Args) -> Option<&str> {
 fn is_on(scene: &Scene<'_>, rule: &RuleEntry) -> bool {
     let dated = rule.common.dates.is_none_or(|(first, last)| within(scene.day, first, last));
     let here = scene.event.place == Place::Single || holds(&rule.common.only, &scene.event.place);
-    rule.common.mode == Mode::Live && dated && here && !scene.is_unpaid_staff() && scene.admits(rule)
+    let on = rule.kind.is_on(scene.day) && scene.admits(rule);
+    rule.common.mode == Mode::Live && dated && here && on && !scene.is_unpaid_staff()
 }
 
 /// What a rule can still pay today: `签到 +2`, `20:00–21:00 发言最多 +14`, `发言每条 +1`; `None` when nothing is left.
@@ -526,6 +558,14 @@ fn is_listed(scene: &Scene<'_>, rule: &RuleEntry) -> bool {
     rule.common.mode == Mode::Live && !over && here
 }
 
+/// The member's month of each check-in here; of one that they never did only where there is no other.
+fn calendar_args(scene: &Scene<'_>, args: Args) -> Args {
+    let month = |rule: &RuleEntry| Some((rule.title().to_owned(), rule.kind.month(&scene.hearing(rule), scene.own(rule))?));
+    let months = scene.campaign.rules.iter().filter(|rule| is_listed(scene, rule)).filter_map(month);
+    let entries = months.filter(|(_, month)| !month.is_empty()).map(|(title, month)| month.args(&title)).collect();
+    args.int("月", i64::from(scene.day.date().month())).with("条目", Arg::List(entries))
+}
+
 fn is_single(scene: &Scene<'_>) -> Arg {
     Arg::Flag(scene.event.place == Place::Single)
 }
@@ -540,12 +580,13 @@ fn hears_only_mentions(scene: &Scene<'_>) -> bool {
 }
 
 fn help_args(scene: &Scene<'_>, args: Args) -> Args {
-    let words = scene.campaign.rules.iter().filter(|rule| is_on(scene, rule)).filter_map(|rule| rule.kind.listens_for().first());
+    let words = scene.campaign.rules.iter().filter(|rule| is_on(scene, rule) && rule.kind.most() > 0).filter_map(|rule| rule.kind.listens_for().first());
     let words: Vec<String> = words.take(HELP_WORDS_MAX).map(|listen| format!("「{}」", listen.text)).collect();
     let questions = [Question::Balance, Question::Today, Question::Rank, Question::History, Question::Why, Question::Rules];
     let has_tasks = scene.campaign.rules.iter().any(|rule| rule.kind.follows() && is_on(scene, rule));
-    let questions = questions.iter().chain(has_tasks.then_some(&Question::Tasks));
-    let questions: Vec<&str> = questions.filter_map(|question| scene.rules.assistant.word(*question)).collect();
+    let has_months = scene.campaign.rules.iter().any(|rule| rule.kind.month(&scene.hearing(rule), scene.own(rule)).is_some());
+    let further = has_tasks.then_some(Question::Tasks).into_iter().chain(has_months.then_some(Question::Calendar));
+    let questions: Vec<&str> = questions.iter().copied().chain(further).filter_map(|question| scene.rules.assistant.word(question)).collect();
     args.text("口令", words.join("或"))
         .text("可查", questions.join("、"))
         .with("单聊", is_single(scene))
@@ -626,7 +667,7 @@ mod tests {
             · 每日一题:发「小雪」+5 积分;10:00–22:00;每天 1 次\n\
             · 发言:在群里说话,每条 +1 积分(至少 4 个字,两条之间隔 30 秒,复制自己的话不算);20:00–21:00;每天最多 20 积分";
         assert_eq!(said(&mut world, "11-22 09:00", "规则"), told);
-        assert_eq!(said(&mut world, "11-22 09:00", "帮助"), "发「签到」或「小雪」领积分。直接发就能查:积分、今天、排行、明细、为什么、规则。");
+        assert_eq!(said(&mut world, "11-22 09:00", "帮助"), "发「签到」或「小雪」领积分。直接发就能查:积分、今天、排行、明细、为什么、规则、签到日历。");
     }
 
     #[test]

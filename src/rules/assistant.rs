@@ -41,7 +41,7 @@ pub enum Answer {
 pub const NAMES: [&str; 2] = ["积分助手", "小助手"];
 
 /// The words it answers to when none are written, the recommended one first.
-pub const WORDS: [(Question, &[&str]); 20] = [
+pub const WORDS: [(Question, &[&str]); 21] = [
     (Question::Balance, &["积分", "查询", "我的积分", "查积分", "余额"]),
     (Question::Today, &["今天", "今日"]),
     (Question::Rank, &["排行", "排行榜", "排名", "本周排行"]),
@@ -62,6 +62,7 @@ pub const WORDS: [(Question, &[&str]); 20] = [
     (Question::Level, &["等级", "我的等级"]),
     (Question::Affinity, &["亲密度", "温度"]),
     (Question::Titles, &["称号", "我的称号"]),
+    (Question::Calendar, &["签到日历", "日历"]),
 ];
 
 impl Assistant {

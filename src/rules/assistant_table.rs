@@ -62,6 +62,10 @@ pub struct WordsTable {
     #[schemars(extend("examples" = [["规则"]]))]
     #[schemars(extend("x-en" = "The rules in plain words."))]
     pub rules: Option<Vec<String>>,
+    /// 自己的签到日历。默认 ["签到日历", "日历"]。
+    #[schemars(extend("examples" = [["签到日历"]]))]
+    #[schemars(extend("x-en" = "One's own check-ins of the month."))]
+    pub calendar: Option<Vec<String>>,
     /// 帮助。默认 ["帮助", "help"]。
     #[schemars(extend("examples" = [["帮助"]]))]
     #[schemars(extend("x-en" = "What can be asked."))]
@@ -219,6 +223,12 @@ pub struct RepliesTable {
     /// 得到称号。
     #[schemars(extend("x-en" = "A title was won."))]
     pub title_won: Option<OneOrMany>,
+    /// 补签成了,或没补成。
+    #[schemars(extend("x-en" = "A missed day was made up, or could not be."))]
+    pub made_up: Option<OneOrMany>,
+    /// 签到日历。
+    #[schemars(extend("x-en" = "One's own check-ins of the month."))]
+    pub calendar: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -231,7 +241,7 @@ pub fn read(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Assistant {
 }
 
 /// The question each key of `words` is about.
-const QUESTIONS: [(&str, Question); 20] = [
+const QUESTIONS: [(&str, Question); 21] = [
     ("balance", Question::Balance),
     ("today", Question::Today),
     ("rank", Question::Rank),
@@ -252,10 +262,11 @@ const QUESTIONS: [(&str, Question); 20] = [
     ("level", Question::Level),
     ("affinity", Question::Affinity),
     ("titles", Question::Titles),
+    ("calendar", Question::Calendar),
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 28] = [
+const OCCASIONS: [(&str, Occasion); 30] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -284,6 +295,8 @@ const OCCASIONS: [(&str, Occasion); 28] = [
     ("affinity", Occasion::Affinity),
     ("titles", Occasion::Titles),
     ("title_won", Occasion::TitleWon),
+    ("made_up", Occasion::MadeUp),
+    ("calendar", Occasion::Calendar),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

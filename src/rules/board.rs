@@ -79,6 +79,7 @@ impl Board {
             | Question::LeaveBoard
             | Question::JoinBoard
             | Question::Tasks
+            | Question::Calendar
             | Question::Level
             | Question::Affinity
             | Question::Titles => None,

@@ -40,6 +40,10 @@ pub struct Rules {
     pub tests: Vec<Test>,
     /// `[grant]`
     pub grant: Grant,
+    /// Rules that hear texts no fixed word tells, by campaign and place in it.
+    pub ears: Vec<(usize, usize)>,
+    /// Whether any rule asks for the gist of messages.
+    pub compares: bool,
 }
 
 /// A set of groups that share rules and balances: `[campaign.<id>]`.
@@ -149,7 +153,7 @@ impl RuleEntry {
 }
 
 /// Keys that every kind of rule shares.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Common {
     /// `title`, or the kind in Chinese.
     pub title: Arc<str>,
@@ -178,7 +182,7 @@ pub struct Common {
 }
 
 /// `only`: all conditions must hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Only {
     /// Group names or chat ids.
     pub groups: Option<Vec<Arc<str>>>,

@@ -8,7 +8,7 @@ use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
 use crate::model::claim::Claim;
 use crate::model::day::{Day, Period, PeriodKind};
-use crate::model::decision::{Args, Cap, Chart, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
+use crate::model::decision::{Args, Chart, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
 use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
@@ -20,7 +20,7 @@ use crate::rules::task::Progress;
 use crate::rules::text::{fold, strip_mention, strip_token};
 use crate::rules::validity::{self, Bucket};
 use crate::rules::{
-    Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, budget, clock, expiry, grant, presence, share, standing, task, willed,
+    Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, presence, standing, task, willed,
 };
 
 /// State key of the campaign's own caps.
@@ -45,8 +45,9 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
     let media =
         Media { images: said.images, pictures: said.pictures.clone(), video: said.video, link: link_of(said).map(|link| key.of(&link)), used: Vec::new() };
     let question = rules.assistant.question(&folded);
-    let traits = Traits { chars, distinct, fingerprint, question, asked: asked || is_mentioned, media, ..Traits::default() };
-    let matched = rules.matcher.find(folded.as_str());
+    let gist = if rules.compares { gist::of(folded.as_str(), key) } else { 0 };
+    let traits = Traits { chars, distinct, fingerprint, question, asked: asked || is_mentioned, gist, media, ..Traits::default() };
+    let matched = ears::matched(rules, &folded, event.at);
     said.at_assistant |= is_group && is_mentioned;
     Prepared { event, traits: Some(traits), deed: None, matched, rules: rules.clone() }
 }
@@ -123,7 +124,9 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
     let mut replies = answer::replies(&scene, &rulings, so_far.points);
     replies.extend(budget::alarms(campaign, &so_far.claims));
     so_far.marks.extend(answer::marks(&scene));
-    let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).collect();
+    let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).chain(so_far.bought).collect();
+    // What was bought stands, whatever is decided again around it.
+    let deed = if so_far.is_willed { Some(Deed::Willed) } else { deed };
     let heard = prepared.traits.as_ref().map(|heard| Traits { matched: scene.matched_codes(), ..heard.clone() });
     let verdicts = rulings.into_iter().map(|ruled| Verdict { rule: ruled.rule.code.clone(), ruling: ruled.ruling }).collect();
     Decision { record: Record { heard, deed, verdicts, marks: so_far.marks, claims: so_far.claims, ..Record::default() }, entries, replies }
@@ -165,16 +168,20 @@ pub struct Ruled<'a> {
 
 /// What the rules before this one did.
 #[derive(Default)]
-struct SoFar {
-    marks: Vec<Mark>,
+pub(super) struct SoFar {
+    pub(super) marks: Vec<Mark>,
     claims: Vec<Claim>,
     paid: Vec<(Arc<str>, i64)>,
-    points: i64,
-    ready: i64,
+    pub(super) points: i64,
+    /// Points taken for something.
+    pub(super) bought: Vec<Entry>,
+    /// Something was bought, be it for nothing.
+    pub(super) is_willed: bool,
+    pub(super) ready: i64,
 }
 
 impl SoFar {
-    fn pending(&self) -> Pending<'_> {
+    pub(super) fn pending(&self) -> Pending<'_> {
         Pending { marks: &self.marks, paid: &self.paid }
     }
 }
@@ -183,9 +190,11 @@ impl<'a> Scene<'a> {
     /// The scene of an event in a campaign.
     pub fn new(rules: &'a Rules, campaign: &'a Campaign, prepared: &'a Prepared, heard: &'a Traits, facts: &'a Facts<'a>) -> Self {
         let matched = &prepared.matched[..];
-        let is_matched = |rule: &RuleEntry| rule.common.mode != Mode::Off && matched.binary_search(&rule.index).is_ok();
+        let at = prepared.event.at;
+        let day = campaign.calendar.day(at);
+        let is_talk = |rule: &RuleEntry| rule.kind.is_talk() && !ears::is_open(campaign, rule, day, at);
+        let is_matched = |rule: &RuleEntry| rule.common.mode != Mode::Off && matched.binary_search(&rule.index).is_ok() && !is_talk(rule);
         let is_command = heard.asked || heard.question.is_some() || (!matched.is_empty() && campaign.rules.iter().any(is_matched));
-        let day = campaign.calendar.day(prepared.event.at);
         Scene { rules, campaign, event: &prepared.event, heard, deed: prepared.deed.as_ref(), facts, day, matched, is_command }
     }
 
@@ -236,6 +245,11 @@ impl<'a> Scene<'a> {
         standing::admits(self.campaign, &rule.common.only, self.facts.account, self.deed, self.event.at).is_ok()
     }
 
+    /// What a rule remembers of the member, before this event.
+    pub fn own<'b>(&'b self, rule: &'b RuleEntry) -> Own<'b> {
+        Own::new(self.state(), &rule.code)
+    }
+
     /// Times and points counted under a key in a period, before this event.
     pub fn counted(&self, key: &str, kind: PeriodKind) -> Used {
         self.used(key, Periods { day: self.day, window: None }.of(kind), &[])
@@ -276,6 +290,9 @@ impl<'a> Scene<'a> {
             return Err(Refusal::Staff);
         }
         let key = state_key(&rule.code, common.mode);
+        if rule.kind.sells() {
+            return self.purchase(rule, hearing, so_far);
+        }
         let periods = Periods { day: self.day, window };
         let mut offer = match rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending())) {
             Ok(offer) => offer,
@@ -288,11 +305,18 @@ impl<'a> Scene<'a> {
                 return Err(refusal);
             }
         };
-        let claims = self.places(rule, hearing, &mut offer, &so_far.claims)?;
+        let claims = match self.places(rule, hearing, &mut offer, &so_far.claims) {
+            Ok(claims) => claims,
+            // Who has had it already is told so, and not that others were first.
+            Err(refusal) => return Err(self.room_after(rule, periods, 100, offer.points.max(1), &so_far.marks).err().unwrap_or(refusal)),
+        };
         let (factors, lift) = boost::factors(self.campaign, rule, self.facts.account, self.day, self.event.at);
         let base = offer.points;
         let times = |points| boost::multiplied(points, &factors).ok_or(Refusal::TooMany);
         (offer.points, offer.bonus) = (times(offer.points)?, times(offer.bonus)?);
+        if let Some(extra) = (!claims.is_empty()).then(|| first::extra(&claims, &rule.kind.shares(hearing))).flatten() {
+            offer.args = offer.args.int("名次", extra.place).int("名次奖", times(extra.points)?);
+        }
         let room = match self.room_after(rule, periods, lift, offer.points, &so_far.marks) {
             Ok(room) => room,
             Err(refusal) => {
@@ -326,45 +350,6 @@ impl<'a> Scene<'a> {
         Ok((ruling, offer.args))
     }
 
-    /// Places among the first that the rule wants; without one it does not pay, or pays less.
-    fn places(&self, rule: &RuleEntry, hearing: &Hearing<'_>, offer: &mut Offer, so_far: &[Claim]) -> Result<Vec<Claim>, Refusal> {
-        let mut claims = Vec::new();
-        for share in rule.kind.shares(hearing) {
-            match (share::place(self.facts.shared, so_far, rule, &share), share.scarce) {
-                (Some(claim), _) => claims.push(claim),
-                (None, Scarce::Refuses) => return Err(Refusal::TooLate { first: share.most }),
-                (None, Scarce::Costs(points)) => {
-                    offer.points -= points;
-                    offer.bonus -= points;
-                }
-            }
-        }
-        Ok(claims)
-    }
-
-    /// What the rule's budget and the campaign's leave of a payment.
-    fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Vec<Claim>), Refusal> {
-        if room.points == 0 {
-            return Ok((room, Vec::new()));
-        }
-        let Room { mut points, mut clipped_by } = room;
-        let mut claims = Vec::new();
-        for (name, of, budget) in share::budgets(self.campaign, rule) {
-            let claim = share::claim(self.facts.shared, so_far, name, 0, points, budget).ok_or(Refusal::Spent)?;
-            if claim.taken < points {
-                points = claim.taken;
-                clipped_by = Some(Cap { of, period: PeriodKind::Ever, in_points: true, used: claim.total - claim.taken, most: budget });
-            }
-            claims.push(claim);
-        }
-        // What the tighter budget leaves is taken of both.
-        for claim in &mut claims {
-            claim.total -= claim.taken - points;
-            claim.taken = points;
-        }
-        Ok((Room { points, clipped_by }, claims))
-    }
-
     /// The rule's own caps, then its bucket's, then the campaign's. `lift` multiplies them, in percent.
     fn room_after(&self, rule: &RuleEntry, periods: Periods, lift: u32, wanted: i64, pending: &[Mark]) -> Result<Room, Refusal> {
         let mut allowed = Room { points: wanted, clipped_by: None };
@@ -395,7 +380,7 @@ impl<'a> Scene<'a> {
         std::iter::once((rule.code.clone(), &rule.common.limits)).chain(bucket).chain(std::iter::once((CAMPAIGN_KEY.clone(), &self.campaign.limits)))
     }
 
-    fn used(&self, key: &str, period: Period, pending: &[Mark]) -> Used {
+    pub(super) fn used(&self, key: &str, period: Period, pending: &[Mark]) -> Used {
         let before = self.state().and_then(|state| state.code(key)?.sum(period));
         let before = before.map_or(Used::default(), |sum| Used { times: sum.times, points: sum.points, last_at: Some(sum.last_at) });
         pending.iter().fold(before, |used, mark| match mark {
@@ -406,7 +391,7 @@ impl<'a> Scene<'a> {
         })
     }
 
-    fn state(&self) -> Option<&'a AccountState> {
+    pub(super) fn state(&self) -> Option<&'a AccountState> {
         self.facts.account.map(|account: &AccountCell| &account.state)
     }
 

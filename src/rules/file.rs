@@ -101,7 +101,14 @@ impl<'a> File<'a> {
             let festivals: Vec<Range<usize>> = self.merged("festival", own).iter().map(|(_, table)| table.span("")).collect();
             prudence::check(campaign, heads, &festivals, mistakes);
         }
+        let live = |rule: &RuleEntry| rule.common.mode != Mode::Off;
+        let ears = |(at, campaign): (usize, &Campaign)| -> Vec<(usize, usize)> {
+            let rules = campaign.rules.iter().enumerate().filter(|(_, rule)| live(rule) && rule.kind.has_ears());
+            rules.map(|(place, _)| (at, place)).collect()
+        };
         Rules {
+            ears: campaigns.iter().enumerate().flat_map(ears).collect(),
+            compares: campaigns.iter().flat_map(|campaign| &campaign.rules).any(|rule| live(rule) && rule.kind.compares()),
             hash: RulesHash::of(text),
             text: Arc::from(text),
             matcher: matcher(&campaigns, mistakes),
@@ -198,10 +205,17 @@ impl<'a> File<'a> {
             let table = table.sharing(&SHARED);
             let common = shared_keys::read(&table, kind, buckets, mistakes);
             if let Some(compiled) = (kind.compile)(&table, mistakes) {
-                let code = Arc::from(format!("{}.{name}", kind.name));
-                rules.push(RuleEntry { index: first + rules.len(), code, common, kind: compiled });
+                let code: Arc<str> = Arc::from(format!("{}.{name}", kind.name));
+                let further = compiled.further(&common);
+                rules.push(RuleEntry { index: first + rules.len(), code: code.clone(), common, kind: compiled });
                 heads.push(table.span(""));
-                tables.push(table);
+                let spans: Vec<Range<usize>> = further.iter().map(|(part, ..)| table.span(part)).collect();
+                tables.push(Some(table));
+                for ((part, common, kind), span) in further.into_iter().zip(spans) {
+                    rules.push(RuleEntry { index: first + rules.len(), code: format!("{code}.{part}").into(), common, kind });
+                    heads.push(span);
+                    tables.push(None);
+                }
             }
         }
         task::check(&mut rules, &tables, mistakes);

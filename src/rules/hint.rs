@@ -49,7 +49,7 @@ impl Unpaid<'_> {
             let dated = rule.common.dates.is_none_or(|(first, last)| within(day, first, last));
             rule.common.mode == Mode::Live && dated && self.place.is_none_or(|place| holds(&rule.common.only, place))
         };
-        self.campaign.rules.iter().filter(is_on).filter(|rule| !rule.kind.listens_for().is_empty())
+        self.campaign.rules.iter().filter(is_on).filter(|rule| !rule.kind.listens_for().is_empty() && rule.kind.most() > 0)
     }
 }
 

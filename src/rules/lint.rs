@@ -7,6 +7,7 @@ use crate::model::day::PeriodKind;
 use crate::rules::assistant::Assistant;
 use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 use crate::rules::cap::Limits;
+use crate::rules::lint_days;
 use crate::rules::mistake::Mistakes;
 use crate::rules::text::fold;
 use crate::rules::words::How;
@@ -20,13 +21,15 @@ pub fn check(campaigns: &[Campaign], assistant: &Assistant, heads: &[Vec<Range<u
         live.iter().for_each(|placed| window_without_when(*placed, mistakes));
         live.iter().for_each(|placed| keyword_is_question(*placed, assistant, mistakes));
         live.iter().for_each(|placed| unknown_level(campaign, *placed, mistakes));
+        live.iter().for_each(|placed| lint_days::check(campaign, *placed, assistant, mistakes));
+        lint_days::word_in_word(&live, mistakes);
         same_keyword(&live, mistakes);
         overlap(&live, mistakes);
     }
 }
 
 /// A rule and the place of its head.
-type Placed<'a> = (&'a RuleEntry, &'a Range<usize>);
+pub(super) type Placed<'a> = (&'a RuleEntry, &'a Range<usize>);
 
 /// Talk without any cap pays without end.
 fn uncapped(campaign: &Campaign, (rule, head): Placed<'_>, mistakes: &mut Mistakes) {
@@ -49,7 +52,7 @@ fn many_a_day((rule, head): Placed<'_>, mistakes: &mut Mistakes) {
     let times = &rule.common.limits.max_times;
     let is_spread = times.iter().any(|(period, most)| matches!(period, PeriodKind::Day | PeriodKind::Window) || *most == 1);
     let Some((_, most)) = times.iter().min_by_key(|(_, most)| *most) else { return };
-    if !rule.kind.listens_for().is_empty() && !is_spread {
+    if !rule.kind.listens_for().is_empty() && rule.kind.most() > 0 && !is_spread {
         let text = format!("{} 的 max_times 没写 day,同一天可以连得 {most} 次;想一天一次就加上 day = 1", rule.code);
         mistakes.warning(head.clone(), "many-a-day", text);
     }

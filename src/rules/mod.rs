@@ -11,6 +11,7 @@ pub mod file;
 pub mod shared_keys;
 pub mod when;
 pub mod text;
+pub mod gist;
 pub mod words;
 pub mod campaign;
 pub mod cap;
@@ -19,7 +20,10 @@ pub mod share;
 pub mod budget;
 pub mod standing;
 pub mod marks;
+pub mod first;
 pub mod willed;
+pub mod purchase;
+pub mod ears;
 pub mod validity;
 pub mod expiry;
 pub mod expiry_jobs;
@@ -46,6 +50,7 @@ pub mod variables;
 pub mod template;
 pub mod lint;
 pub mod prudence;
+pub mod lint_days;
 pub mod testing;
 pub mod versions;
 pub mod board;
@@ -147,6 +152,52 @@ pub trait Rule: fmt::Debug + Send + Sync {
     /// What it takes of things that members share, if it pays: each with how much and of how many there are. `decide` claims it.
     fn shares(&self, _hearing: &Hearing<'_>) -> Vec<Share> {
         Vec::new()
+    }
+
+    /// Whether [`Rule::hears`] is to be asked at all.
+    fn has_ears(&self) -> bool {
+        false
+    }
+
+    /// Whether a text matches that no fixed word tells: the answer of that day, a word with a date behind it. `is_open` says whether
+    /// its dates and windows hold.
+    fn hears(&self, _text: &text::Folded, _day: Day, _is_open: bool) -> bool {
+        false
+    }
+
+    /// Whether what it listens for is talk all the same while it is closed.
+    fn is_talk(&self) -> bool {
+        false
+    }
+
+    /// Whether it can pay on a day, as far as it knows of days itself.
+    fn is_on(&self, _day: Day) -> bool {
+        true
+    }
+
+    /// Whether near copies of earlier talk matter to it, so that messages must be told by their gist.
+    fn compares(&self) -> bool {
+        false
+    }
+
+    /// Whether it takes points for something instead of paying: its offer is the price, below zero. Such an act stands as it was booked.
+    fn sells(&self) -> bool {
+        false
+    }
+
+    /// Rules that its table makes beside it, each with what stands behind its code (`make_up`). `own` are the keys its table shares.
+    fn further(&self, _own: &campaign::Common) -> Vec<(&'static str, campaign::Common, Box<dyn Rule>)> {
+        Vec::new()
+    }
+
+    /// What it says of days in a row and answers, for the linter.
+    fn ladder(&self) -> Option<lint_days::Ladder<'_>> {
+        None
+    }
+
+    /// The month of a member, for 「签到日历」; `None` for a rule that counts no days.
+    fn month(&self, _hearing: &Hearing<'_>, _own: Own<'_>) -> Option<check_in::calendar::Month> {
+        None
     }
 }
 
@@ -303,6 +354,8 @@ pub struct Facts<'a> {
     pub group: GroupId,
     /// Keyed hash of the operator who does it; 0 for everything else.
     pub actor: u64,
+    /// It was decided before and is decided again: nothing is bought by it.
+    pub again: bool,
 }
 
 /// What is known of things that members share.

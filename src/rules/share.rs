@@ -4,9 +4,12 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::model::claim::Claim;
+use crate::model::day::PeriodKind;
+use crate::model::decision::{Cap, Refusal};
 use crate::rules::campaign::{Campaign, Mode};
+use crate::rules::cap::Room;
 use crate::rules::decide::{CAMPAIGN_KEY, Scene};
-use crate::rules::{Prepared, Share, Shared, campaign::RuleEntry, campaign::Rules};
+use crate::rules::{Hearing, Offer, Prepared, Scarce, Share, Shared, campaign::RuleEntry, campaign::Rules};
 
 /// Name of a rule's budget.
 pub const BUDGET: &str = "budget";
@@ -109,5 +112,46 @@ mod tests {
         let mut world = World::new(&format!("{BUDGETED}\nmode = \"shadow\""));
         world.says("11-22 09:00", "签到");
         assert!(world.last.record.claims.is_empty() && world.shared.is_empty());
+    }
+}
+
+impl Scene<'_> {
+    /// Places among the first that the rule wants; without one it does not pay, or pays less.
+    pub(super) fn places(&self, rule: &RuleEntry, hearing: &Hearing<'_>, offer: &mut Offer, so_far: &[Claim]) -> Result<Vec<Claim>, Refusal> {
+        let mut claims = Vec::new();
+        for share in rule.kind.shares(hearing) {
+            match (place(self.facts.shared, so_far, rule, &share), share.scarce) {
+                (Some(claim), _) => claims.push(claim),
+                (None, Scarce::Refuses) => return Err(Refusal::TooLate { first: share.most }),
+                (None, Scarce::Costs(points)) => {
+                    offer.points -= points;
+                    offer.bonus -= points;
+                }
+            }
+        }
+        Ok(claims)
+    }
+
+    /// What the rule's budget and the campaign's leave of a payment.
+    pub(super) fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Vec<Claim>), Refusal> {
+        if room.points == 0 {
+            return Ok((room, Vec::new()));
+        }
+        let Room { mut points, mut clipped_by } = room;
+        let mut claims = Vec::new();
+        for (name, of, budget) in budgets(self.campaign, rule) {
+            let claim = claim(self.facts.shared, so_far, name, 0, points, budget).ok_or(Refusal::Spent)?;
+            if claim.taken < points {
+                points = claim.taken;
+                clipped_by = Some(Cap { of, period: PeriodKind::Ever, in_points: true, used: claim.total - claim.taken, most: budget });
+            }
+            claims.push(claim);
+        }
+        // What the tighter budget leaves is taken of both.
+        for claim in &mut claims {
+            claim.total -= claim.taken - points;
+            claim.taken = points;
+        }
+        Ok((Room { points, clipped_by }, claims))
     }
 }

@@ -1,18 +1,22 @@
-//! `[speaking.<name>]`: points for talk in a window.
+//! `[speaking.<name>]`: points for talk in a window, or for talk on a topic.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::cells::Recent;
-use crate::model::day::Millis;
-use crate::model::decision::{Args, Mark, Refusal};
+use crate::model::day::{Millis, PeriodKind};
+use crate::model::decision::{Cap, Mark, Refusal};
 use crate::model::event::Place;
 use crate::rules::cap::Limits;
 use crate::rules::check_in::check_points;
+use crate::rules::first::First;
+use crate::rules::gist;
 use crate::rules::mistake::Mistakes;
 use crate::rules::table::{RuleTable, parse_duration_secs};
-use crate::rules::words::Listen;
-use crate::rules::{Hearing, Kind, Offer, Own, Rule};
+use crate::rules::words::{How, Listen, in_words};
+use crate::rules::{Hearing, Kind, Offer, Own, Rule, Share};
 
 /// `[speaking.<name>]`
 pub const KIND: Kind = Kind {
@@ -23,13 +27,20 @@ pub const KIND: Kind = Kind {
     schema: |generator| generator.subschema_for::<SpeakingTable>(),
 };
 
+/// Fewest letters and fewest different ones where nothing is written.
+const MIN_CHARS: u32 = 4;
+const MIN_DISTINCT: u32 = 2;
+
+/// From what likeness on talk is a near copy where nothing is written: a number or a word more behind it, one word changed in twenty.
+const NEAR_PERCENT: u32 = 85;
+
 /// How long the same words from the same member are a copy.
 const COPY_SECS: i64 = 24 * 60 * 60;
 
 /// Longest cool-down; a longer one is a cap (`max_times`).
 const COOL_DOWN_SECS_MAX: i64 = 24 * 60 * 60;
 
-/// 发言:在群里说话得积分。口令、提问和 @助手 的话不算发言,图片和表情也不算。
+/// 发言:在群里说话得积分。口令、提问和 @助手 的话不算发言,图片和表情也不算。写了 keywords 就是话题:只有带话题的话才算,在话题开放时它不再算普通发言。
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SpeakingTable {
@@ -39,19 +50,70 @@ pub struct SpeakingTable {
     points: i64,
     /// 至少几个字(标点、空格、表情不算)。默认 `4`
     #[schemars(extend("x-en" = "Fewest letters, digits or ideographs. Default 4."))]
-    min_chars: u32,
+    min_chars: Option<u32>,
     /// 至少几个不同的字,挡住「哈哈哈哈」。默认 `2`
     #[schemars(extend("x-en" = "Fewest different ones; keeps 哈哈哈哈 out. Default 2."))]
-    min_distinct: u32,
+    min_distinct: Option<u32>,
     /// 两条计分发言至少隔多久,`"0s"` 为不限。默认 `"30s"`
     #[schemars(extend("examples" = ["30s"]))]
     #[schemars(extend("x-en" = "Least time between two paid messages; `0s` is none. Default `30s`."))]
     cool_down: String,
+    /// 话题:话里带着其中一个才算,例如 #今日话题。不写就是任何发言。话题不开放时(when、dates),带它的话照普通发言算。
+    #[schemars(extend("examples" = [["#今日话题"]]))]
+    #[schemars(extend("x-en" = "Topics: only talk with one of these counts. Without it all talk does. While a topic is closed (`when`, `dates`), talk with it is plain talk."))]
+    keywords: Vec<String>,
+    /// 话题怎样算带到:`"contains"` 句中包含(默认)、`"starts_with"` 以它开头、`"equals"` 整句相等、`"regex"` 正则表达式
+    #[serde(rename = "match")]
+    #[schemars(extend("x-en" = "How a topic must stand in the message. Default `contains`."))]
+    how: Option<How>,
+    /// 和自己一天内已计分的话像到几成就不再计分,`"off"` 为不比。8 个字以下的话只比是否一样。默认 `"85%"`
+    #[schemars(extend("examples" = ["85%"]))]
+    #[schemars(extend("x-en" = "From what likeness on to the member's own paid talk of a day a message does not count; `off` compares not at all. Texts under 8 letters are compared as a whole only. Default `85%`."))]
+    near: String,
+    /// 只算每个成员当天的第一句合格的话。默认 `false`
+    #[schemars(extend("x-en" = "Only a member's first good message of the day counts. Default false."))]
+    first_word: bool,
+    /// 每群每天最先的几名另加分:前几名 = 另加几分;写几档,够得上的都加。撤回不退名次。
+    #[schemars(extend("examples" = [{"3": 5}]))]
+    #[schemars(extend("x-en" = "Extra points for the first messages of a group on a day: so many = extra points; all steps that one is within are paid. A recall gives no place back."))]
+    first: BTreeMap<String, i64>,
+    /// 每群每天只给最先的几条。
+    #[schemars(range(min = 1, max = 100_000), extend("examples" = [10]))]
+    #[schemars(extend("x-en" = "Only the first so many messages of a group on a day are paid."))]
+    first_only: Option<i64>,
+    /// 要带着图片、链接或视频才算:`"image"`、`"link"`、`"video"`。写了它,min_chars 和 min_distinct 默认为 0。
+    #[schemars(extend("x-en" = "It must come with a picture, a link or a video. Then `min_chars` and `min_distinct` are 0 by default."))]
+    needs: Option<Needed>,
+}
+
+/// 要带着什么才算。
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "SpeakingNeeds")]
+enum Needed {
+    /// 图片
+    Image,
+    /// 链接
+    Link,
+    /// 视频
+    Video,
 }
 
 impl Default for SpeakingTable {
     fn default() -> Self {
-        SpeakingTable { points: 0, min_chars: 4, min_distinct: 2, cool_down: "30s".into() }
+        SpeakingTable {
+            points: 0,
+            min_chars: None,
+            min_distinct: None,
+            cool_down: "30s".into(),
+            keywords: Vec::new(),
+            how: None,
+            near: format!("{NEAR_PERCENT}%"),
+            first_word: false,
+            first: BTreeMap::new(),
+            first_only: None,
+            needs: None,
+        }
     }
 }
 
@@ -66,15 +128,33 @@ pub struct Speaking {
     pub min_distinct: u32,
     /// Seconds between two paid messages; 0 for none.
     pub cool_down_secs: i64,
+    /// The topics; empty for any talk.
+    pub words: Vec<Listen>,
+    /// The likeness in percent from which on a message is a copy; `None` compares not at all.
+    pub near_percent: Option<u32>,
+    /// Only a member's first good message of the day.
+    pub first_word: bool,
+    /// The first messages of a group on a day.
+    pub first: First,
+    /// What it must come with.
+    needs: Option<Needed>,
 }
+
+/// Where the gists of paid talk are kept.
+const GIST: &str = "#gist";
+
+/// Where the days are kept on which the first word was said.
+const FIRST_WORD: &str = "#first";
 
 impl Rule for Speaking {
     fn listens_for(&self) -> &[Listen] {
-        &[]
+        &self.words
     }
 
     fn looks_at(&self, hearing: &Hearing<'_>) -> bool {
-        !hearing.is_command && hearing.traits.chars > 0 && matches!(hearing.event.place, Place::Group { .. })
+        let said = hearing.event.said().is_some() && matches!(hearing.event.place, Place::Group { .. });
+        let means = if self.words.is_empty() { !hearing.is_command } else { hearing.matched && hearing.traits.question.is_none() };
+        said && means && self.has_needed(hearing)
     }
 
     fn offer(&self, hearing: &Hearing<'_>, own: Own<'_>) -> Result<Offer, Refusal> {
@@ -86,14 +166,29 @@ impl Rule for Speaking {
         if traits.distinct < self.min_distinct {
             return Err(Refusal::TooPlain { distinct: traits.distinct, least: self.min_distinct });
         }
-        if let Some(of) = copied(recent, at, traits.fingerprint) {
+        // A picture without words is not a copy of another one.
+        if let Some(of) = copied(recent, at, traits.fingerprint).filter(|_| traits.chars > 0) {
             return Err(Refusal::Copy { of });
+        }
+        let gists = own.part(GIST).map_or(&[][..], |part| &part.recent);
+        if let Some(of) = self.near_percent.and_then(|percent| nearly_copied(gists, at, traits.gist, percent)) {
+            return Err(Refusal::NearCopy { of });
+        }
+        if self.first_word && own.part(FIRST_WORD).is_some_and(|part| part.has_day(hearing.day)) {
+            let cap = Cap { of: hearing.rule.code.clone(), period: PeriodKind::Day, in_points: false, used: 1, most: 1 };
+            return Err(Refusal::Already { cap, paid_at: None });
         }
         if let Some(left_secs) = cooling(recent, at, self.cool_down_secs) {
             return Err(Refusal::CoolDown { left_secs });
         }
-        let marks = vec![Mark::Recent { key: "".into(), at, fingerprint: traits.fingerprint }];
-        Ok(Offer { points: self.points, bonus: 0, streak: None, marks, args: Args::default() })
+        let mut marks = vec![Mark::Recent { key: "".into(), at, fingerprint: traits.fingerprint }];
+        if self.near_percent.is_some() && traits.gist != 0 {
+            marks.push(Mark::Recent { key: GIST.into(), at, fingerprint: traits.gist });
+        }
+        if self.first_word {
+            marks.push(Mark::Day { key: FIRST_WORD.into(), day: hearing.day });
+        }
+        Ok(Offer { points: self.points + self.first.points(), bonus: self.first.points(), marks, ..Offer::default() })
     }
 
     fn in_words(&self, points_name: &str) -> String {
@@ -101,11 +196,40 @@ impl Rule for Speaking {
             0 => String::new(),
             secs => format!(",两条之间隔 {secs} 秒"),
         };
-        format!("在群里说话,每条 +{} {points_name}(至少 {} 个字{pause},复制自己的话不算)", self.points, self.min_chars)
+        let what = match (self.words.is_empty(), self.needs) {
+            (false, None) => in_words(&self.words),
+            (false, Some(needed)) => format!("{},并带{}", in_words(&self.words), needed.in_words()),
+            (true, None) => "在群里说话".to_owned(),
+            (true, Some(needed)) => format!("在群里发{}", needed.in_words()),
+        };
+        let each = if self.first_word { "当天第一句" } else { "每条" };
+        let least = if self.min_chars > 0 { format!("至少 {} 个字", self.min_chars) } else { String::new() };
+        let copies = if self.needs.is_some() { "" } else { ",复制自己的话不算" };
+        let limits = format!("{least}{pause}{copies}");
+        let limits = limits.trim_start_matches(',');
+        let limits = if limits.is_empty() { String::new() } else { format!("({limits})") };
+        format!("{what},{each} +{} {points_name}{limits}{}", self.points, self.first.in_words())
     }
 
     fn most(&self) -> i64 {
-        self.points
+        self.points + self.first.points()
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
+
+    fn compares(&self) -> bool {
+        self.near_percent.is_some()
+    }
+
+    fn has_shares(&self) -> bool {
+        !self.first.is_none()
+    }
+
+    fn shares(&self, hearing: &Hearing<'_>) -> Vec<Share> {
+        let chat = hearing.event.place.chat().map_or(0, |chat| numbered(chat));
+        self.first.shares(chat.wrapping_add(i64::from(hearing.day.0)))
     }
 
     fn announces(&self) -> bool {
@@ -115,6 +239,39 @@ impl Rule for Speaking {
     fn hears_talk(&self) -> bool {
         true
     }
+}
+
+impl Speaking {
+    fn has_needed(&self, hearing: &Hearing<'_>) -> bool {
+        let media = &hearing.traits.media;
+        match self.needs {
+            None => hearing.traits.chars > 0,
+            Some(Needed::Image) => media.images > 0,
+            Some(Needed::Link) => media.link.is_some(),
+            Some(Needed::Video) => media.video,
+        }
+    }
+}
+
+impl Needed {
+    fn in_words(self) -> &'static str {
+        match self {
+            Needed::Image => "图片",
+            Needed::Link => "链接",
+            Needed::Video => "视频",
+        }
+    }
+}
+
+/// A number for a group, far from those of others, with room for days and steps behind it (FNV-1a).
+fn numbered(chat: &str) -> i64 {
+    let hash = chat.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    (hash >> 8) as i64 & !0xff_ffff
+}
+
+/// The paid message less than a day away that this one is like. Late messages look both ways.
+fn nearly_copied(gists: &[Recent], at: Millis, own: u64, percent: u32) -> Option<Millis> {
+    gists.iter().find(|other| gist::alike(other.fingerprint, own, percent) && apart_millis(other.at, at) < COPY_SECS * 1000).map(|other| other.at)
 }
 
 /// The paid message with the same words less than a day away. Late messages look both ways.
@@ -136,14 +293,37 @@ fn apart_millis(one: Millis, other: Millis) -> i64 {
 fn compile(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Speaking {
     let keys: SpeakingTable = table.read(mistakes);
     check_points(table, keys.points, mistakes);
-    if keys.min_distinct > keys.min_chars.max(1) {
-        mistakes.error(table.span("min_distinct"), "impossible", format!("min_distinct = {} 比 min_chars = {} 还大,请改小", keys.min_distinct, keys.min_chars));
+    let (chars, distinct) = if keys.needs.is_some() { (0, 0) } else { (MIN_CHARS, MIN_DISTINCT) };
+    let min_chars = keys.min_chars.unwrap_or(chars);
+    let min_distinct = keys.min_distinct.unwrap_or(distinct.min(min_chars.max(1)));
+    if min_distinct > min_chars.max(1) {
+        mistakes.error(table.span("min_distinct"), "impossible", format!("min_distinct = {min_distinct} 比 min_chars = {min_chars} 还大,请改小"));
     }
+    let words: Vec<Listen> = keys.keywords.into_iter().map(|text| Listen { text, how: keys.how.unwrap_or(How::Contains) }).collect();
+    for ((span, _), listen) in table.texts("keywords").unwrap_or_default().into_iter().zip(&words) {
+        listen.check().unwrap_or_else(|reason| mistakes.error(span, "bad-keyword", reason));
+    }
+    let near_percent = near_percent(&keys.near).unwrap_or_else(|reason| {
+        mistakes.error(table.span("near"), "bad-percent", reason);
+        None
+    });
+    let first = First::read(table, &keys.first, keys.first_only, mistakes);
     let cool_down_secs = cool_down_secs(&keys.cool_down).unwrap_or_else(|reason| {
         mistakes.error(table.span("cool_down"), "bad-duration", format!("cool_down 写错了:{reason}"));
         0
     });
-    Speaking { points: keys.points, min_chars: keys.min_chars, min_distinct: keys.min_distinct, cool_down_secs }
+    let (points, first_word, needs) = (keys.points, keys.first_word, keys.needs);
+    Speaking { points, min_chars, min_distinct, cool_down_secs, words, near_percent, first_word, first, needs }
+}
+
+/// `85%`, `off`.
+fn near_percent(text: &str) -> Result<Option<u32>, String> {
+    if text.trim() == "off" {
+        return Ok(None);
+    }
+    let percent = text.trim().strip_suffix(['%', '\u{ff05}']).and_then(|number| number.trim().parse().ok());
+    let percent = percent.filter(|percent| (50..=100).contains(percent));
+    percent.map(Some).ok_or_else(|| format!("near 要写 50% 到 100%,例如 near = \"{NEAR_PERCENT}%\",不比就写 \"off\";这里写的是「{text}」"))
 }
 
 fn cool_down_secs(text: &str) -> Result<i64, String> {

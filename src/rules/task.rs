@@ -121,10 +121,10 @@ pub fn period(limits: &Limits) -> PeriodKind {
 }
 
 /// Looks at the steps of all tasks of a campaign, and has their rules count what the tasks must know. `tables` are those of `rules`.
-pub fn check(rules: &mut [RuleEntry], tables: &[RuleTable<'_>], mistakes: &mut Mistakes) {
+pub fn check(rules: &mut [RuleEntry], tables: &[Option<RuleTable<'_>>], mistakes: &mut Mistakes) {
     let codes: Vec<Arc<str>> = rules.iter().map(|rule| rule.code.clone()).collect();
     let mut wanted: Vec<(usize, PeriodKind)> = Vec::new();
-    for (task, table) in rules.iter().zip(tables).filter(|(task, _)| task.kind.follows()) {
+    for (task, table) in rules.iter().zip(tables).filter_map(|(task, table)| Some((task, table.as_ref()?))).filter(|(task, _)| task.kind.follows()) {
         for (span, step) in table.texts("steps").unwrap_or_default() {
             let step = step.trim();
             match codes.iter().position(|code| **code == *step) {

@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 28] = [
+pub const OCCASIONS: [Occasion; 30] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -77,13 +77,15 @@ pub const OCCASIONS: [Occasion; 28] = [
     Occasion::Affinity,
     Occasion::Titles,
     Occasion::TitleWon,
+    Occasion::MadeUp,
+    Occasion::Calendar,
 ];
 
 /// What is said when the operator wrote nothing of their own.
 pub fn default_text(occasion: Occasion) -> &'static str {
     match occasion {
         Occasion::Paid => {
-            "{{昵称}} {{标题}}{% if 标题 is endingwith('签到') or 标题 is endingwith('打卡') %}成功{% endif %} +{{得分}}{% if 加成 %}({{加成}}){% endif %}{% if 封顶 %}(已到上限){% elif 奖励 %}(含连签 {{档位}} 天 +{{奖励}}){% endif %}{% if 生效 %}(待生效至 {{生效}}){% endif %}\
+            "{{昵称}} {{标题}}{% if 标题 is endingwith('签到') or 标题 is endingwith('打卡') %}成功{% endif %} +{{得分}}{% if 加成 %}({{加成}}){% endif %}{% if 封顶 %}(已到上限){% elif 名次奖 and 档位 %}(含连签 {{档位}} 天和第 {{名次}} 名 +{{奖励}}){% elif 名次奖 %}(第 {{名次}} 名 +{{名次奖}}){% elif 奖励 %}(含连签 {{档位}} 天 +{{奖励}}){% endif %}{% if 生效 %}(待生效至 {{生效}}){% endif %}\
              {% if 连续 > 1 %},连续 {{连续}} 天{% endif %}{% if 再签 and not 奖励 %}(再签 {{再签}} 天 +{{再得}}){% endif %},\
              现有 {{余额}} {{积分名}}。{% if 奖励 and not 封顶 %}🎉{% endif %}\
              {% if 升到 %}\n🎉 升到「{{升到}}」{% if 升级可得 %}:{{升级可得}}{% endif %}。{% endif %}"
@@ -141,7 +143,7 @@ pub fn default_text(occasion: Occasion) -> &'static str {
             "【{{标题}}播报 {{起}}–{{止}}】{% for 项 in 项目 %}{% if 项.人数 > 5 %}{{项.人数}} 位{% else %}{{项.名单}} {% endif %}\
              {% if 项.标题 is endingwith('签到') or 项.标题 is endingwith('打卡') %}{{项.标题}}成功{% else %}完成「{{项.标题}}」{% endif %},\
              {% if 项.人数 > 1 %}每人 {% endif %}+{{项.得分}}{% if 项.最多 > 项.得分 %} 到 +{{项.最多}}{% endif %}\
-             {% for 奖 in 项.连签 %};连签 {{奖.档位}} 天 +{{奖.奖励}}:{{奖.名单}}{% endfor %}。{% endfor %}\
+             {% for 奖 in 项.连签 %};{% if 奖.档位 %}连签 {{奖.档位}} 天{% else %}最先的几位{% endif %} +{{奖.奖励}}:{{奖.名单}}{% endfor %}。{% endfor %}\
              {% if 为什么 %}没记上?@{{助手}} 发「{{为什么}}」。{% endif %}"
         }
         Occasion::Tasks => {
@@ -170,6 +172,18 @@ pub fn default_text(occasion: Occasion) -> &'static str {
              {% if not loop.last %}\n{% endif %}{% endfor %}{% else %}这个活动没有设称号。{% endif %}"
         }
         Occasion::TitleWon => "{% if 名单 %}🏆 {{周期}}「{{标题}}」:{{名单}}{% if 得分 %}。另加 {{得分}} {{积分名}}{% endif %}。{% endif %}",
+        Occasion::MadeUp => {
+            "{% if 原因 %}{{昵称}},没有补签:{{原因}}。{% else %}{{昵称}} 补签了 {{日期}}{% if 花费 %},用了 {{花费}} {{积分名}}{% endif %}\
+             {% if 还缺 %},再往前还缺 {{还缺}} 天{% elif 连续 %},连续 {{连续}} 天{% endif %},现有 {{余额}} {{积分名}}。{% endif %}"
+        }
+        Occasion::Calendar => {
+            "{% for 项 in 条目 %}{% if not loop.first %}\n{% endif %}{{昵称}} {{月}} 月{{项.标题}} {{项.天数}} 天{% if 项.已签 %}:{{项.已签}} 日{% endif %}\
+             {% if 项.补签 %}\n补签:{{项.补签}} 日{% endif %}{% if 项.没签 %}\n没签:{{项.没签}} 日{% endif %}\
+             \n{% if 项.连续 %}现在连续 {{项.连续}} 天{% else %}现在没有连续{% endif %}{% if not 项.今天 %},今天还没签{% endif %}\
+             {% if 项.再签 %},再签 {{项.再签}} 天 +{{项.再得}}{% endif %}。\
+             {% else %}{{月}} 月还没有签到记录。{% endfor %}\
+             {% if 晚到 %}\n晚到后补记:{{晚到}} 日{% endif %}{% if 没记 %}\n发了但没记上:{{没记}} 日{% endif %}"
+        }
     }
 }
 

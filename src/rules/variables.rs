@@ -76,6 +76,7 @@ const COMMON: &[Variable] = &[text("积分名", "points_name"), text("活动", "
 /// `得分` points of this message, `奖励` the streak bonus in it, `档位` the rung reached, `连续` days in a row, `再签` days to the next rung
 /// and `再得` its bonus, `封顶` whether a cap clipped it, `生效` the first day these points may be spent, if that is not today,
 /// `加成` the factors in it: `双十一 200%`, `升到` the level that this payment brought and `升级可得` what it opens.
+/// `名次` the place among the first of the day and `名次奖` what it brought (0 for none).
 const PAID: &[Variable] = &[
     text("标题", "title"),
     int("得分", "points"),
@@ -89,6 +90,8 @@ const PAID: &[Variable] = &[
     text("加成", "factors"),
     text("升到", "risen_to"),
     text("升级可得", "risen_brings"),
+    int("名次", "place"),
+    int("名次奖", "place_bonus"),
 ];
 
 const ALREADY: &[Variable] =
@@ -185,6 +188,27 @@ const TASK: &[Variable] = &[
 
 const TASKS: &[Variable] = &[list("任务", "tasks", TASK), text("今天还能拿", "can_earn_text"), list("可得", "can_earn", CAN_EARN), text("重置", "resets_at")];
 
+/// `日期` the day made up, `花费` what it cost, `连续` days in a row with it, `还缺` missed days before it that keep the run apart still;
+/// `原因` why nothing was bought, empty if it was.
+const MADE_UP: &[Variable] =
+    &[text("标题", "title"), text("日期", "date"), int("花费", "price"), int("连续", "streak"), int("还缺", "gap"), text("原因", "reason")];
+
+/// `再签` days until the next bonus `再得`; `今天` whether today is checked in.
+const MONTH: &[Variable] = &[
+    text("标题", "title"),
+    int("天数", "days"),
+    text("已签", "checked_in"),
+    text("补签", "made_up"),
+    text("没签", "missed"),
+    int("连续", "streak"),
+    int("再签", "days_to_bonus"),
+    int("再得", "next_bonus"),
+    flag("今天", "today"),
+];
+
+/// `晚到` days whose check-in arrived later and was credited, `没记` days on which a check-in was refused.
+const CALENDAR: &[Variable] = &[int("月", "month"), list("条目", "entries", MONTH), text("晚到", "late"), text("没记", "refused")];
+
 /// `得分` points given or `扣分` points taken, the other is 0.
 const GRANTED: &[Variable] = &[int("得分", "points"), int("扣分", "taken"), text("原因", "reason")];
 
@@ -246,5 +270,7 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::Affinity => AFFINITY,
         Occasion::Titles => TITLES,
         Occasion::TitleWon => TITLE_WON,
+        Occasion::MadeUp => MADE_UP,
+        Occasion::Calendar => CALENDAR,
     }
 }

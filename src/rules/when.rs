@@ -81,6 +81,19 @@ impl When {
         (!times.is_empty()).then(|| if all_day { String::new() } else { times.join("、") })
     }
 
+    /// The most days in a row on which it is open for some time; `None` when it is open on every day.
+    pub fn days_in_a_row(&self) -> Option<u32> {
+        let past_midnight = |days: u8| (days << 1 | days >> 6) & EVERY_DAY;
+        let days = |window: &Window| if window.closes > DAY_MINUTES { window.days | past_midnight(window.days) } else { window.days };
+        let open = self.windows.iter().fold(0, |open, window| open | days(window));
+        let (mut most, mut now) = (0, 0);
+        for day in 0..14 {
+            now = if open >> (day % 7) & 1 == 1 { now + 1 } else { 0 };
+            most = now.max(most);
+        }
+        (open != EVERY_DAY).then_some(most)
+    }
+
     /// In words: `20:00–21:00`, `周六周日 20:00–22:00`.
     pub fn in_words(&self) -> String {
         self.windows.iter().map(Window::in_words).collect::<Vec<_>>().join("、")

@@ -2,6 +2,7 @@
 
 use crate::model::day::{Calendar, Day, Millis, PeriodKind};
 use crate::model::decision::{Cap, Needs, Refusal};
+use crate::model::purchase::NotBought;
 use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::cap::Limits;
 use crate::rules::check_in::needs::{self, Pairing};
@@ -180,6 +181,8 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::Declined => "没有得到另一位管理员的批准".to_owned(),
         Refusal::NotForThisMember(needs) => needs.to_string(),
         Refusal::StepsLeft(done, of) => format!("已完成 {done}/{of} 步"),
+        Refusal::NearCopy { of } => format!("和自己的发言({})差不多,换句话再说才计分", moment(calendar, *of, now)),
+        Refusal::NotBought(why) => not_bought(why, calendar, (at, now)),
         Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
         Refusal::TakenBack => "到达之前就已撤回".to_owned(),
         Refusal::NotStayed => "那天在群还没满一段(中间退过群,或进群时间后来有更正)".to_owned(),
@@ -201,6 +204,27 @@ pub fn used(needs: Needs) -> (&'static str, &'static str) {
         Needs::Link => ("这个链接", "链接"),
         Needs::Video => ("这段视频", "视频"),
     }
+}
+
+/// Why something was not bought.
+fn not_bought(why: &NotBought, calendar: &Calendar, (at, now): (Millis, Millis)) -> String {
+    match why {
+        NotBought::Short { price, have } => format!("要 {price} 分,现在能用的有 {have} 分,还差 {} 分", price.saturating_sub(*have)),
+        NotBought::TooOften(cap) => {
+            let again = reset_clause(calendar, cap.period, (at, now));
+            format!("{}已用 {} 次,{} {} 次{again}", that(calendar, cap.period, at, now), cap.used, each(cap.period), cap.most)
+        }
+        NotBought::NothingMissed => "最近没有漏签的日子".to_owned(),
+        NotBought::TooFar { days } => format!("断得太久,只能补最近 {days} 天以内的"),
+        NotBought::Late => "这条消息到得太晚,没有扣积分,请再发一次".to_owned(),
+        NotBought::NotMissed(day) => format!("{}没有漏签,不用补", days_in_words(&[*day])),
+    }
+}
+
+/// Days by their dates: `11 月 20 日、11 月 21 日`.
+pub fn days_in_words(days: &[Day]) -> String {
+    let words = days.iter().map(|day| format!("{} 月 {} 日", day.date().month(), day.date().day()));
+    words.collect::<Vec<_>>().join("、")
 }
 
 /// Words before Chinese ones: a number stands apart from them.

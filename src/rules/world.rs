@@ -95,7 +95,8 @@ impl World {
         for claim in &decision.record.claims {
             *self.shared.entry((claim.name.clone(), claim.number)).or_default() += claim.taken;
         }
-        let points = decision.entries.iter().map(|entry| entry.amount).sum();
+        let signed = |entry: &crate::model::decision::Entry| if matches!(entry.dst, Side::Own(_)) { entry.amount } else { -entry.amount };
+        let points = decision.entries.iter().map(signed).sum();
         self.last = decision;
         points
     }
