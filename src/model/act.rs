@@ -53,6 +53,15 @@ pub enum Act {
         /// How many.
         points: i64,
     },
+    /// The clock reached a slot of a group whose members were counted.
+    Counted {
+        /// What is due.
+        job: Arc<str>,
+        /// Which one.
+        slot: i64,
+        /// What was counted, as the job counts.
+        counts: [i64; 2],
+    },
     /// A list of the group's members has somebody in it.
     Listed {
         /// Since when, as the list says.
@@ -76,7 +85,7 @@ impl Act {
             Act::Left => "left",
             Act::Happened { .. } => "happened",
             Act::OrderPaid { .. } => "order_paid",
-            Act::Due { .. } => "due",
+            Act::Due { .. } | Act::Counted { .. } => "due",
             Act::Granted { .. } => "granted",
             Act::Opened { .. } => "opened",
             Act::Listed { .. } => "listed",

@@ -563,6 +563,8 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// What the clock has the bot say to a group.
+    Posted,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

@@ -16,6 +16,7 @@ use crate::outbox::manners::campaign_of;
 use crate::rules::campaign::{Balance, Campaign, Rules};
 use crate::rules::explain::{explain, telling};
 use crate::rules::hint::{Unpaid, hint};
+use crate::rules::schedule::WANTS_BOARD;
 use crate::rules::text::strip_mention;
 use crate::rules::versions::Versions;
 use crate::store::aftermath::aftermath;
@@ -74,6 +75,7 @@ pub enum Unready {
 pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unready> {
     match question.row.reply.template.occasion {
         Occasion::Rank => rank(question, board),
+        Occasion::Posted if wants_board(question.row) => rank(question, board),
         Occasion::Why => Ok(why(question)?),
         Occasion::History => Ok(history(question)?),
         Occasion::Paid
@@ -87,8 +89,14 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::Help
         | Occasion::NotUnderstood
         | Occasion::NoCampaign
-        | Occasion::Digest => Ok(Args::default()),
+        | Occasion::Digest
+        | Occasion::Posted => Ok(Args::default()),
     }
+}
+
+/// Whether a post speaks of the board.
+fn wants_board(row: &ReplyRow) -> bool {
+    row.reply.args.0.iter().any(|(name, _)| **name == *WANTS_BOARD)
 }
 
 fn rank(question: &Question<'_>, board: &mut Board) -> Result<Args, Unready> {

@@ -208,7 +208,7 @@ impl<'a> Working<'a> {
         for (_, heard) in heard {
             let (Coverage::Campaign(at), Some(campaign)) = (heard.coverage, heard.campaign) else { continue };
             let rules = self.context.rules;
-            let wants = share::wants(rules, &rules.campaigns[at], &heard.prepared);
+            let wants = share::wants(rules, &rules.campaigns[at], &heard.prepared, heard.group);
             shared.extend(wants.into_iter().map(|(name, number)| SharedKey { campaign, name, number }));
         }
         if shared.is_empty() {
@@ -403,7 +403,7 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
     match kind {
         Kind::Said(said) => serde_json::to_vec(said).ok(),
         Kind::Unknown { raw, .. } => Some(raw.clone().into_bytes()),
-        Kind::Did(Act::Joined | Act::Left | Act::Due { .. }) | Kind::Recalled { .. } => None,
+        Kind::Did(Act::Joined | Act::Left | Act::Due { .. } | Act::Counted { .. }) | Kind::Recalled { .. } => None,
         Kind::Did(act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. } | Act::Listed { .. })) => {
             serde_json::to_vec(act).ok()
         }

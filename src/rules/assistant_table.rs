@@ -131,6 +131,9 @@ pub struct RepliesTable {
     /// 合并播报。
     #[schemars(extend("x-en" = "Several successes of a group told in one message."))]
     pub digest: Option<OneOrMany>,
+    /// 定时提醒(schedule 没写 say 时)。
+    #[schemars(extend("x-en" = "A reminder, where the schedule has no `say`."))]
+    pub posted: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -154,7 +157,7 @@ const QUESTIONS: [(&str, Question); 7] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 15] = [
+const OCCASIONS: [(&str, Occasion); 16] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -170,6 +173,7 @@ const OCCASIONS: [(&str, Occasion); 15] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("posted", Occasion::Posted),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

@@ -84,7 +84,7 @@ fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
         Act::Joined => Some(Deed::Joined),
         Act::Left => Some(Deed::Left),
         Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
-        Act::Due { job, slot } => Some(Deed::Due { job: job.clone(), slot: *slot }),
+        Act::Due { job, slot } | Act::Counted { job, slot, .. } => Some(Deed::Due { job: job.clone(), slot: *slot }),
         Act::Granted { .. } | Act::Opened { .. } => Some(Deed::Willed),
         Act::Listed { joined_at } => Some(Deed::Listed { joined_at: *joined_at }),
         Act::OrderPaid { .. } => None,

@@ -19,8 +19,9 @@ use crate::rules::mistake::{Lines, Mistake, Mistakes};
 use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order};
 use crate::rules::template::{Templates, own_texts};
+use crate::rules::when::When;
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, assistant_table, fit, lint, shared_keys, syntax, testing};
+use crate::rules::{KINDS, Kind, assistant_table, fit, lint, schedule, shared_keys, syntax, testing};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -72,7 +73,7 @@ impl<'a> File<'a> {
                 mistakes.error(written.1, "too-many", format!("活动太多了;最多 {CAMPAIGNS_MAX} 个"));
                 break;
             }
-            let (campaign, rule_heads) = self.campaign(&written, heads.iter().map(Vec::len).sum(), mistakes);
+            let (campaign, rule_heads) = self.campaign(&written, heads.iter().map(Vec::len).sum(), assistant.quiet.as_ref(), mistakes);
             campaigns.push(campaign);
             heads.push(rule_heads);
         }
@@ -98,12 +99,15 @@ impl<'a> File<'a> {
     }
 
     /// A campaign and the places of its rules, which are numbered from `first`.
-    fn campaign(&self, (id, span, own): &Named<'a>, first: usize, mistakes: &mut Mistakes) -> (Campaign, Vec<Range<usize>>) {
+    fn campaign(&self, (id, span, own): &Named<'a>, first: usize, quiet: Option<&When>, mistakes: &mut Mistakes) -> (Campaign, Vec<Range<usize>>) {
         let table = RuleTable::new(span.clone(), &[own], &self.misfits);
         let buckets = self.merged("bucket", own);
         let bucket_names: Vec<&str> = buckets.iter().map(|(name, ..)| *name).collect();
         let (rules, heads) = self.rules(own, first, &bucket_names, mistakes);
         let bucket = |(name, table): &(&str, RuleTable<'_>)| Bucket { code: Arc::from(format!("bucket.{name}")), limits: shared_keys::limits(table) };
+        let codes: Vec<Arc<str>> = rules.iter().map(|rule| rule.code.clone()).collect();
+        let posts = self.merged("schedule", own);
+        let schedules: Vec<_> = posts.iter().filter_map(|(name, table)| schedule::read(table, name, id, &codes, mistakes)).collect();
         let campaign = Campaign {
             id: Arc::from(*id),
             title: table.text("title").map(Arc::from),
@@ -114,12 +118,18 @@ impl<'a> File<'a> {
             staff: staff(&table),
             limits: shared_keys::limits(&table),
             buckets: buckets.iter().map(bucket).collect(),
-            follows_presence: rules.iter().any(|rule| rule.kind.every_days().is_some()),
+            follows_presence: rules.iter().any(|rule| rule.kind.every_days().is_some()) || schedules.iter().any(|post| post.remind.is_some()),
+            schedules,
+            max_posts: schedule::max_posts(&table),
             has_shares: rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
             rules,
             levels: Vec::new(),
             festivals: Vec::new(),
         };
+        for (name, table) in &posts {
+            let own = campaign.schedules.iter().find(|post| post.code.strip_prefix("schedule.") == Some(name));
+            own.into_iter().for_each(|post| schedule::lint(&campaign, post, quiet, table.span(""), mistakes));
+        }
         (campaign, heads)
     }
 

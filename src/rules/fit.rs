@@ -14,8 +14,7 @@ use crate::rules::table::{Misfits, Written, in_order, integer};
 const NAME_CHARS_MAX: usize = 40;
 
 /// Tables and keys of the language that come with a later version.
-const NOT_YET: [(&str, &str); 34] = [
-    ("retention", "在群奖励"),
+const NOT_YET: [(&str, &str); 32] = [
     ("event", "事件加分"),
     ("task", "任务"),
     ("good", "积分商品"),
@@ -26,7 +25,6 @@ const NOT_YET: [(&str, &str); 34] = [
     ("submission", "投稿"),
     ("exam", "考试"),
     ("wish", "许愿"),
-    ("schedule", "定时发言"),
     ("festival", "节日翻倍"),
     ("level", "等级"),
     ("levels", "等级"),

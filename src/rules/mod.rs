@@ -27,6 +27,7 @@ pub mod hint;
 pub mod check_in;
 pub mod speaking;
 pub mod retention;
+pub mod schedule;
 pub mod assistant;
 pub mod assistant_table;
 pub mod variables;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::rules::assistant_table::AssistantTable;
 use crate::rules::fit::resolve;
+use crate::rules::schedule::ScheduleTable;
 use crate::rules::shared_keys::{BucketTable, CampaignTable, SharedKeys};
 use crate::rules::testing::TestTable;
 use crate::rules::{KINDS, Kind};
@@ -24,9 +25,10 @@ pub static SHARED: LazyLock<Vec<String>> = LazyLock::new(|| {
 fn root() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     let kinds: Vec<(&Kind, Value)> = KINDS.iter().map(|kind| (kind, (kind.schema)(&mut generator).to_value())).collect();
-    let [shared, bucket, campaign, assistant, test] = [
+    let [shared, bucket, schedule, campaign, assistant, test] = [
         subschema::<SharedKeys>(&mut generator),
         subschema::<BucketTable>(&mut generator),
+        subschema::<ScheduleTable>(&mut generator),
         subschema::<CampaignTable>(&mut generator),
         subschema::<AssistantTable>(&mut generator),
         subschema::<TestTable>(&mut generator),
@@ -42,6 +44,8 @@ fn root() -> Value {
         "bucket".to_owned(),
         json!({ "type": "object", "description": "几条规则共用的上限", "propertyNames": NAME.clone(), "additionalProperties": bucket }),
     );
+    rules
+        .insert("schedule".to_owned(), json!({ "type": "object", "description": "定时发言", "propertyNames": NAME.clone(), "additionalProperties": schedule }));
     let campaign = campaign_with(&whole, &campaign, &rules);
     whole["definitions"]["CampaignTable"] = campaign;
     let mut tables = rules;

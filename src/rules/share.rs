@@ -3,16 +3,20 @@
 
 use std::sync::Arc;
 
-use crate::model::decision::Claim;
+use crate::model::decision::{Claim, Deed};
+use crate::model::ids::GroupId;
 use crate::rules::campaign::{Campaign, Mode};
 use crate::rules::decide::Scene;
-use crate::rules::{Prepared, Share, Shared, campaign::RuleEntry, campaign::Rules};
+use crate::rules::{Prepared, Share, Shared, campaign::RuleEntry, campaign::Rules, schedule};
 
 /// Name of a rule's budget.
 pub const BUDGET: &str = "budget";
 
 /// The shared things whose state must be known to decide an event; by name and number.
-pub fn wants(rules: &Rules, campaign: &Campaign, prepared: &Prepared) -> Vec<(Arc<str>, i64)> {
+pub fn wants(rules: &Rules, campaign: &Campaign, prepared: &Prepared, group: GroupId) -> Vec<(Arc<str>, i64)> {
+    if let (Some(Deed::Due { .. }), None) = (&prepared.deed, &prepared.event.who) {
+        return schedule::wants(campaign, campaign.calendar.day(prepared.event.at), group);
+    }
     if !campaign.has_shares {
         return Vec::new();
     }

@@ -165,6 +165,10 @@ pub struct CampaignTable {
     #[schemars(extend("examples" = [{"day": 60, "week": 300}]))]
     #[schemars(extend("x-en" = "How much all rules together pay a member."))]
     pub max_points: Option<LimitTable>,
+    /// 每个群最多定时发几条;到了就不再发。不写不限。
+    #[schemars(extend("examples" = [{"day": 3, "month": 20}]))]
+    #[schemars(extend("x-en" = "How many scheduled posts a group gets at most."))]
+    pub max_posts: Option<LimitTable>,
 }
 
 /// shared 或 per_group。
@@ -206,8 +210,12 @@ pub fn read(table: &RuleTable<'_>, kind: &Kind, buckets: &[&str], mistakes: &mut
 
 /// `max_times` and `max_points` as they are written.
 pub fn limits(table: &RuleTable<'_>) -> Limits {
-    let read = |key| table.pairs(key).into_iter().filter_map(|(name, value)| Some((period(name.get_ref())?, integer(value)?))).collect();
-    Limits { max_times: read("max_times"), max_points: read("max_points") }
+    Limits { max_times: periods(table, "max_times"), max_points: periods(table, "max_points") }
+}
+
+/// A table of periods, each with its number.
+pub fn periods(table: &RuleTable<'_>, key: &str) -> Vec<(PeriodKind, i64)> {
+    table.pairs(key).into_iter().filter_map(|(name, value)| Some((period(name.get_ref())?, integer(value)?))).collect()
 }
 
 /// `only.groups`, each with its place.
@@ -262,7 +270,8 @@ pub fn messages(value: Written<'_>, occasion: Occasion, mistakes: &mut Mistakes)
     checked.collect()
 }
 
-fn dates(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Option<(Date, Date)> {
+/// `dates`: first and last day.
+pub fn dates(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Option<(Date, Date)> {
     let read = date_range(table.text("dates")?);
     read.map_err(|reason| mistakes.error(table.span("dates"), "bad-dates", reason)).ok()
 }
@@ -293,7 +302,8 @@ fn bucket(table: &RuleTable<'_>, buckets: &[&str], mistakes: &mut Mistakes) -> O
     found
 }
 
-fn mode(table: &RuleTable<'_>) -> Mode {
+/// `mode`
+pub fn mode(table: &RuleTable<'_>) -> Mode {
     match table.text("mode") {
         Some("shadow") => Mode::Shadow,
         Some("off") => Mode::Off,

@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 15] = [
+pub const OCCASIONS: [Occasion; 16] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -64,6 +64,7 @@ pub const OCCASIONS: [Occasion; 15] = [
     Occasion::NotUnderstood,
     Occasion::NoCampaign,
     Occasion::Digest,
+    Occasion::Posted,
 ];
 
 /// What is said when the operator wrote nothing of their own.
@@ -117,6 +118,7 @@ pub fn default_text(occasion: Occasion) -> &'static str {
              {% for 奖 in 项.连签 %};连签 {{奖.档位}} 天 +{{奖.奖励}}:{{奖.名单}}{% endfor %}。{% endfor %}\
              {% if 为什么 %}没记上?@{{助手}} 发「{{为什么}}」。{% endif %}"
         }
+        Occasion::Posted => "还有 {{人数}} 位连续签到的朋友今天没签到,别断了{% if 已签 %}({{已签}} 位已签){% endif %}。",
     }
 }
 
@@ -133,7 +135,9 @@ pub fn own_texts(campaigns: &[Campaign], assistant: &Assistant) -> Vec<(Template
         let template = Template { occasion: Occasion::Paid, rule: Some(rule_key(campaign, rule)) };
         Some((template, rule.common.reply.clone()?))
     });
-    all.chain(rules).filter(|(_, texts)| texts.iter().any(|text| !text.is_empty())).collect()
+    let posts = campaigns.iter().flat_map(|campaign| &campaign.schedules);
+    let posts = posts.map(|post| (Template { occasion: Occasion::Posted, rule: Some(post.text_key.clone()) }, post.say.clone()));
+    all.chain(rules).chain(posts).filter(|(_, texts)| texts.iter().any(|text| !text.is_empty())).collect()
 }
 
 /// Checks one text for an occasion: its syntax, its variables, and that it can be rendered. The error says in Chinese what is wrong.

@@ -45,7 +45,7 @@ impl Variable {
 /// The variables of an occasion, those of every occasion first.
 pub fn variables(occasion: Occasion) -> Vec<Variable> {
     // A digest speaks of many: nobody's name and balance stand in it.
-    let personal = if occasion == Occasion::Digest { &[] } else { PERSONAL };
+    let personal = if matches!(occasion, Occasion::Digest | Occasion::Posted) { &[] } else { PERSONAL };
     personal.iter().chain(COMMON).chain(own(occasion)).copied().collect()
 }
 
@@ -144,6 +144,14 @@ const DIGEST: &[Variable] = &[
     text("为什么", "why"),
 ];
 
+/// `人数` who would lose a run of days and `已签` who has checked in, with `remind`; `榜` of this week, as for 排行.
+const POSTED: &[Variable] = &[
+    int("人数", "people"),
+    int("已签", "checked_in"),
+    list("榜", "board", &[int("名次", "rank"), name("昵称", "name"), int("得分", "points")]),
+    text("截至", "as_of"),
+];
+
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {
         Occasion::Paid => PAID,
@@ -161,5 +169,6 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NotUnderstood => NOT_UNDERSTOOD,
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
+        Occasion::Posted => POSTED,
     }
 }

@@ -19,7 +19,7 @@ pub fn decide(act: &Act, account: Option<&AccountCell>, day: Day) -> Option<Deci
     let (code, chart, points) = match act {
         Act::Granted { points, .. } => (&*GRANT, Chart::Adjusted, *points),
         Act::Opened { points } => (&*OPENING, Chart::Opening, *points),
-        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Listed { .. } => return None,
+        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Counted { .. } | Act::Listed { .. } => return None,
     };
     let (available, lifetime) = account.map_or((0, 0), |account| (account.available, account.lifetime));
     let fits = |before: i64| Points(before).checked_add(Points(points)).is_some();
