@@ -22,7 +22,7 @@ use crate::rules::decide::{Scene, within};
 use crate::rules::mistake::Mistakes;
 use crate::rules::shared_keys::{self, ModeName, OneOrMany};
 use crate::rules::table::RuleTable;
-use crate::rules::when::{EVERY_DAY, clock_minutes, weekdays};
+use crate::rules::when::{EVERY_DAY, clock_minutes, days};
 use crate::rules::{Shared, share};
 
 /// A post that was missed for longer is not said any more.
@@ -217,7 +217,7 @@ pub fn max_posts(table: &RuleTable<'_>) -> Limits {
 /// Reads one table. `codes` are the campaign's rules.
 pub fn read(table: &RuleTable<'_>, name: &str, campaign: &str, codes: &[Arc<str>], mistakes: &mut Mistakes) -> Option<Schedule> {
     let minutes = minutes(table, mistakes);
-    let days = table.text("days").map_or(Ok(EVERY_DAY), weekdays).unwrap_or_else(|reason| {
+    let days = table.text("days").map_or(Ok(EVERY_DAY), days).unwrap_or_else(|reason| {
         mistakes.error(table.span("days"), "bad-days", reason);
         EVERY_DAY
     });

@@ -231,8 +231,12 @@ const DAY_WORDS: [(&str, u8); 24] = [
     ("every day", EVERY_DAY),
 ];
 
-/// Days of the week, bit 0 = Monday: `周一至周五`.
-pub fn weekdays(text: &str) -> Result<u8, String> {
+/// Days of the week as an operator writes them, bit 0 = Monday: `周一至周五`.
+pub fn days(written: &str) -> Result<u8, String> {
+    weekdays(&normal(written))
+}
+
+fn weekdays(text: &str) -> Result<u8, String> {
     let unread = || format!("看不懂日子「{}」;可写 周一至周五、周六周日、工作日、周末,或 mon-fri", text.trim());
     let mut rest = text.trim();
     let mut days = 0;

@@ -54,8 +54,13 @@ pub struct Scheduler {
     /// Where the run goes on once what was handed out is committed.
     then: Option<Phase>,
     /// What was counted in the accounts walked so far in this run, by job and group.
-    counted: HashMap<(JobKey, GroupId), Counts>,
+    counted: Counted,
+    /// What was counted in the chunk that was handed out last.
+    counting: Counted,
 }
+
+/// Counts by job and group.
+type Counted = HashMap<(JobKey, GroupId), Counts>;
 
 /// A job of a campaign of a corp.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -87,7 +92,7 @@ impl Scheduler {
     /// A scheduler that reads through `reader`. Its events come by `channel`: [`Channel::Replay`] for history, of which nothing is said.
     pub fn new(reader: Box<dyn Reader>, channel: Channel) -> Self {
         let (corps, rooms, next) = (Vec::new(), Vec::new(), HashMap::new());
-        Scheduler { reader, corps, rooms, channel, chunk: CHUNK, rules: None, next, run: None, then: None, counted: HashMap::new() }
+        Scheduler { reader, corps, rooms, channel, chunk: CHUNK, rules: None, next, run: None, then: None, counted: Counted::new(), counting: Counted::new() }
     }
 
     /// With other chunks; for tests.
@@ -134,7 +139,7 @@ impl Scheduler {
             Phase::Accounts(after) => {
                 let accounts = self.reader.accounts(after, self.chunk)?;
                 let then = accounts.last().filter(|_| accounts.len() == self.chunk).map_or(Phase::Groups, |last| Phase::Accounts(last.id));
-                self.count(rules, &run, &directory, &accounts);
+                self.counting = count(rules, &run, &directory, &accounts);
                 (self.of_accounts(rules, &run, &directory, &accounts, now)?, then)
             }
             Phase::Groups => (self.of_groups(rules, &run, &directory, now), Phase::Closing),
@@ -148,6 +153,7 @@ impl Scheduler {
     /// What the last step handed out is committed.
     pub fn done(&mut self, rules: &Rules, now: Millis) {
         let (Some(run), Some(then)) = (&mut self.run, self.then.take()) else { return };
+        std::mem::take(&mut self.counting).into_iter().for_each(|(key, counts)| add(&mut self.counted, key, counts));
         run.phase = then;
         if then != Phase::Over {
             return;
@@ -215,23 +221,9 @@ impl Scheduler {
         Run { corp, items, phase }
     }
 
-    /// The jobs of a run that look at accounts, with their campaigns.
-    fn walkers<'r>(rules: &'r Rules, run: &'r Run, directory: &Directory) -> Vec<Walker<'r>> {
-        let mut walkers = Vec::new();
-        for (key, slot) in &run.items {
-            let number = directory.campaigns.get(&(run.corp.clone(), key.campaign.clone()));
-            let campaign = rules.campaigns.iter().find(|campaign| campaign.id == key.campaign);
-            let job = campaign.and_then(|campaign| jobs(campaign).into_iter().find(|job| job.name() == key.job));
-            if let (Some(number), Some(campaign), Some(job)) = (number, campaign, job) {
-                walkers.push(Walker { key, slot: *slot, number: *number, campaign, job });
-            }
-        }
-        walkers
-    }
-
     /// The events of a chunk of accounts.
     fn of_accounts(&self, rules: &Rules, run: &Run, directory: &Directory, accounts: &[AccountCell], now: Millis) -> Result<Vec<Event>, StoreError> {
-        let walkers = Self::walkers(rules, run, directory);
+        let walkers = walkers(rules, run, directory);
         let mut events = Vec::new();
         for account in accounts {
             for walker in walkers.iter().filter(|walker| walker.number == account.key.campaign && walker.job.reach() == Reach::Accounts) {
@@ -241,20 +233,6 @@ impl Scheduler {
             }
         }
         Ok(events)
-    }
-
-    /// Counts a chunk of accounts, each in the groups it is in. A chunk that is walked again after an error was not counted before: the error
-    /// comes first.
-    fn count(&mut self, rules: &Rules, run: &Run, directory: &Directory, accounts: &[AccountCell]) {
-        for walker in Self::walkers(rules, run, directory).iter().filter(|walker| walker.job.has_counts()) {
-            for account in accounts.iter().filter(|account| account.key.campaign == walker.number) {
-                let counts = walker.job.counts(walker.campaign, walker.slot, account);
-                for group in presence::groups(&account.state).filter(|_| counts != [0; 2]) {
-                    let sum = self.counted.entry((walker.key.clone(), group)).or_default();
-                    sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-                }
-            }
-        }
     }
 
     /// Who an account belongs to; `None` where nothing leads to it any more.
@@ -340,6 +318,38 @@ struct Walker<'r> {
     number: CampaignId,
     campaign: &'r Campaign,
     job: Box<dyn Job + 'r>,
+}
+
+/// The jobs of a run that look at accounts, with their campaigns.
+fn walkers<'r>(rules: &'r Rules, run: &'r Run, directory: &Directory) -> Vec<Walker<'r>> {
+    let mut walkers = Vec::new();
+    for (key, slot) in &run.items {
+        let number = directory.campaigns.get(&(run.corp.clone(), key.campaign.clone()));
+        let campaign = rules.campaigns.iter().find(|campaign| campaign.id == key.campaign);
+        let job = campaign.and_then(|campaign| jobs(campaign).into_iter().find(|job| job.name() == key.job));
+        if let (Some(number), Some(campaign), Some(job)) = (number, campaign, job) {
+            walkers.push(Walker { key, slot: *slot, number: *number, campaign, job });
+        }
+    }
+    walkers
+}
+
+/// Counts a chunk of accounts, each in the groups it is in.
+fn count(rules: &Rules, run: &Run, directory: &Directory, accounts: &[AccountCell]) -> Counted {
+    let mut counted = Counted::new();
+    for walker in walkers(rules, run, directory).iter().filter(|walker| walker.job.has_counts()) {
+        for account in accounts.iter().filter(|account| account.key.campaign == walker.number) {
+            let counts = walker.job.counts(walker.campaign, walker.slot, account);
+            for group in presence::groups(&account.state).filter(|_| counts != [0; 2]) {
+                add(&mut counted, (walker.key.clone(), group), counts);
+            }
+        }
+    }
+    counted
+}
+
+fn add(counted: &mut Counted, key: (JobKey, GroupId), counts: Counts) {
+    counted.entry(key).or_default().iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
 }
 
 /// Whom an event is of.
