@@ -260,6 +260,7 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::Twin => "twin",
         Refusal::TakenBack => "taken_back",
         Refusal::NotStayed => "not_stayed",
+        Refusal::Frozen => "frozen",
     }
 }
 

@@ -259,7 +259,7 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed | Refusal::Frozen => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -373,6 +373,8 @@ pub enum Refusal {
     },
     /// No period of staying in the group ends here: the member left in between, or joined at another time than was known.
     NotStayed,
+    /// The member left the groups, and the campaign freezes leavers.
+    Frozen,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.

@@ -96,7 +96,7 @@ fn rank(refusal: &Refusal) -> u8 {
         Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } => 2,
         Refusal::OutsideDates => 3,
         Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
-        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed => 5,
+        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed | Refusal::Frozen => 5,
     }
 }
 
@@ -213,7 +213,8 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::TooLate { .. }
         | Refusal::Twin
         | Refusal::TakenBack
-        | Refusal::NotStayed => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
+        | Refusal::NotStayed
+        | Refusal::Frozen => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::rules::Rule;
 use crate::rules::assistant::Assistant;
 use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
+use crate::rules::leavers::Leavers;
 use crate::rules::schedule::Schedule;
 use crate::rules::template::Templates;
 use crate::rules::testing::Test;
@@ -62,6 +63,8 @@ pub struct Campaign {
     pub levels: Vec<Level>,
     /// Its festivals in file order.
     pub festivals: Vec<Festival>,
+    /// What becomes of the points of who left.
+    pub leavers: Leavers,
     /// What is said at a time of day, in file order.
     pub schedules: Vec<Schedule>,
     /// `max_posts`: how often it is said in a group.

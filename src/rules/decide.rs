@@ -14,7 +14,7 @@ use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
 use crate::rules::text::{fold, strip_mention, strip_token};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, clock, presence, share, willed};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, clock, leavers, presence, share, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
@@ -266,6 +266,9 @@ impl<'a> Scene<'a> {
         }
         if self.is_unpaid_staff() {
             return Err(Refusal::Staff);
+        }
+        if leavers::is_frozen(self.campaign, self.facts.account, self.facts.group) {
+            return Err(Refusal::Frozen);
         }
         let key = state_key(&rule.code, common.mode);
         let mut offer = rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending()))?;

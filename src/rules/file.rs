@@ -21,7 +21,7 @@ use crate::rules::table::{Misfits, RuleTable, in_order};
 use crate::rules::template::{Templates, own_texts};
 use crate::rules::when::When;
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, assistant_table, fit, lint, schedule, shared_keys, syntax, testing};
+use crate::rules::{KINDS, Kind, assistant_table, fit, leavers, lint, schedule, shared_keys, syntax, testing};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -105,6 +105,7 @@ impl<'a> File<'a> {
         let bucket_names: Vec<&str> = buckets.iter().map(|(name, ..)| *name).collect();
         let (rules, heads) = self.rules(own, first, &bucket_names, mistakes);
         let bucket = |(name, table): &(&str, RuleTable<'_>)| Bucket { code: Arc::from(format!("bucket.{name}")), limits: shared_keys::limits(table) };
+        let leavers = leavers::read(&table, mistakes);
         let codes: Vec<Arc<str>> = rules.iter().map(|rule| rule.code.clone()).collect();
         let posts = self.merged("schedule", own);
         let schedules: Vec<_> = posts.iter().filter_map(|(name, table)| schedule::read(table, name, id, &codes, mistakes)).collect();
@@ -118,7 +119,10 @@ impl<'a> File<'a> {
             staff: staff(&table),
             limits: shared_keys::limits(&table),
             buckets: buckets.iter().map(bucket).collect(),
-            follows_presence: rules.iter().any(|rule| rule.kind.every_days().is_some()) || schedules.iter().any(|post| post.remind.is_some()),
+            follows_presence: rules.iter().any(|rule| rule.kind.every_days().is_some())
+                || schedules.iter().any(|post| post.remind.is_some())
+                || leavers != leavers::Leavers::Keep,
+            leavers,
             schedules,
             max_posts: schedule::max_posts(&table),
             has_shares: rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),

@@ -19,6 +19,7 @@ pub mod share;
 pub mod willed;
 pub mod clock;
 pub mod presence;
+pub mod leavers;
 pub mod decide;
 pub mod answer;
 pub mod wording;

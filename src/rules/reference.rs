@@ -26,7 +26,7 @@ impl Language {
 }
 
 /// Head of a section in both languages, and the definition its keys come from.
-const SECTIONS: [(&str, &str, &str); 8] = [
+const SECTIONS: [(&str, &str, &str); 9] = [
     ("每条规则都能写的键", "Keys that every rule shares", "SharedKeys"),
     ("`max_times`、`max_points` 的周期", "Periods of `max_times` and `max_points`", "LimitTable"),
     ("`[bucket.<名字>]` 共用上限", "`[bucket.<name>]`: a cap shared by rules", "BucketTable"),

@@ -169,6 +169,10 @@ pub struct CampaignTable {
     #[schemars(extend("examples" = [{"day": 3, "month": 20}]))]
     #[schemars(extend("x-en" = "How many scheduled posts a group gets at most."))]
     pub max_posts: Option<LimitTable>,
+    /// 退出活动全部群的人,积分怎么办:keep 保留、freeze 冻结(回群前不得分也不能用)、写天数如 "30d" 则退群这么多天后清零。默认 keep。
+    #[schemars(extend("examples" = ["freeze"]))]
+    #[schemars(extend("x-en" = "Points of who left all groups: `keep` (default), `freeze` until they are back, or a number of days after which they are gone."))]
+    pub leavers: Option<String>,
 }
 
 /// shared 或 per_group。

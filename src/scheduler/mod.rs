@@ -128,6 +128,7 @@ impl Scheduler {
             self.rules = Some(rules.hash);
         }
         if self.run.is_none() {
+            self.pass_over(rules, now);
             match self.next.iter().filter_map(|(key, slot)| Some((slot.as_ref()?.at, &key.corp))).min() {
                 Some((at, corp)) if at <= now => self.run = Some(self.run_of(rules, corp.clone(), at)),
                 earliest => return Ok(Step::Rest(earliest.map(|(at, _)| at))),
@@ -163,6 +164,17 @@ impl Scheduler {
         for (key, slot) in items {
             let next = with_job(rules, &key, |campaign, job| job.next_slot(&campaign.calendar, slot.at.max(oldest(job, now)))).flatten();
             self.next.insert(key, next);
+        }
+    }
+
+    /// Passes over slots that are not worth running any more: the machine slept, or the clock was set.
+    fn pass_over(&mut self, rules: &Rules, now: Millis) {
+        for (key, next) in self.next.iter_mut().filter(|(_, next)| next.is_some_and(|slot| slot.at <= now)) {
+            let first = with_job(rules, key, |campaign, job| {
+                let oldest = oldest(job, now);
+                next.filter(|slot| slot.at > oldest).or_else(|| job.next_slot(&campaign.calendar, oldest))
+            });
+            *next = first.flatten();
         }
     }
 
