@@ -29,7 +29,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, line} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain, reinstate} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -58,6 +58,7 @@
 pub mod failpoint;
 pub mod model;
 pub mod clock;
+pub mod picture;
 pub mod settings;
 pub mod line;
 pub mod rules;
@@ -71,6 +72,7 @@ pub mod scenario;
 pub mod verify;
 pub mod export;
 pub mod explain;
+pub mod reinstate;
 pub mod web;
 pub mod app;
 pub mod demo;

@@ -4,7 +4,8 @@
 //! {"id":"m-1","at":"2026-11-22T09:00:00+08:00","corp":"acme","group":"wrDemoGroup","member":"aming","name":"阿明","said":{"text":"签到"}}
 //! ```
 //!
-//! Without `group` it is a single chat. Instead of `said`: `"joined":{}`, `"left":{}`, `"listed":{"joined_at":"…"}`, `"recalled":{"of":"m-1"}`,
+//! `said` may also have `images` (a count, or a list of content hashes: `["sha256:…", {"hash":"…","look":"32 hexadecimal digits"}]`), `video`,
+//! `link`, `quote` and `at_assistant`. Without `group` it is a single chat. Instead of `said`: `"joined":{}`, `"left":{}`, `"listed":{"joined_at":"…"}`, `"recalled":{"of":"m-1"}`,
 //! `"order_paid":{"shop":"taobao","number":"…","fen":26800}`, `"happened":{"event":"verified","subject":"…"}`. What happened in no chat may name the
 //! `campaign` in whose books it belongs; without, it goes where single chats go. In a replay, `source` names the channel that would have
 //! brought it (`app/1000002`), so that history already received is known; it defaults to `replay`. What two sources tell of one message pays
@@ -14,7 +15,7 @@ use serde::Deserialize;
 
 use crate::model::act::{Act, listed_at};
 use crate::model::day::Millis;
-use crate::model::event::{Channel, Event, GroupKind, Identity, Kind, Place, Said, Via};
+use crate::model::event::{Channel, Event, GroupKind, Identity, Kind, Look, Picture, Place, Said, Via};
 use crate::model::ids::{EventKey, KeyBytes};
 
 /// Longest id of a line, in bytes; WeCom's own have 64 at most.
@@ -70,7 +71,52 @@ struct SaidLine {
 #[serde(untagged)]
 enum Images {
     Count(u32),
-    Hashes(Vec<String>),
+    Listed(Vec<Image>),
+}
+
+/// A picture by a name for its contents (a checksum), or together with what it looks like: 32 hexadecimal digits.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Image {
+    Hash(String),
+    Looked { hash: String, look: String },
+}
+
+/// Pictures of one line; no message of WeCom has nearly as many.
+const PICTURES_MAX: usize = 100;
+
+impl Images {
+    fn read(&self) -> Result<(u32, Vec<Picture>), String> {
+        let images = match self {
+            Images::Count(count) => return Ok((*count, Vec::new())),
+            Images::Listed(images) => images,
+        };
+        if images.len() > PICTURES_MAX {
+            return Err(format!("images 里有 {} 张图片,一条消息最多 {PICTURES_MAX} 张", images.len()));
+        }
+        let pictures: Vec<Picture> = images.iter().map(Image::read).collect::<Result<_, _>>()?;
+        Ok((u32::try_from(pictures.len()).unwrap_or(u32::MAX), pictures))
+    }
+}
+
+impl Image {
+    fn read(&self) -> Result<Picture, String> {
+        let (Image::Hash(hash) | Image::Looked { hash, .. }) = self;
+        if hash.is_empty() {
+            return Err("images 里有一个空的哈希".into());
+        }
+        let look = match self {
+            Image::Hash(_) => None,
+            Image::Looked { look, .. } => Some(read_look(look).ok_or_else(|| format!("look 要写 32 个十六进制数字,「{look}」不是"))?),
+        };
+        Ok(Picture { look, ..Picture::known_as(hash.as_bytes()) })
+    }
+}
+
+fn read_look(text: &str) -> Option<Look> {
+    let half = |half: &str| half.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u64::from_str_radix(half, 16).ok()).flatten();
+    let (first, second) = text.split_at_checked(16).filter(|_| text.len() == 32)?;
+    Some(Look([half(first)?, half(second)?]))
 }
 
 impl Default for Images {
@@ -193,15 +239,15 @@ fn at(line: &Line) -> Millis {
     line.listed.as_ref().map_or(told, |listed| listed_at(Millis::from(listed.joined_at), told))
 }
 
+fn said(said: SaidLine) -> Result<Kind, String> {
+    let SaidLine { text, images, video, link, quote, at_assistant } = said;
+    let (images, pictures) = images.read()?;
+    Ok(Kind::Said(Said { text, images, pictures, video, link, quote, at_assistant, ..Said::default() }))
+}
+
 fn kind(line: Line) -> Result<Kind, String> {
     let mut kinds = Vec::new();
-    kinds.extend(line.said.map(|said| {
-        let images = match said.images {
-            Images::Count(count) => count,
-            Images::Hashes(hashes) => u32::try_from(hashes.len()).unwrap_or(u32::MAX),
-        };
-        Kind::Said(Said { text: said.text, images, video: said.video, link: said.link, quote: said.quote, at_assistant: said.at_assistant, ..Said::default() })
-    }));
+    kinds.extend(line.said.map(said).transpose()?);
     kinds.extend(line.joined.map(|Nothing {}| Kind::Did(Act::Joined)));
     kinds.extend(line.left.map(|Nothing {}| Kind::Did(Act::Left)));
     kinds.extend(line.listed.map(|listed| Kind::Did(Act::Listed { joined_at: Millis::from(listed.joined_at) })));

@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use crate::model::act::{Act, listed_at};
 use crate::model::day::Millis;
-use crate::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Via};
+use crate::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Picture, Place, Via};
 use crate::model::ids::{AccountId, EventKey, EventSeq, FingerprintKey, KeyBytes};
 use crate::model::journal::{AccountRef, Posting};
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::Rules;
-use crate::rules::decide::{Coverage, covers};
+use crate::rules::coverage::{Coverage, covers};
 use crate::rules::template::render;
 use crate::rules::testing::{SINGLE_CHAT, Said, Test, TestLine};
 use crate::scheduler::{Scheduler, catch_up};
@@ -150,11 +150,17 @@ impl Stage {
         let source = format!("{CORP}/{}", line.channel.as_deref().unwrap_or(CHANNEL));
         let mut key = EventKey { source: source.into(), key: KeyBytes::of(&self.lines.to_string()) };
         let kind = match &line.said {
-            Said::Message { text, images } => {
+            Said::Message { text, pictures, link, video } => {
                 self.said.push((line.member.clone(), key.clone()));
                 let at_assistant =
                     text.trim_start().strip_prefix(['@', '@']).is_some_and(|rest| self.rules.assistant.names.iter().any(|name| rest.starts_with(&**name)));
-                Kind::Said(crate::model::event::Said { text: text.clone(), images: *images, at_assistant, ..Default::default() })
+                let unique = |place: usize| format!("{}/{place}", self.lines);
+                let picture = |(place, name): (usize, &Option<String>)| Picture::known_as(name.clone().unwrap_or_else(|| unique(place)).as_bytes());
+                let pictures: Vec<Picture> = pictures.iter().enumerate().map(picture).collect();
+                let images = u32::try_from(pictures.len()).unwrap_or(u32::MAX);
+                let said =
+                    crate::model::event::Said { text: text.clone(), images, pictures, link: link.clone(), video: *video, at_assistant, ..Default::default() };
+                Kind::Said(said)
             }
             Said::Recalled => {
                 let is_meant = |(member, said): &(String, EventKey)| *member == line.member && (line.channel.is_none() || said.source == key.source);

@@ -227,3 +227,44 @@ async fn hostile_names_are_shown_as_text() {
     browser.close().await;
     bot.stop().await;
 }
+
+/// Rules under which a picture is needed.
+const WITH_PICTURE: &str = "[check_in.show]\ntitle = \"打卡\"\nkeywords = [\"打卡\"]\nmatch = \"contains\"\nneeds = \"image\"\npoints = 10\n";
+
+/// A file with a picture of so many pixels a side, noisy enough to be large; `what` says what it shows.
+fn picture_file(name: &str, side: u32, what: u32) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+    let grain = |x: u32, y: u32| (x.wrapping_mul(7919) ^ y.wrapping_mul(104_729)).wrapping_mul(2_654_435_761) >> 27;
+    let shade = |x: u32, y: u32| ((x * 8 / side * (37 + what * 26) + y * 8 / side * (91 - what * 40)) % 200 + grain(x, y)) as u8;
+    image::RgbImage::from_fn(side, side, |x, y| image::Rgb([shade(x, y), shade(y, x), 120])).save(&path).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_picture_from_the_phone_is_paid_for_once() {
+    let (small, large) = (picture_file("small.png", 64, 1), picture_file("large.png", 1_600, 0));
+    let bot = Bot::start(WITH_PICTURE).await;
+    let browser = Browser::open(PHONE).await;
+    browser.visit(&bot.demo.addr.to_string()).await;
+    browser.click("[data-chat=customer]").await;
+    browser.find("#text").await.send_keys("骑行打卡").await.unwrap();
+    browser.client.find(Locator::Css("#file")).await.unwrap().send_keys(large.to_str().unwrap()).await.unwrap();
+    browser.sees(".line.own .chip.paid", "+10").await;
+    browser.find(".line.own img.photo").await;
+    let name = browser.run("const chip = document.querySelectorAll('[data-person]')[1]; chip.click(); return chip.dataset.person", vec![]).await;
+    assert_eq!(name, json!("小红"));
+    browser.find("#text").await.send_keys("打卡").await.unwrap();
+    browser.client.find(Locator::Css("#file")).await.unwrap().send_keys(large.to_str().unwrap()).await.unwrap();
+    browser.sees(".line.own .chip", "这张图用过了").await;
+    browser.find("#text").await.send_keys("打卡").await.unwrap();
+    browser.client.find(Locator::Css("#file")).await.unwrap().send_keys(small.to_str().unwrap()).await.unwrap();
+    browser.sees(".line.own .chip.paid", "+10").await;
+    let wide = browser.run("return document.documentElement.scrollWidth <= innerWidth", vec![]).await;
+    assert_eq!(wide, json!(true), "the page is wider than the screen");
+    assert_eq!(browser.console().await, json!([]));
+    browser.close().await;
+    bot.stop().await;
+    for file in [small, large] {
+        std::fs::remove_file(file).unwrap();
+    }
+}

@@ -9,10 +9,10 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["demo"],
     &["app"],
-    &["web", "archive", "scenario", "replay", "verify", "export", "explain"],
+    &["web", "archive", "scenario", "replay", "verify", "export", "explain", "reinstate"],
     &["scheduler"],
     &["pipeline", "outbox"],
-    &["rules", "store", "wecom", "settings", "clock", "line"],
+    &["rules", "store", "wecom", "settings", "clock", "line", "picture"],
     &["model"],
     &["failpoint"],
 ];

@@ -8,8 +8,8 @@ use jifen::explain::{Explained, explain};
 use jifen::line::parse_line;
 use jifen::model::cells::AccountCell;
 use jifen::model::day::Millis;
-use jifen::model::event::{Channel, Event};
-use jifen::model::ids::{AccountId, EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq, RulesHash};
+use jifen::model::event::{Channel, Event, Look};
+use jifen::model::ids::{AccountId, CampaignId, EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq, RulesHash};
 use jifen::model::journal::{AccountRef, Posting};
 use jifen::pipeline::{Pipeline, Silent};
 use jifen::replay::replay;
@@ -18,6 +18,7 @@ use jifen::rules::decide::hear;
 use jifen::rules::file;
 use jifen::rules::versions::Versions;
 use jifen::store::memory::{MemoryReader, MemoryStore};
+use jifen::store::proof::{Proof, ProofKey};
 use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::Vault;
 use jifen::store::{Batch, Directory, Head, Loaded, Past, Reader, Store, StoreError, Wants};
@@ -220,9 +221,9 @@ fn heard_by_every_channel(text: &str) -> Vec<Event> {
     let record = json!({"msgid": "4", "action": "send", "from": "aming", "roomid": "wrGroup", "msgtime": 1_795_309_200_456_i64,
         "msgtype": "text", "text": {"content": text}});
     vec![
-        Inbox::app(&corp, "app", 1_000_002).read(app, now),
-        Inbox::robot(&corp, "robot", "key").read(robot, now),
-        Inbox::aibot(&corp, "bot").read(aibot.to_string(), now),
+        Inbox::app(&corp, "app", 1_000_002).read(app, now).remove(0),
+        Inbox::robot(&corp, "robot", "key").read(robot, now).remove(0),
+        Inbox::aibot(&corp, "bot").read(aibot.to_string(), now).remove(0),
         archive_record::to_event(&Inbox::archive(&corp, "ww1"), &record.to_string(), now),
     ]
 }
@@ -298,6 +299,14 @@ impl Store for &mut Counting {
 
     fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError> {
         self.count("past").past(seq)
+    }
+
+    fn proof(&mut self, key: ProofKey) -> Result<Option<Proof>, StoreError> {
+        self.count("proof").proof(key)
+    }
+
+    fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
+        self.count("looks").looks(campaign)
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {

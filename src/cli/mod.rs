@@ -11,6 +11,7 @@ mod export;
 mod outbox;
 mod replay;
 mod restore;
+mod reinstate;
 mod retry;
 mod serve;
 mod verify;
@@ -71,6 +72,8 @@ enum Verb {
     Backup(backup::Options),
     /// 用备份恢复数据库:先查清楚再替换,原来的留在旁边
     Restore(restore::Options),
+    /// 恢复过期的积分:回到原来的批次,已过期的再给几天
+    Reinstate(reinstate::Options),
 }
 
 /// Where the data is: shared by the verbs that open the database.
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Verb::Verify(options) => verify::run(options),
         Verb::Backup(options) => backup::run(options),
         Verb::Restore(options) => restore::run(options),
+        Verb::Reinstate(options) => reinstate::run(options),
     };
     match result {
         Ok(code) => ExitCode::from(code),

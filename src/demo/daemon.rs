@@ -33,7 +33,8 @@ pub async fn start(plan: Plan) -> Result<Running> {
     })?;
     let parts = Parts { database: database.clone(), vault: vault.clone(), rules: Arc::new(rules), clock: plan.clock, loss: Loss::Refuse };
     let app = App::open(settings, parts).await?.with_routes(plan.routes);
-    let (addr, hear) = (app.addr(), ear(&app.handle()));
+    let (addr, handle) = (app.addr(), app.handle());
+    let hear = ear(&handle);
     let reader = SqliteReader::open(&database, &vault)?;
     let explain = verdicts_in_words(SqliteReader::open(&database, &vault)?);
     let shutdown = plan.shutdown;
@@ -45,7 +46,7 @@ pub async fn start(plan: Plan) -> Result<Running> {
             Ended::WriterPanicked => bail!("程序出错,演示停了"),
         }
     });
-    Ok(Running { addr, hear, reader: Box::new(reader), explain, stopped })
+    Ok(Running { addr, hear, handle, reader: Box::new(reader), explain, stopped })
 }
 
 /// Tells an event's verdicts under the rules it was decided by.

@@ -12,6 +12,7 @@ pub mod scene;
 pub mod books;
 pub mod stage;
 pub mod crowd;
+pub mod presets;
 pub mod page;
 
 use std::fs;
@@ -32,6 +33,7 @@ use crate::demo::sender::Sender;
 use crate::demo::stage::Stage;
 use crate::demo::tenant::Tenant;
 use crate::demo::wecom::Double;
+use crate::pipeline::Handle;
 use crate::settings::Settings;
 use crate::store::Reader;
 use crate::web::Hear;
@@ -73,6 +75,8 @@ pub struct Running {
     pub addr: SocketAddr,
     /// Its ear.
     pub hear: Hear,
+    /// Its pipeline.
+    pub handle: Handle,
     /// A connection to its store.
     pub reader: Box<dyn Reader>,
     /// Verdicts in words.
@@ -117,7 +121,7 @@ pub async fn start(options: Options) -> Result<Demo> {
     let scene = Scene::default();
     scene.feed(0, clock.now()).people.iter().filter(|person| !person.customer).for_each(|person| double.know(&person.id));
     let books = Books::new(running.reader, running.explain);
-    let stage = Arc::new(Stage { scene, clock, double, sender, hear: running.hear, books });
+    let stage = Arc::new(Stage { scene, clock, double, sender, hear: running.hear, handle: running.handle, books });
     let follow = tokio::spawn(Arc::clone(&stage).follow());
     // The curtain is new, so nobody set it before.
     let _ = curtain.set(Arc::clone(&stage));

@@ -29,7 +29,7 @@
   const ZONE = "Asia/Shanghai";
 
   const $ = function (id) { return document.getElementById(id); };
-  const state = { chat: "single", staff: "阿明", customer: "", rev: 0, lines: new Map(), people: [], ledger: [], balances: [], now: 0, seen: 0, wire: 0, last: "", lastAt: 0 };
+  const state = { chat: "single", staff: "阿明", customer: "", rev: 0, lines: new Map(), people: [], ledger: [], balances: [], now: 0, seen: 0, thumbs: new Map(), wire: 0, last: "", lastAt: 0, words: [] };
   const drawn = new Map();
 
   function make(tag, cls, text) {
@@ -144,6 +144,51 @@
     return sent !== null;
   }
 
+  // What the daemon takes at once; a larger picture is made smaller here, as WeCom's own clients do.
+  const FILE_BYTES_MAX = 200 * 1024;
+  const SIDES = [1280, 960, 640, 400];
+  const THUMB = 200;
+
+  async function drawn_small(bitmap, side, quality) {
+    const scale = Math.min(1, side / Math.max(bitmap.width, bitmap.height));
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.max(1, Math.round(bitmap.width * scale));
+    canvas.height = Math.max(1, Math.round(bitmap.height * scale));
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = "#fff";
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    return new Promise(function (done) { canvas.toBlob(function (blob) { done([blob, canvas.toDataURL("image/jpeg", 0.7)]); }, "image/jpeg", quality); });
+  }
+
+  // Sends a file from this device, with the words that are in the field.
+  async function attach(file) {
+    const text = $("text").value;
+    let bitmap;
+    try {
+      bitmap = await createImageBitmap(file);
+    } catch (error) {
+      return trouble("这个文件打不开,请选 JPEG、PNG、WebP 或 GIF 图片");
+    }
+    let body = file;
+    for (let at = 0; body.size > FILE_BYTES_MAX && at < SIDES.length; at += 1) body = (await drawn_small(bitmap, SIDES[at], 0.8))[0] || file;
+    const thumb = (await drawn_small(bitmap, THUMB, 0.7))[1];
+    const query = new URLSearchParams({ chat: state.chat, who: me(), text: text.replace(/＠积分助手/g, "@积分助手") });
+    try {
+      const answer = await fetch("/demo/api/attach?" + query, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: body });
+      const told = await answer.json().catch(function () { return {}; });
+      if (!answer.ok) return trouble(told.error || "没有做成(" + answer.status + ")");
+      trouble("");
+      $("text").value = "";
+      grow();
+      state.thumbs.set(told.id, thumb);
+      drawn.delete(told.id);
+      drawLines();
+    } catch (error) {
+      trouble("连不上演示程序,它可能已经退出");
+    }
+  }
+
   // ── drawing ──
 
   function visible(line) {
@@ -191,7 +236,8 @@
     node.dataset.line = line.id;
     const said = make("div", "said");
     said.append(drawName(line, bot));
-    if (line.kind === "picture") said.append(picture()); else said.append(bubble(line));
+    if (line.kind === "picture") said.append(picture(line)); else said.append(bubble(line));
+    if (line.kind === "picture" && line.text !== "[图片]") said.append(bubble(line));
     said.append(under(line, bot));
     node.append(avatar(line.who, bot), said);
     return node;
@@ -216,7 +262,15 @@
     return name;
   }
 
-  function picture() {
+  // Only the page that sent it has it to show.
+  function picture(line) {
+    const thumb = state.thumbs.get(line.id);
+    if (thumb) {
+      const image = make("img", "photo");
+      image.src = thumb;
+      image.alt = "图片";
+      return image;
+    }
     const node = make("div", "picture");
     node.setAttribute("role", "img");
     node.setAttribute("aria-label", "图片");
@@ -317,7 +371,9 @@
 
   function drawQuick() {
     const chat = CHATS[state.chat];
-    const buttons = chat.quick.map(function (text) { return button("", text, function () { say(text); }); });
+    const at = state.chat === "inner" ? "@积分助手 " : "";
+    const words = state.words.map(function (word) { return at + word; }).filter(function (word) { return chat.quick.indexOf(word) < 0; });
+    const buttons = chat.quick.concat(words).map(function (text) { return button("", text, function () { say(text); }); });
     buttons.push(button("side", "发图片", function () {
       if (!twice("picture/" + state.chat + me())) attempt("picture", { chat: state.chat, who: me() });
     }));
@@ -401,6 +457,24 @@
     if (answer) $("again-said").textContent = "同一条又送到一次,应答 " + answer.answer + "。账本没有多记。";
   }
 
+  async function drawRules() {
+    const told = await fetch("/demo/api/rules").then(function (answer) { return answer.json(); }).catch(function () { return null; });
+    if (!told) return;
+    const cards = told.presets.map(function (preset) {
+      const card = button("", undefined, async function () {
+        if (await attempt("rules", { name: preset.name })) drawRules();
+      });
+      card.dataset.preset = preset.name;
+      card.setAttribute("aria-pressed", String(preset.live));
+      card.append(make("b", "", preset.title), make("small", "", preset.about));
+      return card;
+    });
+    $("presets").replaceChildren.apply($("presets"), cards);
+    $("rules-text").textContent = told.text;
+    state.words = told.words;
+    drawQuick();
+  }
+
   function drawNow() {
     if (state.now) $("now").textContent = clockText(state.now + Date.now() - state.nowAt, true);
   }
@@ -446,6 +520,13 @@
   $("text").addEventListener("keydown", function (event) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); submit(); }
   });
+  $("attach").addEventListener("click", function () { $("file").click(); });
+  $("file").addEventListener("change", async function () {
+    const file = $("file").files[0];
+    if (file) await attach(file);
+    // The same file may be chosen once more.
+    $("file").value = "";
+  });
   $("text").addEventListener("input", grow);
   $("again").addEventListener("click", again);
   $("open").addEventListener("click", function () { drawer(!$("app").classList.contains("drawer")); });
@@ -454,5 +535,6 @@
   document.addEventListener("click", function (event) { if (!$("clock").contains(event.target)) $("clock").open = false; });
   setInterval(drawNow, 5000);
   drawChat();
+  drawRules();
   follow();
 })();

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -13,12 +14,16 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::demo::presets::{self, PRESETS};
 use crate::demo::scene::{Chat, Line, LineKind};
 use crate::demo::stage::{Refusal, Stage};
 use crate::demo::wecom::Fault;
 use crate::model::day::Millis;
+use crate::picture::look_at;
+use crate::rules::words::{How, Listen};
 
 /// The page may load its own two files and talk to its own server; nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -42,6 +47,7 @@ pub fn routes(curtain: Curtain) -> Router {
         .route("/demo/api/feed", get(feed))
         .route("/demo/api/say", post(say))
         .route("/demo/api/picture", post(picture))
+        .route("/demo/api/attach", post(attach))
         .route("/demo/api/recall", post(recall))
         .route("/demo/api/resend", post(resend))
         .route("/demo/api/move", post(come_or_go))
@@ -49,6 +55,7 @@ pub fn routes(curtain: Curtain) -> Router {
         .route("/demo/api/person", post(person))
         .route("/demo/api/clock", post(clock))
         .route("/demo/api/fault", post(fault))
+        .route("/demo/api/rules", get(rules).post(adopt))
         .with_state(curtain)
 }
 
@@ -117,6 +124,15 @@ async fn say(State(curtain): State<Curtain>, Json(say): Json<Say>) -> Answer {
 
 async fn picture(State(curtain): State<Curtain>, Json(say): Json<Say>) -> Answer {
     Ok(done(stage(&curtain)?.picture(say.chat, &say.who).await?))
+}
+
+/// A picture is the body; the rest stands in the query.
+async fn attach(State(curtain): State<Curtain>, Query(say): Query<Say>, file: Bytes) -> Answer {
+    let stage = stage(&curtain)?;
+    // Unpacking takes a moment, and others are talking.
+    let looked = spawn_blocking(move || look_at(&file)).await;
+    let sight = looked.map_err(|_| "图片打不开")?.map_err(|bad| Sorry(StatusCode::BAD_REQUEST, bad.to_string()))?;
+    Ok(done(stage.attach(say.chat, &say.who, &say.text, &sight).await?))
 }
 
 #[derive(Deserialize)]
@@ -240,6 +256,28 @@ async fn fault(State(curtain): State<Curtain>, Json(trouble): Json<Trouble>) -> 
     if let Some(fault) = fault {
         stage.double.fail(fault, 1);
     }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The presets, the words that the live rules listen for, and their text.
+async fn rules(State(curtain): State<Curtain>) -> Answer {
+    let live = stage(&curtain)?.handle.rules();
+    let presets: Vec<_> = PRESETS.iter().map(|it| json!({ "name": it.name, "title": it.title, "about": it.about, "live": *it.text == *live.text })).collect();
+    let plain = |listen: &Listen| (listen.how != How::Regex).then(|| listen.text.clone());
+    let listened = live.campaigns.iter().flat_map(|campaign| &campaign.rules).flat_map(|rule| rule.kind.listens_for().iter().find_map(plain));
+    let mut words: Vec<String> = listened.collect();
+    words.dedup();
+    Ok(Json(json!({ "presets": presets, "words": words, "text": &*live.text })).into_response())
+}
+
+#[derive(Deserialize)]
+struct Chosen {
+    name: String,
+}
+
+async fn adopt(State(curtain): State<Curtain>, Json(Chosen { name }): Json<Chosen>) -> Answer {
+    let preset = presets::find(&name).ok_or("没有这份预设")?;
+    stage(&curtain)?.adopt(preset)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use crate::clock::Clock;
 use crate::demo::tenant::{self, AIBOT, APP, BOT_TITLE, CORP, CUSTOMER_CHAT, INNER_CHAT, Pair, ROBOT, STAFF, Tenant};
 use crate::demo::wecom::{Asked, Double};
-use crate::model::event::Event;
+use crate::model::event::{Event, Kind, Picture};
 use crate::model::ids::EventKey;
+use crate::picture::Sight;
 use crate::wecom::archive_record;
 use crate::wecom::callback::Inbox;
 use crate::wecom::envelope::{BadKey, Keys};
@@ -101,9 +102,9 @@ impl Sender {
         self.app_message(userid, "text", &[("Content", text)])
     }
 
-    /// A picture that a member sends to the app.
-    pub fn app_picture(&self, userid: &str) -> Callback {
-        self.app_message(userid, "image", &[("PicUrl", "https://wework.qpic.cn/demo"), ("MediaId", "demo")])
+    /// A picture that a member sends to the app. Its contents stay with WeCom: only their address comes.
+    pub fn app_picture(&self, userid: &str, picture: &Picture) -> Callback {
+        self.app_message(userid, "image", &[("PicUrl", &address(picture)), ("MediaId", "demo")])
     }
 
     fn app_message(&self, userid: &str, kind: &str, fields: &[(&str, &str)]) -> Callback {
@@ -137,7 +138,7 @@ impl Sender {
     }
 
     /// What a member says to the AI bot in the internal group: WeCom sends it only because it has an @. `message` is its number in the demo.
-    pub fn aibot_text(&self, double: &Double, message: u64, userid: &str, text: &str, pictures: u32) -> Callback {
+    pub fn aibot_text(&self, double: &Double, message: u64, userid: &str, text: &str, pictures: &[Picture]) -> Callback {
         let id = format!("CAIQ{}", tenant::hex(12));
         let asked = Asked { message, chat: Some(INNER_CHAT.to_owned()), by: userid.to_owned() };
         let code = double.give_response_code(asked);
@@ -169,7 +170,7 @@ impl Sender {
     }
 
     fn callback(&self, channel: &'static str, plain: String) -> Callback {
-        let key = self.channel(channel).1.read(plain.clone(), self.clock.now()).key;
+        let key = self.channel(channel).1.read(plain.clone(), self.clock.now()).swap_remove(0).key;
         Callback { channel, plain, key }
     }
 
@@ -226,9 +227,19 @@ impl Sender {
         self.record(record, "")
     }
 
-    /// A picture as the archive would hand it over.
-    pub fn archived_picture(&self, from: &str) -> Archived {
-        self.archived(from, "send", "image", json!({ "sdkfileid": "demo", "md5sum": tenant::hex(16), "filesize": 40_960 }))
+    /// A picture as the archive would hand it over, alone or with words; whoever pulls the archive fetches its contents as well.
+    pub fn archived_picture(&self, from: &str, text: &str, sight: &Sight) -> Archived {
+        let image = json!({ "sdkfileid": "demo", "md5sum": format!("{:032x}", sight.picture.exact), "filesize": 40_960 });
+        let mut archived = if text.is_empty() {
+            self.archived(from, "send", "image", image)
+        } else {
+            let item = |kind: &str, content: Value| json!({ "type": kind, "content": content.to_string() });
+            self.archived(from, "send", "mixed", json!({ "item": [item("text", json!({ "content": text })), item("image", image)] }))
+        };
+        if let Kind::Said(said) = &mut archived.event.kind {
+            (said.pictures, said.crops) = (vec![sight.picture], vec![sight.crops.clone()]);
+        }
+        archived
     }
 
     /// The taking back of a message as the archive would hand it over.
@@ -253,17 +264,22 @@ impl Sender {
 }
 
 /// Text alone, or text and pictures mixed.
-fn add_content(plain: &mut Value, text: &str, pictures: u32) {
+fn add_content(plain: &mut Value, text: &str, pictures: &[Picture]) {
     let text = mentioning(text);
-    if pictures == 0 {
+    if pictures.is_empty() {
         plain["msgtype"] = json!("text");
         plain["text"] = json!({ "content": text });
         return;
     }
-    let picture = json!({ "msgtype": "image", "image": { "url": "https://wework.qpic.cn/demo" } });
-    let items = std::iter::once(json!({ "msgtype": "text", "text": { "content": text } })).chain(std::iter::repeat_n(picture, pictures as usize));
+    let shown = pictures.iter().map(|picture| json!({ "msgtype": "image", "image": { "url": address(picture) } }));
+    let items = std::iter::once(json!({ "msgtype": "text", "text": { "content": text } })).chain(shown);
     plain["msgtype"] = json!("mixed");
     plain["mixed"] = json!({ "msg_item": items.collect::<Vec<_>>() });
+}
+
+/// Where a picture lies: the same contents, the same address.
+fn address(picture: &Picture) -> String {
+    format!("https://wework.qpic.cn/demo/{:016x}", picture.exact)
 }
 
 /// A text with the @ without which no bot hears it.
@@ -305,7 +321,7 @@ mod tests {
         let (sender, double) = sender();
         let callbacks = [
             (sender.app_text("阿明", "签到]]>"), &sender.keys.app.0),
-            (sender.aibot_text(&double, 1, "阿明", "签到", 2), &sender.keys.aibot.0),
+            (sender.aibot_text(&double, 1, "阿明", "签到", &[Picture::known_as(b"1"), Picture::known_as(b"2")]), &sender.keys.aibot.0),
             (sender.robot_text(&double, "阿明", "阿明", "签到"), &sender.keys.robot.0),
         ];
         for (callback, keys) in callbacks {

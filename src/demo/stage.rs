@@ -7,12 +7,17 @@ use tokio::time::interval;
 
 use crate::clock::Clock;
 use crate::demo::books::Books;
+use crate::demo::presets::Preset;
 use crate::demo::scene::{Chat, Line, LineKind, Person, Scene, Wire};
 use crate::demo::sender::{Archived, Callback, Sender};
-use crate::demo::tenant::{BOT_TITLE, INNER_CHAT};
+use crate::demo::tenant::{self, BOT_TITLE, INNER_CHAT};
 use crate::demo::wecom::{Double, Received};
+use crate::model::event::Picture;
 use crate::model::ids::{EventKey, PostingSeq};
+use crate::picture::Sight;
+use crate::pipeline::Handle;
 use crate::pipeline::recall::kept_under;
+use crate::rules::file;
 use crate::web::Hear;
 
 /// How often the books are looked at for what changed by itself.
@@ -32,6 +37,8 @@ pub struct Stage {
     pub sender: Sender,
     /// The daemon's ear, for archive records.
     pub hear: Hear,
+    /// The daemon's pipeline.
+    pub handle: Handle,
     /// The daemon's store.
     pub books: Books,
 }
@@ -50,20 +57,36 @@ impl Stage {
         match chat {
             Chat::Single => self.deliver(id, &self.sender.app_text(who, text)).await,
             Chat::Customer => self.archive(id, self.sender.archived_text(&person.id, text)).await,
-            Chat::Inner if text.contains(&format!("@{BOT_TITLE}")) => self.deliver(id, &self.sender.aibot_text(&self.double, id, who, text, 0)).await,
+            Chat::Inner if text.contains(&format!("@{BOT_TITLE}")) => self.deliver(id, &self.sender.aibot_text(&self.double, id, who, text, &[])).await,
             Chat::Inner => self.unheard(id, &format!("机器人听不到(没有 @{BOT_TITLE})")),
         }
         Ok(id)
     }
 
-    /// Somebody sends a picture.
+    /// Somebody sends a picture that nobody has sent before.
     pub async fn picture(&self, chat: Chat, who: &str) -> Result<u64, Refusal> {
-        let person = self.person_in(chat, who)?;
-        let id = self.scene.add(Line::new(chat, who, LineKind::Picture, "[图片]", self.clock.now()));
+        let sight = Sight { picture: Picture::known_as(tenant::hex(16).as_bytes()), crops: Vec::new() };
+        self.attach(chat, who, "", &sight).await
+    }
+
+    /// Somebody sends a picture, alone or with words. In the app's single chat the words are a message before it.
+    pub async fn attach(&self, chat: Chat, who: &str, text: &str, sight: &Sight) -> Result<u64, Refusal> {
+        let (person, text) = (self.person_in(chat, who)?, text.trim());
+        if text.chars().count() > TEXT_CHARS_MAX {
+            return Err("最多 20000 个字");
+        }
+        let shown = if text.is_empty() || chat == Chat::Single { "[图片]" } else { text };
+        if chat == Chat::Single && !text.is_empty() {
+            self.say(chat, who, text).await?;
+        }
+        let id = self.scene.add(Line::new(chat, who, LineKind::Picture, shown, self.clock.now()));
         match chat {
-            Chat::Single => self.deliver(id, &self.sender.app_picture(who)).await,
-            Chat::Customer => self.archive(id, self.sender.archived_picture(&person.id)).await,
-            Chat::Inner => self.unheard(id, "机器人听不到(单独的图片不能 @ 它)"),
+            Chat::Single => self.deliver(id, &self.sender.app_picture(who, &sight.picture)).await,
+            Chat::Customer => self.archive(id, self.sender.archived_picture(&person.id, text, sight)).await,
+            Chat::Inner if text.contains(&format!("@{BOT_TITLE}")) => {
+                self.deliver(id, &self.sender.aibot_text(&self.double, id, who, text, &[sight.picture])).await;
+            }
+            Chat::Inner => self.unheard(id, &format!("机器人听不到(和图片一起发的话里没有 @{BOT_TITLE})")),
         }
         Ok(id)
     }
@@ -110,6 +133,17 @@ impl Stage {
         self.scene.set_present(who, joins);
         self.deliver(id, &self.sender.members_changed(&person.id, joins)).await;
         Ok(id)
+    }
+
+    /// Plays on under the rules of a preset. What was earned stays.
+    pub fn adopt(&self, preset: &Preset) -> Result<(), Refusal> {
+        let (rules, _) = file::load(preset.text).map_err(|_| "这份预设有错,请告诉我们")?;
+        self.handle.adopt(Arc::new(rules));
+        let text = format!("规则换成「{}」:{}", preset.title, preset.about);
+        for chat in [Chat::Inner, Chat::Customer, Chat::Single] {
+            self.scene.add(Line::new(chat, "", LineKind::Notice, &text, self.clock.now()));
+        }
+        Ok(())
     }
 
     fn person_in(&self, chat: Chat, who: &str) -> Result<Person, Refusal> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::day::Millis;
+use super::day::{Day, Millis};
 
 /// Something done. Kept, sealed, as the event's contents; what deciding again needs of it is its [`super::decision::Deed`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,15 @@ pub enum Act {
         /// How many.
         points: i64,
     },
+    /// An operator put expired points back.
+    Reinstated {
+        /// What had expired and comes back.
+        parts: Vec<Expired>,
+        /// Who did it: an operator's id.
+        by: Arc<str>,
+        /// Why, for the audit.
+        reason: Arc<str>,
+    },
     /// The clock reached a slot of a group whose members were counted.
     Counted {
         /// What is due.
@@ -67,6 +76,17 @@ pub enum Act {
         /// Since when, as the list says.
         joined_at: Millis,
     },
+}
+
+/// A posting by which points expired, as far as they are to come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// Its place in the ledger.
+    pub posting: i64,
+    /// The first day on which these points were gone, where their lot had one.
+    pub expires_on: Option<Day>,
+    /// How many come back.
+    pub amount: i64,
 }
 
 /// How far back a join that only a member list tells of is followed, in days: as far as late messages are repaired, less a day.
@@ -88,6 +108,7 @@ impl Act {
             Act::Due { .. } | Act::Counted { .. } => "due",
             Act::Granted { .. } => "granted",
             Act::Opened { .. } => "opened",
+            Act::Reinstated { .. } => "reinstated",
             Act::Listed { .. } => "listed",
         }
     }

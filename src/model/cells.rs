@@ -140,20 +140,8 @@ impl AccountState {
         &mut self.codes[at].1
     }
 
-    fn add_to_lot(&mut self, vests_on: Option<Day>, expires_on: Option<Day>, amount: i64) {
-        let key = (expires_on, vests_on);
-        match self.lots.binary_search_by_key(&key, |lot| (lot.expires_on, lot.vests_on)) {
-            Ok(at) => {
-                self.lots[at].amount += amount;
-                if self.lots[at].amount == 0 {
-                    self.lots.remove(at);
-                }
-            }
-            Err(at) => self.lots.insert(at, Lot { expires_on, vests_on, amount }),
-        }
-    }
-
     fn prune(&mut self, newest: Day, newest_at: Millis) {
+        self.join_vested(newest);
         let oldest = newest.plus(-KEEP_DAYS);
         let (week, month) = (oldest.week(), oldest.month());
         let window = newest_at.0 / 60_000 - i64::from(KEEP_DAYS) * 1440;
@@ -239,6 +227,10 @@ impl AccountCell {
     /// `postings` are those of this event; sides that are not this account are passed over. Does nothing for a decision
     /// without marks and without postings on this account.
     pub fn apply(&mut self, event: Occurrence, record: &Record, postings: &[Posting]) {
+        // What has vested by now is moved as the decision saw it.
+        if !postings.is_empty() {
+            self.state.join_vested(event.day);
+        }
         for posting in postings {
             self.move_points(posting);
         }
@@ -262,6 +254,7 @@ impl AccountCell {
                 Mark::Day { key, day } => self.state.code_mut(key).add_day(*day),
                 Mark::Recent { key, at, fingerprint } => self.state.code_mut(key).remember(Recent { at: *at, fingerprint: *fingerprint }),
                 Mark::Since { key, at } => self.state.code_mut(key).since = *at,
+                Mark::Proof { .. } => {}
             }
         }
         if event.at >= self.frontier {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::cells::{AccountState, CodeState};
+use super::cells::AccountState;
 use super::day::{Day, Millis, Period, PeriodKind};
 use super::event::Picture;
 use super::ids::{EventSeq, PostingSeq};
+use super::repair::Repair;
 
 /// Everything that follows from one event.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -85,30 +86,6 @@ pub struct Claim {
     pub taken: i64,
     /// How much is taken with this, in all.
     pub total: i64,
-}
-
-/// The account's own days decided again in the order things happened, because this event came late or took a message back.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Repair {
-    /// The message this event takes back.
-    pub takes_back: Option<EventSeq>,
-    /// Caps, streaks and recent talk after all days were decided again; replaces the account's.
-    pub restated: Vec<(Arc<str>, CodeState)>,
-    /// What other messages earn now.
-    pub changed: Vec<Changed>,
-}
-
-/// A message that earns more or less than was booked for it before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
-    /// The message.
-    pub event: EventSeq,
-    /// The rule.
-    pub rule: Arc<str>,
-    /// Booked before.
-    pub was: i64,
-    /// Booked now.
-    pub now: i64,
 }
 
 impl Record {
@@ -199,6 +176,9 @@ pub struct Media {
     pub video: bool,
     /// Keyed hash of the link it carries.
     pub link: Option<u64>,
+    /// Those of these pictures and links, and of those the member sent shortly before, that were paid for already when this was decided first:
+    /// who comes first is decided by the order of commits. Pictures by [`Picture::original`].
+    pub used: Vec<u64>,
 }
 
 /// The assistant's words.
@@ -260,6 +240,7 @@ impl Ruling {
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
                 Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed | Refusal::Frozen => true,
+                Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } | Refusal::ProofUsed { .. } => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
@@ -373,8 +354,38 @@ pub enum Refusal {
     },
     /// No period of staying in the group ends here: the member left in between, or joined at another time than was known.
     NotStayed,
+    /// The word was said, and what must come with it has not come yet.
+    ProofMissing {
+        /// What must come.
+        needs: Needs,
+        /// How far apart the two may be.
+        within_secs: i64,
+    },
+    /// What must come with the word has come, and the word has not been said yet.
+    WordMissing {
+        /// What has come.
+        needs: Needs,
+        /// How far apart the two may be.
+        within_secs: i64,
+    },
+    /// What came with the word was paid for before.
+    ProofUsed {
+        /// What it is.
+        needs: Needs,
+    },
     /// The member left the groups, and the campaign freezes leavers.
     Frozen,
+}
+
+/// What must come with a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Needs {
+    /// 图片
+    Image,
+    /// 链接
+    Link,
+    /// 视频
+    Video,
 }
 
 /// Points moved by a decision; the pipeline books it as a posting.
@@ -489,6 +500,15 @@ pub enum Mark {
         /// From when on.
         at: Option<Millis>,
     },
+    /// A picture or link was paid for, or no longer is. It changes nothing of the account: the campaign's proofs are folded from it.
+    Proof {
+        /// The rule's.
+        key: Arc<str>,
+        /// What it is known by ([`Picture::original`], [`Media::link`]).
+        number: u64,
+        /// Paid for, else free again.
+        used: bool,
+    },
 }
 
 impl Mark {
@@ -499,13 +519,14 @@ impl Mark {
             Mark::Day { key: _, day } => Mark::Day { key, day },
             Mark::Recent { key: _, at, fingerprint } => Mark::Recent { key, at, fingerprint },
             Mark::Since { key: _, at } => Mark::Since { key, at },
+            Mark::Proof { key: _, number, used } => Mark::Proof { key, number, used },
         }
     }
 
     /// Its key.
     pub fn key(&self) -> &Arc<str> {
         match self {
-            Mark::Count { key, .. } | Mark::Day { key, .. } | Mark::Recent { key, .. } | Mark::Since { key, .. } => key,
+            Mark::Count { key, .. } | Mark::Day { key, .. } | Mark::Recent { key, .. } | Mark::Since { key, .. } | Mark::Proof { key, .. } => key,
         }
     }
 }
@@ -565,6 +586,12 @@ pub enum Occasion {
     NoCampaign,
     /// Several unasked successes of a group told in one message.
     Digest,
+    /// Points that go soon.
+    Expiring,
+    /// The picture (link, video) that must come with the word is missing.
+    Missing,
+    /// The picture or link was paid for before.
+    Used,
     /// What the clock has the bot say to a group.
     Posted,
 }

@@ -229,9 +229,12 @@ pub struct Said {
     /// How many pictures came with it.
     #[serde(default)]
     pub images: u32,
-    /// What those pictures look like, where the channel gave them to us.
+    /// Those of them whose contents are known, by what they show; a channel that only counts pictures leaves this empty.
     #[serde(default)]
     pub pictures: Vec<Picture>,
+    /// For each of them how it would look if it were cut out of another, or another out of it. For comparing on arrival, never kept.
+    #[serde(skip)]
+    pub crops: Vec<Vec<Look>>,
     /// A video came with it.
     #[serde(default)]
     pub video: bool,
@@ -246,11 +249,48 @@ pub struct Said {
     pub at_assistant: bool,
 }
 
-/// A picture, by what it shows; never the picture itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A picture by its contents, never the picture itself. It is made of a file's bytes by [`crate::picture`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Picture {
-    /// The first 8 bytes of the SHA-256 of its file.
+    /// The first 8 bytes of a SHA-256: of the file's bytes, or of the name that a channel has for its contents.
     pub exact: u64,
-    /// A perceptual hash: few bits differ between a picture and its copy after another compression.
-    pub look: Option<u64>,
+    /// What it looks like; `None` where nobody could open it.
+    pub look: Option<Look>,
+    /// The earlier picture of the campaign that this one shows again, by its `exact`; `None` for the first of its kind. Found on arrival.
+    #[serde(default)]
+    pub copy_of: Option<u64>,
+}
+
+impl Picture {
+    /// A picture known by its bytes, or by a name that a channel has for its contents (a checksum).
+    pub fn known_as(contents: &[u8]) -> Self {
+        Picture { exact: KeyBytes::digest(contents).order(), look: None, copy_of: None }
+    }
+
+    /// What it is known by, together with all its copies.
+    pub fn original(&self) -> u64 {
+        self.copy_of.unwrap_or(self.exact)
+    }
+}
+
+/// What a picture looks like: alike pictures differ in few bits, whatever became of their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Look(pub [u64; 2]);
+
+/// Pictures whose looks differ in at most so many of 128 bits are one picture.
+///
+/// Measured in the tests of [`crate::picture`]: re-compressed, cut by 5 % and watermarked pictures differ in 13 at most, fifty screenshots
+/// of one riding app in 18 at least.
+pub const LOOK_DISTANCE_MAX: u32 = 14;
+
+impl Look {
+    /// Whether two show the same.
+    pub fn is_like(self, other: Look) -> bool {
+        self.distance(other) <= LOOK_DISTANCE_MAX
+    }
+
+    /// In how many of the 128 bits two differ.
+    pub fn distance(self, other: Look) -> u32 {
+        (self.0[0] ^ other.0[0]).count_ones() + (self.0[1] ^ other.0[1]).count_ones()
+    }
 }

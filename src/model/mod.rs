@@ -6,5 +6,7 @@ pub mod day;
 pub mod act;
 pub mod event;
 pub mod decision;
+pub mod repair;
 pub mod cells;
+pub mod lots;
 pub mod journal;

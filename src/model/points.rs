@@ -17,7 +17,7 @@ impl Points {
 
     /// Sum, or `None` when it leaves ±(2⁵³−1).
     pub fn checked_add(self, other: Points) -> Option<Points> {
-        self.0.checked_add(other.0).filter(|sum| sum.abs() <= POINTS_MAX).map(Points)
+        self.0.checked_add(other.0).filter(|sum| (-POINTS_MAX..=POINTS_MAX).contains(sum)).map(Points)
     }
 
     /// Difference, or `None` when it leaves ±(2⁵³−1).

@@ -14,6 +14,7 @@ use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::outbox::board::{Board, Place, Progress, Standing, Which};
 use crate::outbox::manners::campaign_of;
 use crate::rules::campaign::{Balance, Campaign, Rules};
+use crate::rules::expiry::title;
 use crate::rules::explain::{explain, telling};
 use crate::rules::hint::{Unpaid, hint};
 use crate::rules::schedule::WANTS_BOARD;
@@ -90,6 +91,9 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::NotUnderstood
         | Occasion::NoCampaign
         | Occasion::Digest
+        | Occasion::Expiring
+        | Occasion::Missing
+        | Occasion::Used
         | Occasion::Posted => Ok(Args::default()),
     }
 }
@@ -273,7 +277,7 @@ impl Question<'_> {
     /// The name members know a rule by; its code when the rules no longer have it.
     fn title(&self, code: &Arc<str>) -> Arc<str> {
         let rule = self.campaign().and_then(|campaign| campaign.rules.iter().find(|rule| rule.code == *code));
-        rule.map_or_else(|| code.clone(), |rule| rule.common.title.clone())
+        rule.map_or_else(|| title(code).map_or_else(|| code.clone(), Arc::from), |rule| rule.common.title.clone())
     }
 
     /// The asker's own numbers are left out where they have none.

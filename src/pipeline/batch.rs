@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::model::ids::{EventKey, EventSeq, FingerprintKey, RulesHash};
 use crate::rules::Prepared;
 use crate::rules::campaign::Rules;
-use crate::rules::decide::Coverage;
+use crate::rules::coverage::Coverage;
 use crate::store::{Batch, Directory, Head, Store, StoreError};
 
+use super::proofs::Looks;
 use super::twin::Asked;
 use super::working::{Heard, Working};
 use super::{Done, Work};
@@ -20,6 +21,7 @@ pub(super) struct Memory {
     directory: Directory,
     rules: HashSet<RulesHash>,
     asked: Asked,
+    looks: Looks,
 }
 
 impl Memory {
@@ -63,18 +65,19 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
         memory.directory = store.directory()?;
     }
     let Admitted { mut done, fresh, mut seqs } = admit(store, works)?;
-    let mut working = Working::new(head, context, &mut memory.directory, &mut memory.asked);
+    let mut working = Working::new(head, context, &mut memory.directory, &mut memory.asked, &mut memory.looks);
     if !fresh.is_empty() && !memory.rules.contains(&context.rules.hash) {
         working.batch.rules.push((context.rules.hash, context.rules.text.clone()));
     }
     let placed = fresh.into_iter().map(|fresh| (fresh.index, Heard { of: fresh.of, ..working.place(fresh.prepared) }));
     // What must wait on leaves no trace.
-    let heard: Vec<(usize, Heard<'_>)> = placed.filter(|(_, heard)| heard.of.is_none() || heard.coverage != Coverage::Unresolved).collect();
+    let mut heard: Vec<(usize, Heard<'_>)> = placed.filter(|(_, heard)| heard.of.is_none() || heard.coverage != Coverage::Unresolved).collect();
     working.load_people(store, &heard)?;
     working.load_counterparts(store, &heard)?;
     working.load_accounts(store, &heard)?;
     working.load_shared(store, &heard)?;
-    for (_, heard) in &heard {
+    for (_, heard) in &mut heard {
+        working.look_up_proofs(store, heard)?;
         working.book(store, heard)?;
     }
     seqs.extend(working.booked.drain());

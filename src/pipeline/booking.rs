@@ -4,7 +4,7 @@ use crate::model::decision::{Decision, Entry, Part, Side};
 use crate::model::event::{Channel, Event, GroupKind, Place};
 use crate::model::ids::{AccountId, EventSeq, PostingSeq};
 use crate::model::journal::{AccountRef, Posting};
-use crate::rules::decide::Coverage;
+use crate::rules::coverage::Coverage;
 use crate::store::{Destination, REPLIES_PER_EVENT_MAX, ReplyRow, ReplyState, reply_id};
 
 use super::working::{Heard, Working};

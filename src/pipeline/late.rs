@@ -5,7 +5,7 @@ use crate::model::decision::{Decision, Outcome, Record};
 use crate::model::event::Kind;
 use crate::model::ids::{AccountId, CorpName, EventSeq};
 use crate::rules::Shared;
-use crate::rules::decide::Coverage;
+use crate::rules::coverage::Coverage;
 use crate::store::{Past, Store, StoreError};
 
 use super::repair::{self, Again, Window};
@@ -44,7 +44,8 @@ impl Working<'_> {
         let cell = cell.clone();
         let newest = occurrence.day.max(self.context.rules.campaigns[campaign].calendar.day(cell.frontier));
         let decision = match repair::window(&cell, occurrence.day, newest, |seq| self.past(store, seq))? {
-            Some(window) => {
+            Some(mut window) => {
+                window.taken = self.taken(store, &window)?;
                 let mut events = self.again(store, &window, &heard.prepared.event.corp)?;
                 let message = heard.of.unwrap_or(occurrence.seq);
                 events.push(Again::newcomer(message, occurrence.day, heard.group, &heard.prepared, campaign));
@@ -90,9 +91,10 @@ impl Working<'_> {
         let Some(key) = self.account_by_id(store, account)? else { return Ok(nothing(fresh)) };
         let cell = self.accounts[&key].clone();
         let newest = self.calendar(heard).map_or(past.row.day, |calendar| calendar.day(cell.frontier).max(occurrence.day));
-        let Some(window) = repair::window(&cell, past.row.day, newest, |seq| self.past(store, seq))? else {
+        let Some(mut window) = repair::window(&cell, past.row.day, newest, |seq| self.past(store, seq))? else {
             return Ok(Decided { decision: too_far_back(fresh), key: Some(key) });
         };
+        window.taken = self.taken(store, &window)?;
         let events = self.again(store, &window, &heard.prepared.event.corp)?;
         Ok(Decided { decision: repair::redecide(occurrence.seq, window, events, Some(target), fresh, Shared::default()), key: Some(key) })
     }

@@ -10,6 +10,7 @@ mod booking;
 mod late;
 mod repair;
 mod twin;
+mod proofs;
 pub mod unpark;
 pub mod unparker;
 pub mod recall;
@@ -287,6 +288,11 @@ impl Handle {
     /// The rules that are live.
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// Makes other rules live, from the next batch on. What was decided stays.
+    pub fn adopt(&self, rules: Arc<Rules>) {
+        self.rules.store(rules);
     }
 
     /// Has the writer look, when it comes to it, whether another process has committed ([`Listener::disturbed`]). A full queue looks later.

@@ -6,15 +6,17 @@
 //! order (`at`, then the platform's own order), each event under its own rules; what each message earns now is compared with what is booked
 //! for it, and the differences are booked: reversals into the original bucket, or new postings.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, Occurrence};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Changed, Chart, Claim, Decision, Deed, Entry, Outcome, Part, Record, Repair, Side};
+use crate::model::decision::{Chart, Claim, Decision, Deed, Entry, Mark, Outcome, Part, Record, Side};
 use crate::model::event::{Event, GroupKind, Kind, Place, Said, Via};
 use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::journal::{AccountRef, GroupRow, Posting};
+use crate::model::repair::{Changed, Repair};
 use crate::rules::campaign::{RuleEntry, Rules};
 use crate::rules::decide::decide;
 use crate::rules::{Facts, Prepared, Shared};
@@ -33,6 +35,8 @@ pub(super) struct Window {
     pub(super) events: Vec<Past>,
     /// The account before the first of them: its state and what it had earned; what it had spent does not matter here.
     pub(super) before: AccountCell,
+    /// Pictures and links of these events that are paid for elsewhere.
+    pub(super) taken: Vec<u64>,
 }
 
 /// Walks an account's history back to a snapshot that is older than `earliest`. `None` when the bounds are passed.
@@ -61,7 +65,7 @@ pub(super) fn window<E>(
     events.reverse();
     (before.available, before.lifetime) = (cell.available, cell.lifetime);
     before.earn(-events.iter().flat_map(|past| &past.postings).map(|posting| earned(posting, cell.id)).sum::<i64>());
-    Ok(Some(Window { events, before }))
+    Ok(Some(Window { events, before, taken: Vec::new() }))
 }
 
 /// What a posting added to an account's lifetime.
@@ -90,7 +94,7 @@ pub(super) struct Again<'a> {
     at: Millis,
     day: Day,
     order: u64,
-    prepared: std::borrow::Cow<'a, Prepared>,
+    prepared: Cow<'a, Prepared>,
     campaign: usize,
     group: GroupId,
     /// What a committed event took of what members share; `None` for the newcomer.
@@ -103,7 +107,7 @@ impl<'a> Again<'a> {
     /// The event that came late, itself.
     pub(super) fn newcomer(seq: EventSeq, day: Day, group: GroupId, prepared: &'a Prepared, campaign: usize) -> Self {
         let event = &prepared.event;
-        let prepared = std::borrow::Cow::Borrowed(prepared);
+        let prepared = Cow::Borrowed(prepared);
         Again { seq, at: event.at, day, order: event.key.key.order(), prepared, campaign, group, claims: None, willed: None }
     }
 
@@ -150,7 +154,7 @@ impl<'a> Again<'a> {
             at: past.row.at,
             day: past.row.day,
             order: past.row.record.order,
-            prepared: std::borrow::Cow::Owned(prepared),
+            prepared: Cow::Owned(prepared),
             campaign,
             group: past.row.group,
             claims,
@@ -178,6 +182,7 @@ pub(super) fn redecide(
     events.retain(|event| !taken_back.contains(&event.seq));
     events.sort_by_key(|event| (event.at, event.order, event.seq));
     let (mut cell, mut owed, mut result, mut days) = (window.before, Owed::new(), fresh, HashMap::new());
+    let mut owed_proofs = Proofs::new();
     for event in &events {
         let occurrence = Occurrence { seq: event.seq, at: event.at, day: event.day };
         if let Some((record, postings)) = &event.willed {
@@ -186,11 +191,13 @@ pub(super) fn redecide(
         }
         let shared = event.claims.as_deref().map_or(shared, Shared::Pinned);
         let facts = Facts { account: Some(&cell), shared, group: event.group, ..Facts::default() };
-        let decision = decide(&event.prepared.rules, Some(event.campaign), &event.prepared, &facts);
+        let prepared = knowing(&event.prepared, &window.taken, &owed_proofs);
+        let decision = decide(&prepared.rules, Some(event.campaign), &prepared, &facts);
         for entry in &decision.entries {
             *owed.entry((event.seq, entry.code.clone())).or_default() += signed(entry);
             days.insert((event.seq, entry.code.clone()), entry.clone());
         }
+        owed_proofs = decision.record.marks.iter().fold(owed_proofs, fold_proof);
         cell.apply(occurrence, &decision.record, &[]);
         cell.earn(decision.entries.iter().map(signed).sum());
         if event.seq == own {
@@ -200,6 +207,7 @@ pub(super) fn redecide(
         }
     }
     let booked = booked(account, window.events.iter().filter(|past| !past.row.record.is_willed()));
+    let booked_proofs = window.events.iter().flat_map(|past| &past.row.record.marks).fold(BTreeMap::new(), fold_proof);
     let mut repair = Repair { takes_back, restated: cell.state.codes, changed: Vec::new() };
     let mut slots: Vec<&(EventSeq, Arc<str>)> = owed.keys().chain(booked.keys().filter(|slot| !owed.contains_key(*slot))).collect();
     slots.sort();
@@ -216,9 +224,38 @@ pub(super) fn redecide(
         }
     }
     result.entries = entries;
-    result.record.marks = Vec::new();
+    result.record.marks = proofs_changed(&booked_proofs, &owed_proofs);
     result.record.repair = Some(Box::new(repair));
     result
+}
+
+/// Pictures and links paid for, by rule and number.
+type Proofs = BTreeMap<(Arc<str>, u64), bool>;
+
+fn fold_proof(mut proofs: Proofs, mark: &Mark) -> Proofs {
+    if let Mark::Proof { key, number, used } = mark {
+        proofs.insert((key.clone(), *number), *used);
+    }
+    proofs
+}
+
+/// An event that knows which pictures and links are paid for by now: elsewhere, and by the events before it.
+fn knowing<'p>(prepared: &'p Prepared, taken: &[u64], owed: &Proofs) -> Cow<'p, Prepared> {
+    let owed = owed.iter().filter(|(_, used)| **used).map(|((_, number), _)| *number);
+    let used: Vec<u64> = taken.iter().copied().chain(owed).collect();
+    let mut prepared = Cow::Borrowed(prepared);
+    if !used.is_empty() && prepared.traits.is_some() {
+        prepared.to_mut().traits.iter_mut().for_each(|traits| traits.media.used.extend(&used));
+    }
+    prepared
+}
+
+/// What is paid for now and was not, and what no longer is.
+fn proofs_changed(booked: &Proofs, owed: &Proofs) -> Vec<Mark> {
+    let is_used = |proofs: &Proofs, proof: &(Arc<str>, u64)| proofs.get(proof).copied().unwrap_or(false);
+    let all: BTreeSet<&(Arc<str>, u64)> = booked.keys().chain(owed.keys()).collect();
+    let changed = all.into_iter().filter(|proof| is_used(booked, proof) != is_used(owed, proof));
+    changed.map(|proof| Mark::Proof { key: proof.0.clone(), number: proof.1, used: is_used(owed, proof) }).collect()
 }
 
 /// What is booked for one message and rule.

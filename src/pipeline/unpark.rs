@@ -13,7 +13,7 @@ use crate::model::ids::{CorpName, EventKey, EventSeq};
 use crate::model::journal::EventRow;
 use crate::rules::Prepared;
 use crate::rules::campaign::Rules;
-use crate::rules::decide::{Coverage, covers};
+use crate::rules::coverage::{Coverage, covers};
 use crate::store::waiting::{is_waiting, unparked, unparked_key};
 use crate::store::{Directory, Past, Reader, Store, StoreError};
 

@@ -14,15 +14,18 @@ use crate::model::event::{Event, GroupKind, Identity, Kind, Place};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId, SourceId};
 use crate::model::journal::{EventRow, GroupRow};
 use crate::rules::campaign::Balance;
-use crate::rules::decide::{Coverage, covers, decide, hear};
+use crate::rules::coverage::{Coverage, covers};
+use crate::rules::decide::{decide, hear};
 use crate::rules::versions::Versions;
 use crate::rules::{Facts, Prepared, Shared, answer, share};
 use crate::store::codec::encode_record;
+use crate::store::proof::{Proof, ProofKey};
 use crate::store::waiting::{UNPARKED, unparked_key};
 use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, SharedKey, Store, StoreError, Wants};
 
 use super::batch::Context;
 use super::late::Decided;
+use super::proofs::Looks;
 use super::twin::Asked;
 use super::{recall, unpark};
 
@@ -56,6 +59,9 @@ pub(super) struct Working<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) directory: &'a mut Directory,
     pub(super) asked: &'a mut Asked,
+    pub(super) looks: &'a mut Looks,
+    /// Pictures and links as this batch leaves them.
+    pub(super) proofs: HashMap<ProofKey, Proof>,
     pub(super) batch: Batch,
     pub(super) people: HashMap<PersonKey, Person>,
     pub(super) accounts: HashMap<AccountKey, AccountCell>,
@@ -74,11 +80,13 @@ pub(super) struct Working<'a> {
 }
 
 impl<'a> Working<'a> {
-    pub(super) fn new(head: Head, context: &'a Context<'a>, directory: &'a mut Directory, asked: &'a mut Asked) -> Self {
+    pub(super) fn new(head: Head, context: &'a Context<'a>, directory: &'a mut Directory, asked: &'a mut Asked, looks: &'a mut Looks) -> Self {
         Working {
             context,
             directory,
             asked,
+            looks,
+            proofs: HashMap::new(),
             batch: Batch { head, ..Batch::default() },
             people: HashMap::new(),
             accounts: HashMap::new(),
@@ -315,6 +323,7 @@ impl<'a> Working<'a> {
             self.touched.insert(key);
         }
         self.batch.postings.extend(postings);
+        self.take_proofs(store, &row)?;
         // The contents of a waiting event stay with it.
         let contents = heard.of.map_or_else(|| contents(&event.kind), |_| None);
         self.batch.events.push(NewEvent { key: heard.key(), row, encoded, contents });
@@ -380,6 +389,8 @@ impl<'a> Working<'a> {
         self.batch.accounts = self.touched.iter().filter_map(|key| accounts.remove(key)).collect();
         self.batch.accounts.sort_by_key(|cell| cell.id);
         let taken = |key: &SharedKey| self.shared.get(&key.campaign)?.get(&(key.name.clone(), key.number)).copied();
+        self.batch.proofs = self.proofs.drain().collect();
+        self.batch.proofs.sort_by_key(|(key, _)| *key);
         self.batch.shared = self.claimed.iter().filter_map(|key| Some((key.clone(), taken(key)?))).collect();
         self.batch
     }
@@ -404,8 +415,8 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
         Kind::Said(said) => serde_json::to_vec(said).ok(),
         Kind::Unknown { raw, .. } => Some(raw.clone().into_bytes()),
         Kind::Did(Act::Joined | Act::Left | Act::Due { .. } | Act::Counted { .. }) | Kind::Recalled { .. } => None,
-        Kind::Did(act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. } | Act::Listed { .. })) => {
-            serde_json::to_vec(act).ok()
-        }
+        Kind::Did(
+            act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } | Act::Listed { .. }),
+        ) => serde_json::to_vec(act).ok(),
     }
 }

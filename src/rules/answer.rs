@@ -6,16 +6,20 @@ use crate::model::day::PeriodKind;
 use crate::model::decision::{Arg, Args, Occasion, Once, Payment, Question, Refusal, Reply, Ruling, Template, Traits};
 use crate::model::event::{Channel, Place};
 use crate::rules::campaign::{Balance, Campaign, Mode, RuleEntry, Rules};
+use crate::rules::check_in::needs::{self, Pairing};
 use crate::rules::decide::{Ruled, Scene, holds, within};
 use crate::rules::template::rule_key;
 use crate::rules::text::display_name;
-use crate::rules::{Facts, Prepared, wording};
+use crate::rules::{Facts, Prepared, expiry, wording};
 
 /// «Not understood» is said to a member once in so many seconds.
 const NOT_UNDERSTOOD_SECS: i64 = 600;
 
 /// The argument that carries the key of a rule's own text; no variable can be called so.
 const OWN_TEXT: &str = "@rule";
+
+/// 「积分」 tells what goes within so many days.
+const EXPIRING_DAYS: i32 = 30;
 
 /// Words that 「帮助」 recommends; more would not be read.
 const HELP_WORDS_MAX: usize = 3;
@@ -33,7 +37,7 @@ pub fn replies(scene: &Scene<'_>, rulings: &[Ruled<'_>], booked: i64) -> Vec<Rep
         return vec![answer(scene, rulings)];
     }
     let is_paid = booked > 0 || paid().next().is_some();
-    if is_paid { Vec::new() } else { closed_notice(scene, rulings).into_iter().collect() }
+    if is_paid { Vec::new() } else { closed_notice(scene, rulings).or_else(|| missing_notice(scene, rulings)).into_iter().collect() }
 }
 
 /// The reply where no campaign covers the chat: in a single chat, a question is answered from the campaigns the member is in.
@@ -96,6 +100,7 @@ fn rank(refusal: &Refusal) -> u8 {
         Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } => 2,
         Refusal::OutsideDates => 3,
         Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
+        Refusal::ProofMissing { .. } | Refusal::ProofUsed { .. } | Refusal::WordMissing { .. } => 4,
         Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed | Refusal::Frozen => 5,
     }
 }
@@ -136,9 +141,13 @@ fn title(campaign: &Campaign) -> &str {
 fn balance(scene: &Scene<'_>) -> i64 {
     if scene.event.place == Place::Single && scene.campaign.balance == Balance::PerGroup {
         let own = scene.facts.others.iter().filter(|(index, _)| is_this(scene, *index));
-        return own.map(|(_, account)| account.available).sum();
+        return own.map(|(_, account)| account.state.spendable(scene.day)).sum();
     }
-    scene.facts.account.map_or(0, |account| account.available)
+    spendable(scene)
+}
+
+fn spendable(scene: &Scene<'_>) -> i64 {
+    scene.facts.account.map_or(0, |account| account.state.spendable(scene.day))
 }
 
 fn is_this(scene: &Scene<'_>, index: usize) -> bool {
@@ -148,9 +157,11 @@ fn is_this(scene: &Scene<'_>, index: usize) -> bool {
 fn paid_args(scene: &Scene<'_>, ruled: &Ruled<'_>, payment: &Payment) -> Args {
     let mut args = base(scene);
     args.0.retain(|(name, _)| **name != *"余额");
-    let balance = scene.facts.account.map_or(0, |account| account.available) + ruled.booked;
-    args = args.int("余额", balance).text("标题", ruled.rule.title()).int("得分", payment.points).int("奖励", payment.bonus);
+    args = args.int("余额", spendable(scene) + ruled.ready).text("标题", ruled.rule.title()).int("得分", payment.points).int("奖励", payment.bonus);
     args = args.with("封顶", Arg::Flag(payment.clipped_by.is_some()));
+    if let Some(vests) = scene.bucket(ruled.rule).vests_on.filter(|_| payment.points > 0) {
+        args = args.text("生效", wording::date(vests, scene.day));
+    }
     if let Some(streak) = payment.streak {
         args = args.int("连续", i64::from(streak));
     }
@@ -202,7 +213,16 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
             asked(Occasion::Capped, args.text("重置", wording::resets(calendar, cap.period, at)))
         }
         Refusal::OutsideWindow | Refusal::OutsideDates => asked(Occasion::Outside, args.text("开放", wording::opening(rule))),
-        Refusal::NotForThisGroup
+        Refusal::ProofMissing { needs, within_secs } => {
+            let args = args.text("还差", Pairing::one_of(*needs)).text("限时", needs::in_words(*within_secs));
+            asked(Occasion::Missing, args.with("单聊", is_single(scene)))
+        }
+        Refusal::ProofUsed { needs } => {
+            let (this, other) = wording::used(*needs);
+            asked(Occasion::Used, args.text("用过的", this).text("要换的", other))
+        }
+        Refusal::WordMissing { .. }
+        | Refusal::NotForThisGroup
         | Refusal::TooShort { .. }
         | Refusal::TooPlain { .. }
         | Refusal::CoolDown { .. }
@@ -240,6 +260,15 @@ fn closed_notice(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Option<Reply> {
     Some(Reply { asked: false, once: Some(once), ..refusal_reply(scene, ruled.rule, &Refusal::OutsideWindow) })
 }
 
+/// Unasked, and yet said once a day to each: the word is right, the picture is missing.
+fn missing_notice(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Option<Reply> {
+    let is_missing = |ruled: &&Ruled<'_>| matches!(ruled.ruling, Ruling::Refused(Refusal::ProofMissing { .. }));
+    let is_loud = |rule: &RuleEntry| rule.kind.announces() && rule.common.mode == Mode::Live && !is_silent(rule);
+    let ruled = rulings.iter().filter(is_missing).find(|ruled| is_loud(ruled.rule))?;
+    let once = Once { name: format!("missing/{}", ruled.rule.code).into(), per_member: true, slot: i64::from(scene.day.0) };
+    Some(Reply { asked: false, once: Some(once), ..refusal_reply(scene, ruled.rule, refusal(ruled)?) })
+}
+
 fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
     let args = base(scene);
     match question {
@@ -256,9 +285,11 @@ fn question_reply(scene: &Scene<'_>, question: Question) -> Reply {
 fn balance_args(scene: &Scene<'_>, args: Args) -> Args {
     let mut others: Vec<(usize, i64)> = Vec::new();
     for (index, account) in scene.facts.others.iter().filter(|(index, _)| !is_this(scene, *index)) {
+        let day = scene.rules.campaigns.get(*index).map_or(scene.day, |campaign| campaign.calendar.day(scene.event.at));
+        let spendable = account.state.spendable(day);
         match others.iter_mut().find(|(known, _)| known == index) {
-            Some((_, available)) => *available += account.available,
-            None => others.push((*index, account.available)),
+            Some((_, sum)) => *sum += spendable,
+            None => others.push((*index, spendable)),
         }
     }
     let block = |(index, available): &(usize, i64)| {
@@ -267,7 +298,23 @@ fn balance_args(scene: &Scene<'_>, args: Args) -> Args {
     };
     let others = others.iter().filter_map(block).collect();
     let held = scene.facts.account.map_or(0, |account| account.held);
-    today_args(scene, args).int("冻结", held).with("其他", Arg::List(others))
+    lots_args(scene, today_args(scene, args)).int("冻结", held).with("其他", Arg::List(others))
+}
+
+/// What waits and what goes soon.
+fn lots_args(scene: &Scene<'_>, args: Args) -> Args {
+    let Some(account) = scene.facts.account else { return args };
+    let (state, day) = (&account.state, scene.day);
+    let pending = state.pending(day);
+    let going: i64 = expiry::going(scene.campaign, account, day, EXPIRING_DAYS).iter().map(|(_, points)| points).sum();
+    let when = match pending.as_slice() {
+        [] => String::new(),
+        [(only, _)] => wording::date(*only, day),
+        [(first, _), ..] => format!("{} 起", wording::date(*first, day)),
+    };
+    let waits = pending.iter().map(|(_, points)| points).sum();
+    let can_expire = scene.campaign.validity.can_expire() || state.lots.iter().any(|lot| lot.expires_on.is_some());
+    args.int("待生效", waits).text("生效", when).int("快过期", going).with("有期限", Arg::Flag(can_expire))
 }
 
 fn today_args(scene: &Scene<'_>, args: Args) -> Args {

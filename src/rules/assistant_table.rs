@@ -131,6 +131,12 @@ pub struct RepliesTable {
     /// 合并播报。
     #[schemars(extend("x-en" = "Several successes of a group told in one message."))]
     pub digest: Option<OneOrMany>,
+    /// 口令说对了,还差图片(链接、视频)。
+    #[schemars(extend("x-en" = "The picture, link or video that must come with the word is missing."))]
+    pub missing: Option<OneOrMany>,
+    /// 图片(链接)用过了。
+    #[schemars(extend("x-en" = "The picture or link was paid for before."))]
+    pub used: Option<OneOrMany>,
     /// 定时提醒(schedule 没写 say 时)。
     #[schemars(extend("x-en" = "A reminder, where the schedule has no `say`."))]
     pub posted: Option<OneOrMany>,
@@ -157,7 +163,7 @@ const QUESTIONS: [(&str, Question); 7] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 16] = [
+const OCCASIONS: [(&str, Occasion); 19] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -173,6 +179,9 @@ const OCCASIONS: [(&str, Occasion); 16] = [
     ("not_understood", Occasion::NotUnderstood),
     ("no_campaign", Occasion::NoCampaign),
     ("digest", Occasion::Digest),
+    ("expiring", Occasion::Expiring),
+    ("missing", Occasion::Missing),
+    ("used", Occasion::Used),
     ("posted", Occasion::Posted),
 ];
 

@@ -45,7 +45,7 @@ pub struct Festival {
 
 /// The level that so many points ever earned give; the last whose threshold is reached.
 pub fn level(levels: &[Level], lifetime: i64) -> Option<&Level> {
-    levels.iter().filter(|level| level.at <= lifetime).next_back()
+    levels.iter().rfind(|level| level.at <= lifetime)
 }
 
 /// What multiplies a rule's offer now, and by how much its caps are multiplied (100 for not at all).

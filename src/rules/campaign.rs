@@ -14,6 +14,7 @@ use crate::rules::leavers::Leavers;
 use crate::rules::schedule::Schedule;
 use crate::rules::template::Templates;
 use crate::rules::testing::Test;
+use crate::rules::validity::{Life, Validity};
 use crate::rules::when::When;
 use crate::rules::words::Matcher;
 
@@ -73,6 +74,15 @@ pub struct Campaign {
     pub follows_presence: bool,
     /// Whether any rule of it takes of what members share.
     pub has_shares: bool,
+    /// How long points live.
+    pub validity: Validity,
+}
+
+impl Campaign {
+    /// Whether any rule of it needs a picture, link or video.
+    pub fn needs_proof(&self) -> bool {
+        self.rules.iter().any(|rule| rule.kind.needs_proof())
+    }
 }
 
 /// `balance = "shared" | "per_group"`
@@ -143,6 +153,10 @@ pub struct Common {
     pub mode: Mode,
     /// `budget`: points that all members together may get of it.
     pub budget: Option<i64>,
+    /// `hold`: days until its points may be spent.
+    pub hold_days: Option<i32>,
+    /// `expires`: how long its points live; `None` as the campaign says.
+    pub expires: Option<Life>,
     /// `reply`: own texts for the paid reply; `None` is the default text, an empty list is silence.
     pub reply: Option<Vec<String>>,
 }

@@ -22,10 +22,10 @@ use crate::model::decision::{Decision, Deed};
 use crate::model::event::Place;
 use crate::rules::campaign::Campaign;
 use crate::rules::decide::Scene;
-use crate::rules::{leavers, retention, schedule};
+use crate::rules::{expiry_jobs, leavers, retention, schedule};
 
 /// Where the jobs of a campaign come from. Jobs of one instant run in this order.
-const SOURCES: &[fn(&Campaign) -> Vec<Box<dyn Job + '_>>] = &[retention::jobs, schedule::jobs, leavers::jobs];
+const SOURCES: &[fn(&Campaign) -> Vec<Box<dyn Job + '_>>] = &[retention::jobs, schedule::jobs, leavers::jobs, expiry_jobs::jobs];
 
 /// Something the clock starts.
 pub trait Job: fmt::Debug {

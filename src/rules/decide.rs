@@ -7,51 +7,19 @@ use jiff::civil::Date;
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
 use crate::model::day::{Day, Period, PeriodKind};
-use crate::model::decision::{Args, Cap, Chart, Claim, Decision, Deed, Entry, Mark, Media, Part, Payment, Record, Refusal, Ruling, Side, Traits, Verdict};
+use crate::model::decision::{Args, Cap, Chart, Claim, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
 use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
 use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
+use crate::rules::link::link_of;
 use crate::rules::text::{fold, strip_mention, strip_token};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, clock, leavers, presence, share, willed};
+use crate::rules::validity::{self, Bucket};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, clock, expiry, leavers, presence, share, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
-
-/// Longest chat id WeCom gives; a shorter ASCII entry of `groups` may be an id, anything else is a name.
-const CHAT_ID_BYTES_MAX: usize = 64;
-
-/// Which campaign a chat belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Coverage {
-    /// This one, by its index.
-    Campaign(usize),
-    /// None.
-    None,
-    /// It cannot be told yet: the file names a group nobody bears so far, and this group's name is unknown.
-    Unresolved,
-}
-
-/// Finds the campaign of a place. `known_title` is the group's name where the event does not tell it; `is_known_title` says
-/// whether some known group of the corp bears a name.
-pub fn covers(rules: &Rules, place: &Place, known_title: Option<&str>, is_known_title: &dyn Fn(&str) -> bool) -> Coverage {
-    let rest = || position(rules, |entry| entry == "*").map_or(Coverage::None, Coverage::Campaign);
-    let (chat, title) = match place {
-        Place::Single => return rest(),
-        Place::Books { campaign, .. } => return rules.campaigns.iter().position(|it| it.id == *campaign).map_or(Coverage::None, Coverage::Campaign),
-        Place::Group { chat, title, .. } => (chat, title),
-    };
-    let title = title.as_deref().or(known_title);
-    if let Some(index) = position(rules, |entry| entry == &**chat).or_else(|| position(rules, |entry| Some(entry) == title)) {
-        return Coverage::Campaign(index);
-    }
-    let could_be_this = |entry: &str| !looks_like_chat_id(entry) && !is_known_title(entry);
-    match title.is_none() && position(rules, |entry| entry != "*" && could_be_this(entry)).is_some() {
-        true => Coverage::Unresolved,
-        false => rest(),
-    }
-}
 
 /// Hears an event: folds its text, finds the words in it. Runs on the task that received it, so that the writer does integer work only.
 ///
@@ -69,7 +37,8 @@ pub fn hear(rules: &Arc<Rules>, mut event: Event, key: &FingerprintKey) -> Prepa
     let words = if is_mentioned { spoken } else { &said.text };
     let fingerprint = if spoken == words { key.of(folded.as_str()) } else { key.of(fold(words).as_str()) };
     let (chars, distinct) = folded.count();
-    let media = Media { images: said.images, pictures: said.pictures.clone(), video: said.video, link: said.link.as_ref().map(|link| key.of(link.trim())) };
+    let media =
+        Media { images: said.images, pictures: said.pictures.clone(), video: said.video, link: link_of(said).map(|link| key.of(&link)), used: Vec::new() };
     let question = rules.assistant.question(&folded);
     let traits = Traits { chars, distinct, fingerprint, question, asked: asked || is_mentioned, media, ..Traits::default() };
     let matched = rules.matcher.find(folded.as_str());
@@ -85,7 +54,7 @@ fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
         Act::Left => Some(Deed::Left),
         Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
         Act::Due { job, slot } | Act::Counted { job, slot, .. } => Some(Deed::Due { job: job.clone(), slot: *slot }),
-        Act::Granted { .. } | Act::Opened { .. } => Some(Deed::Willed),
+        Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } => Some(Deed::Willed),
         Act::Listed { joined_at } => Some(Deed::Listed { joined_at: *joined_at }),
         Act::OrderPaid { .. } => None,
     }
@@ -115,10 +84,12 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         decision.replies.extend(answer::uncovered(rules, prepared, heard, facts));
         return decision;
     };
-    if let Kind::Did(act) = &prepared.event.kind
-        && let Some(willed) = willed::decide(act, facts.account, campaign.calendar.day(prepared.event.at))
-    {
-        return willed;
+    if let Kind::Did(act) = &prepared.event.kind {
+        let (day, at) = (campaign.calendar.day(prepared.event.at), prepared.event.at);
+        let willed = willed::decide(act, &campaign.validity, facts.account, (day, at));
+        if let Some(willed) = willed.or_else(|| expiry::reinstate(act, &campaign.validity, facts.account, (day, at))) {
+            return willed;
+        }
     }
     let scene = Scene::new(rules, campaign, prepared, heard, facts);
     if let Some(decision) = clock::decide(&scene) {
@@ -134,6 +105,9 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         }
         let ruled = scene.ask(rule, &hearing, &mut so_far);
         rulings.push(ruled);
+    }
+    if so_far.points > 0 && !is_due(deed.as_ref()) {
+        so_far.marks.extend(campaign.validity.earned(facts.account, prepared.event.at));
     }
     so_far.marks.extend(presence::marks(&scene));
     let replies = answer::replies(&scene, &rulings, so_far.points);
@@ -173,6 +147,8 @@ pub struct Ruled<'a> {
     pub args: Args,
     /// Points booked by the rules up to this one.
     pub booked: i64,
+    /// Those of them that may be spent at once.
+    pub ready: i64,
 }
 
 /// What the rules before this one did.
@@ -182,6 +158,7 @@ struct SoFar {
     claims: Vec<Claim>,
     paid: Vec<(Arc<str>, i64)>,
     points: i64,
+    ready: i64,
 }
 
 impl SoFar {
@@ -242,6 +219,11 @@ impl<'a> Scene<'a> {
         self.used(key, Periods { day: self.day, window: None }.of(kind), &[])
     }
 
+    /// The bucket of what a rule pays on this day.
+    pub fn bucket(&self, rule: &RuleEntry) -> Bucket {
+        self.campaign.validity.bucket(rule.common.hold_days, rule.common.expires, self.day)
+    }
+
     fn ask(&self, rule: &'a RuleEntry, hearing: &Hearing<'a>, so_far: &mut SoFar) -> Ruled<'a> {
         let ruling = self.ruling(rule, hearing, so_far);
         let (ruling, args) = ruling.unwrap_or_else(|refusal| (Ruling::Refused(refusal), Args::default()));
@@ -249,7 +231,10 @@ impl<'a> Scene<'a> {
         if let Ruling::Paid(payment) = &ruling {
             so_far.paid.push((rule.code.clone(), payment.points));
         }
-        Ruled { rule, ruling, args, booked: so_far.points }
+        if self.bucket(rule).vests_on.is_none() {
+            so_far.ready += ruling.booked();
+        }
+        Ruled { rule, ruling, args, booked: so_far.points, ready: so_far.ready }
     }
 
     fn ruling(&self, rule: &RuleEntry, hearing: &Hearing<'_>, so_far: &mut SoFar) -> Result<(Ruling, Args), Refusal> {
@@ -271,8 +256,18 @@ impl<'a> Scene<'a> {
             return Err(Refusal::Frozen);
         }
         let key = state_key(&rule.code, common.mode);
-        let mut offer = rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending()))?;
         let periods = Periods { day: self.day, window };
+        let mut offer = match rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending())) {
+            Ok(offer) => offer,
+            Err(refusal) => {
+                if let Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } = refusal {
+                    // Nobody is asked for the other half of what would not be paid.
+                    self.room_after(rule, periods, 100, 1, &so_far.marks)?;
+                    so_far.marks.extend(rule.kind.keeps(hearing).into_iter().map(|mark| with_key(mark, &key)));
+                }
+                return Err(refusal);
+            }
+        };
         let claims = self.places(rule, hearing, &mut offer, &so_far.claims)?;
         let (factors, lift) = boost::factors(self.campaign, rule, self.facts.account, self.day, self.event.at);
         let base = offer.points;
@@ -372,7 +367,7 @@ impl<'a> Scene<'a> {
             Mark::Count { key: of, period: in_period, times, points } if **of == *key && *in_period == period => {
                 sum(used, Used { times: *times, points: *points, last_at: Some(self.event.at) })
             }
-            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } => used,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } => used,
         })
     }
 
@@ -388,17 +383,7 @@ impl<'a> Scene<'a> {
 
     fn entry(&self, ruled: &Ruled<'_>) -> Option<Entry> {
         let amount = ruled.ruling.booked();
-        (amount > 0).then(|| Entry {
-            code: ruled.rule.code.clone(),
-            src: Side::System(Chart::Issued),
-            dst: Side::Own(Part::Available),
-            amount,
-            day: self.day,
-            vests_on: None,
-            expires_on: None,
-            slot_event: None,
-            reverses: None,
-        })
+        (amount > 0).then(|| validity::given(&ruled.rule.code, Chart::Issued, amount, self.day, self.bucket(ruled.rule)))
     }
 
     fn matched_codes(&self) -> Vec<Arc<str>> {
@@ -425,12 +410,9 @@ pub fn holds(only: &Only, place: &Place) -> bool {
     }
 }
 
-fn position(rules: &Rules, is_it: impl Fn(&str) -> bool) -> Option<usize> {
-    rules.campaigns.iter().position(|campaign| campaign.groups.iter().any(|entry| is_it(entry)))
-}
-
-fn looks_like_chat_id(entry: &str) -> bool {
-    entry.is_ascii() && entry.len() <= CHAT_ID_BYTES_MAX
+/// Whether the clock did it: what it pays was not earned by doing anything.
+fn is_due(deed: Option<&Deed>) -> bool {
+    matches!(deed, Some(Deed::Due { .. }))
 }
 
 /// The key of a state: `~` before it for a rule in shadow.
@@ -472,40 +454,8 @@ fn with_key(mark: Mark, code: &Arc<str>) -> Mark {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::file::load;
-    use crate::rules::world::{World, group};
+    use crate::rules::world::{TWO, World, group};
     use proptest::prelude::*;
-
-    fn loaded(toml: &str) -> Rules {
-        load(toml).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).0
-    }
-
-    const TWO: &str = r#"
-        check_in.daily = { keywords = ["签到"], points = 2 }
-        campaign.vip = { groups = ["VIP 福利群", "wrXYZ"] }
-        campaign.main = { groups = ["*"] }
-    "#;
-
-    #[test]
-    fn a_group_is_found_by_its_id_then_by_its_name_then_by_the_star() {
-        let rules = loaded(TWO);
-        let group = |chat: &str, title: Option<&str>| Place::Group { chat: chat.into(), kind: GroupKind::Internal, title: title.map(Into::into) };
-        let of = |place: &Place, known| covers(&rules, place, known, &|title| title == "VIP 福利群");
-        assert_eq!(of(&group("wrXYZ", None), None), Coverage::Campaign(0));
-        assert_eq!(of(&group("wrA", Some("VIP 福利群")), None), Coverage::Campaign(0));
-        assert_eq!(of(&group("wrA", None), Some("VIP 福利群")), Coverage::Campaign(0));
-        assert_eq!(of(&group("wrA", Some("别的群")), None), Coverage::Campaign(1));
-        assert_eq!(of(&group("wrA", None), None), Coverage::Campaign(1), "the named group is known and is another");
-        assert_eq!(of(&Place::Single, None), Coverage::Campaign(1));
-    }
-
-    #[test]
-    fn a_nameless_group_waits_while_a_written_name_belongs_to_nobody() {
-        let rules = loaded(TWO);
-        let nameless = Place::Group { chat: "wrA".into(), kind: GroupKind::Internal, title: None };
-        assert_eq!(covers(&rules, &nameless, None, &|_| false), Coverage::Unresolved);
-        assert_eq!(covers(&rules, &Place::Single, None, &|_| false), Coverage::Campaign(1));
-    }
 
     #[test]
     fn every_matching_rule_pays_and_shares_the_cap_above_them() {

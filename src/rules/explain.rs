@@ -9,7 +9,7 @@ use crate::rules::wording;
 /// when it is told.
 pub fn explain(rules: Option<&Rules>, verdict: &Verdict, calendar: &Calendar, (at, now): (Millis, Millis)) -> String {
     let rule = rules.and_then(|rules| find(rules, &verdict.rule));
-    let title = rule.map_or(&*verdict.rule, RuleEntry::title);
+    let title = rule.map(RuleEntry::title).or_else(|| super::expiry::title(&verdict.rule)).unwrap_or(&verdict.rule);
     let period = |kind| wording::that(calendar, kind, at, now);
     match &verdict.ruling {
         Ruling::Paid(payment) => format!("+{} {title}{}", payment.points, details(payment, period)),

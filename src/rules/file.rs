@@ -21,7 +21,7 @@ use crate::rules::table::{Misfits, RuleTable, in_order};
 use crate::rules::template::{Templates, own_texts};
 use crate::rules::when::When;
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, assistant_table, fit, leavers, lint, schedule, shared_keys, syntax, testing};
+use crate::rules::{KINDS, Kind, assistant_table, fit, leavers, lint, schedule, shared_keys, syntax, testing, validity};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -127,6 +127,7 @@ impl<'a> File<'a> {
             max_posts: schedule::max_posts(&table),
             has_shares: rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
             rules,
+            validity: validity::read(&table, mistakes),
             levels: Vec::new(),
             festivals: Vec::new(),
         };

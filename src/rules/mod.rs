@@ -17,6 +17,11 @@ pub mod cap;
 pub mod boost;
 pub mod share;
 pub mod willed;
+pub mod validity;
+pub mod expiry;
+pub mod expiry_jobs;
+pub mod link;
+pub mod coverage;
 pub mod clock;
 pub mod presence;
 pub mod leavers;
@@ -89,6 +94,16 @@ pub trait Rule: fmt::Debug + Send + Sync {
     /// Whether it looks at what the other rules paid for this very event, so that it is asked after them all (a task).
     fn follows(&self) -> bool {
         false
+    }
+
+    /// Whether it needs a picture, link or video, so that those must be looked up before it is asked.
+    fn needs_proof(&self) -> bool {
+        false
+    }
+
+    /// Changes of the rule's own state by an event that it refused because something is missing that may still come.
+    fn keeps(&self, _hearing: &Hearing<'_>) -> Vec<Mark> {
+        Vec::new()
     }
 
     /// Whether it ever takes of things that members share.
@@ -224,7 +239,7 @@ impl<'a> Own<'a> {
         let before = self.state.and_then(|state| state.code(code)?.sum(period)).map_or(0, |sum| sum.times);
         let of = |mark: &Mark| match mark {
             Mark::Count { key, period: counted, times, .. } if **key == *code && *counted == period => *times,
-            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } => 0,
+            Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } => 0,
         };
         before + self.pending.marks.iter().map(of).sum::<i64>()
     }

@@ -58,7 +58,7 @@ const GRAMMARS: (&str, &str) = (
      ## 对话行的写法\n\n```text\n11-22 09:00 阿明: 签到 => +2                    月-日 时:分 谁: 说了什么 => 余额变化\n\
      2026-11-22 09:00 阿明: 签到                     也可写年份;不写 => 就不核对\n11-16..11-21 09:00 阿明: 签到 => +2             几天里每天一句\n\
      11-22 09:00 [骑行一群] 小红: 签到 => 0          在哪个群\n11-22 09:00 [单聊] 小红: 积分                   与助手单聊\n11-22 09:00 阿明: @积分助手 积分 => 「现有 2」  回复里要有这几个字\n\
-     11-22 09:00 阿明: [图片] 打卡                   一张图片\n11-22 09:01 阿明: 撤回                          撤回自己的上一条;还有 进群、退群\n\
+     11-22 09:00 阿明: [图片] 打卡                   一张没有发过的图片;[图片 甲] 是叫「甲」的那张,还有 [链接 https://…]、[视频]\n11-22 09:01 阿明: 撤回                          撤回自己的上一条;还有 进群、退群\n\
      11-22 09:00 (存档) 阿明: 签到 => 0              从哪个通道听到;同一条消息从两个通道听到只算一次\n```\n",
     "## How `when` is written\n\n| written | means |\n|---|---|\n| `\"20:00-21:00\"` | every day from 20:00, included, to 21:00, not included |\n\
      | `[\"06:00-10:00\", \"周六周日 20:00-22:00\"]` | several windows |\n| `\"周一至周五 9:00-18:00\"`, `\"工作日\"`, `\"周末\"`, `\"周一三五\"`, `\"mon-fri\"` | days of the week; alone they are whole days |\n\
@@ -66,7 +66,7 @@ const GRAMMARS: (&str, &str) = (
      ## How a chat line is written\n\n```text\n11-22 09:00 阿明: 签到 => +2                    month-day hour:minute who: says what => change of the balance\n\
      2026-11-22 09:00 阿明: 签到                     with a year; without => nothing is checked\n11-16..11-21 09:00 阿明: 签到 => +2             one line a day\n\
      11-22 09:00 [骑行一群] 小红: 签到 => 0          in this group\n11-22 09:00 [单聊] 小红: 积分                   in the single chat\n11-22 09:00 阿明: @积分助手 积分 => 「现有 2」  the reply must hold these words\n\
-     11-22 09:00 阿明: [图片] 打卡                   a picture\n11-22 09:01 阿明: 撤回                          recalls one's last message; also 进群 (joins), 退群 (leaves)\n\
+     11-22 09:00 阿明: [图片] 打卡                   a new picture; [图片 甲] is the one called 甲; also [链接 https://…] (a link), [视频] (a video)\n11-22 09:01 阿明: 撤回                          recalls one's last message; also 进群 (joins), 退群 (leaves)\n\
      11-22 09:00 (存档) 阿明: 签到 => 0              heard through this channel; a message that two channels hear counts once\n```\n",
 );
 

@@ -15,7 +15,7 @@ use crate::rules::fit::did_you_mean;
 use crate::rules::mistake::Mistakes;
 use crate::rules::table::{RuleTable, Written, integer, texts};
 use crate::rules::when::When;
-use crate::rules::{Kind, template};
+use crate::rules::{Kind, template, validity};
 
 /// 写在任何一种规则里都行。
 #[derive(Debug, JsonSchema)]
@@ -54,6 +54,14 @@ pub struct SharedKeys {
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64), extend("examples" = [20000]))]
     #[schemars(extend("x-en" = "Points that all members together may get of it; then it stops and says so."))]
     pub budget: Option<i64>,
+    /// 先记为待生效,这么多天以后才能用;过去七天常用来防退货、退群。
+    #[schemars(extend("examples" = ["7d"]))]
+    #[schemars(extend("x-en" = "Booked as pending; may be spent so many days later."))]
+    pub hold: Option<String>,
+    /// 积分的有效期:从能用的那天算起多少天("365d")、到哪天("2027-03-31")、每年哪天("每年 12-31")或 "never"。默认按活动的 expires。
+    #[schemars(extend("examples" = ["365d"]))]
+    #[schemars(extend("x-en" = "How long its points live, from the day they may be spent: days, a date, a day of each year, or `never`. Default: the campaign's."))]
+    pub expires: Option<String>,
     /// 得分后的回复;写列表就依次发几条,写 "" 就不回复。不写用默认文案。
     #[schemars(extend("examples" = ["{{昵称}} 签到成功 +{{得分}}"]))]
     #[schemars(extend("x-en" = "Said when it pays; a list is several messages in order, `\"\"` is silence."))]
@@ -165,6 +173,25 @@ pub struct CampaignTable {
     #[schemars(extend("examples" = [{"day": 60, "week": 300}]))]
     #[schemars(extend("x-en" = "How much all rules together pay a member."))]
     pub max_points: Option<LimitTable>,
+    /// 积分的有效期:从能用的那天算起多少天("365d")、到哪天为止("2027-03-31",这天以后得的不过期)、每年到哪天("每年 12-31")或 "never"。默认 never。
+    #[schemars(extend("examples" = ["365d"]))]
+    #[schemars(extend("x-en" = "How long points live, from the day they may be spent: days, a date (what is earned after it does not go), a day of each year, or `never`. Default `never`."))]
+    pub expires: Option<String>,
+    /// 30 天及以上的有效期到期那天怎么取:month 延到当月最后一天,day 就按那天。默认 month。
+    #[schemars(extend("x-en" = "Lives of 30 days and more end with their month (`month`, default) or on their day (`day`)."))]
+    pub expiry_round: Option<RoundName>,
+    /// 这么多天一分没得,所有积分过期;至少 36d。不写就没有这一条。
+    #[schemars(extend("examples" = ["180d"]))]
+    #[schemars(extend("x-en" = "Everything expires when nothing was earned for so many days; at least 36d."))]
+    pub inactivity: Option<String>,
+    /// 到期前几天私下提醒,可写几个。不写不提醒。
+    #[schemars(extend("examples" = [["30d", "7d"]]))]
+    #[schemars(extend("x-en" = "How many days before points go their owner is told in private; several are allowed. Without it nobody is told."))]
+    pub expiry_notice: Option<OneOrMany>,
+    /// 退回或恢复的积分如果已经过期,再给几天。不写是到第二天。
+    #[schemars(extend("examples" = ["7d"]))]
+    #[schemars(extend("x-en" = "Days that points have which come back when they would be gone already. Without it one."))]
+    pub grace: Option<String>,
     /// 每个群最多定时发几条;到了就不再发。不写不限。
     #[schemars(extend("examples" = [{"day": 3, "month": 20}]))]
     #[schemars(extend("x-en" = "How many scheduled posts a group gets at most."))]
@@ -173,6 +200,16 @@ pub struct CampaignTable {
     #[schemars(extend("examples" = ["freeze"]))]
     #[schemars(extend("x-en" = "Points of who left all groups: `keep` (default), `freeze` until they are back, or a number of days after which they are gone."))]
     pub leavers: Option<String>,
+}
+
+/// month 或 day。
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum RoundName {
+    /// 延到当月最后一天。
+    Month,
+    /// 就按那天。
+    Day,
 }
 
 /// shared 或 per_group。
@@ -208,6 +245,8 @@ pub fn read(table: &RuleTable<'_>, kind: &Kind, buckets: &[&str], mistakes: &mut
         only: Only { groups: only_groups(table).map(|groups| groups.into_iter().map(|(_, name)| Arc::from(name)).collect()) },
         mode: mode(table),
         budget: table.get("budget").and_then(integer),
+        hold_days: validity::hold(table, mistakes),
+        expires: validity::life(table, mistakes),
         reply: table.get("reply").map(|value| messages(value, Occasion::Paid, mistakes)),
     }
 }

@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 16] = [
+pub const OCCASIONS: [Occasion; 19] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -64,6 +64,9 @@ pub const OCCASIONS: [Occasion; 16] = [
     Occasion::NotUnderstood,
     Occasion::NoCampaign,
     Occasion::Digest,
+    Occasion::Expiring,
+    Occasion::Missing,
+    Occasion::Used,
     Occasion::Posted,
 ];
 
@@ -71,7 +74,7 @@ pub const OCCASIONS: [Occasion; 16] = [
 pub fn default_text(occasion: Occasion) -> &'static str {
     match occasion {
         Occasion::Paid => {
-            "{{昵称}} {{标题}}{% if 标题 is endingwith('签到') or 标题 is endingwith('打卡') %}成功{% endif %} +{{得分}}{% if 封顶 %}(已到上限){% elif 奖励 %}(含连签 {{档位}} 天 +{{奖励}}){% endif %}\
+            "{{昵称}} {{标题}}{% if 标题 is endingwith('签到') or 标题 is endingwith('打卡') %}成功{% endif %} +{{得分}}{% if 封顶 %}(已到上限){% elif 奖励 %}(含连签 {{档位}} 天 +{{奖励}}){% endif %}{% if 生效 %}(待生效至 {{生效}}){% endif %}\
              {% if 连续 > 1 %},连续 {{连续}} 天{% endif %}{% if 再签 and not 奖励 %}(再签 {{再签}} 天 +{{再得}}){% endif %},\
              现有 {{余额}} {{积分名}}。{% if 奖励 and not 封顶 %}🎉{% endif %}"
         }
@@ -84,7 +87,8 @@ pub fn default_text(occasion: Occasion) -> &'static str {
         Occasion::Capped => "{{周期}}的{{标题}}{{积分名}}已满 {{已用}}/{{上限}}{% if 重置 %},{{重置}} 重置{% endif %}。",
         Occasion::Refused => "「{{标题}}」这次没有计分:{{原因}}。",
         Occasion::Balance => {
-            "{{昵称}}:现有 {{余额}} {{积分名}}{% if 冻结 %},待生效 {{冻结}}{% endif %}。{% if 今天还能拿 %}今天还能拿:{{今天还能拿}}。{% endif %}\
+            "{{昵称}}:现有 {{余额}} {{积分名}}{% if 待生效 %},待生效 {{待生效}}({{生效}}){% endif %}{% if 冻结 %},冻结 {{冻结}}{% endif %}\
+             {% if 有期限 %},30 天内到期 {{快过期}}{% endif %}。{% if 今天还能拿 %}今天还能拿:{{今天还能拿}}。{% endif %}\
              {% for 项 in 其他 %}\n{{项.活动}}:现有 {{项.余额}} {{项.积分名}}。{% endfor %}"
         }
         Occasion::Today => "{% if 今天还能拿 %}今天还能拿:{{今天还能拿}}。{% else %}今天没有还能拿的{{积分名}}了,{{重置}} 以后再来。{% endif %}",
@@ -111,6 +115,12 @@ pub fn default_text(occasion: Occasion) -> &'static str {
         }
         Occasion::NotUnderstood => "没看懂。发「{{帮助}}」看能问什么{% if not 单聊 %};要找人工请 @群主{% endif %}。",
         Occasion::NoCampaign => "这个聊天里没有积分活动,请到活动群里 @我。",
+        Occasion::Expiring => {
+            "{{昵称}},你有{{积分名}}快到期了:{% for 项 in 到期 %}\n· {{项.得分}} {{积分名}},有效至 {{项.日期}}{% endfor %}\n\
+             现有 {{余额}} {{积分名}}{% if 不活跃 %},在那以前得一次分,长期没得分要清的就不清了{% endif %}。\n去兑换:{{商城}}"
+        }
+        Occasion::Missing => "还差{{还差}},{{限时}}内发到{% if 单聊 %}这里{% else %}群里{% endif %}就行,不用重发口令。",
+        Occasion::Used => "{{用过的}}用过了,请换本次的{{要换的}}。弄错了?请找 @群主。",
         Occasion::Digest => {
             "【{{标题}}播报 {{起}}–{{止}}】{% for 项 in 项目 %}{% if 项.人数 > 5 %}{{项.人数}} 位{% else %}{{项.名单}} {% endif %}\
              {% if 项.标题 is endingwith('签到') or 项.标题 is endingwith('打卡') %}{{项.标题}}成功{% else %}完成「{{项.标题}}」{% endif %},\

@@ -4,7 +4,8 @@
 //! line   = when ["[" group "]"] ["(" channel ")"] member ":" said ["=>" expect]   # 11-22 09:00 阿明: 签到 => +2
 //! when   = date [".." date] time                                  # a range stands for one line a day
 //! date   = [year "-"] month "-" day                               # without a year: the test's `year`
-//! said   = ["@" name] text | "[图片]" … | "撤回" | "进群" | "退群" | "名单" date | "到点"
+//! said   = ["@" name] text | picture … | "[链接 " address "]" | "[视频]" | "撤回" | "进群" | "退群" | "名单" date | "到点"
+//! picture = "[图片]" | "[图片 " name "]"                           # a new picture each time, or the one of this name
 //! expect = ["+"|"-"] points ["「" reply "」"] | "「" reply "」"         # net change of the member's balance; part of the reply
 //! ```
 //!
@@ -83,8 +84,12 @@ pub enum Said {
     Message {
         /// Its text, a leading `@name` included.
         text: String,
-        /// How many pictures it has.
-        images: u32,
+        /// Its pictures, by the names that tell one from another; `None` for one that was never sent before.
+        pictures: Vec<Option<String>>,
+        /// The link it carries.
+        link: Option<String>,
+        /// It has a video.
+        video: bool,
     },
     /// The member's last message is recalled.
     Recalled,
@@ -234,14 +239,34 @@ fn what_happens(said: &str, year: i16) -> Result<Said, String> {
         "进群" => Said::Joined,
         "退群" => Said::Left,
         "到点" => Said::Time,
-        _ => {
-            let images = said.matches(PICTURE).count() as u32;
-            Said::Message { text: said.replace(PICTURE, "").trim().to_owned(), images }
-        }
+        _ => message(said),
     })
 }
 
-const PICTURE: &str = "[图片]";
+/// Takes what stands in brackets out of a text; other brackets are text.
+fn message(said: &str) -> Said {
+    let (mut text, mut pictures, mut link, mut video) = (String::new(), Vec::new(), None, false);
+    let mut rest = said;
+    while let Some((before, inside)) = rest.split_once('[') {
+        text.push_str(before);
+        let taken = inside.split_once(']').and_then(|(inside, after)| {
+            let (kind, name) = inside.split_once(char::is_whitespace).map_or((inside, None), |(kind, name)| (kind, Some(name.trim())));
+            match (kind, name) {
+                ("图片", name) => pictures.push(name.map(str::to_owned)),
+                ("链接", Some(address)) => link = Some(address.to_owned()),
+                ("视频", None) => video = true,
+                _ => return None,
+            }
+            Some(after)
+        });
+        rest = taken.unwrap_or_else(|| {
+            text.push('[');
+            inside
+        });
+    }
+    text.push_str(rest);
+    Said::Message { text: text.trim().to_owned(), pictures, link, video }
+}
 
 fn expectation(text: &str) -> Result<(Option<i64>, Option<String>), String> {
     let text = text.trim();
@@ -267,8 +292,23 @@ mod tests {
         lines.into_iter().next().unwrap()
     }
 
-    fn message(text: &str, images: u32) -> Said {
-        Said::Message { text: text.to_owned(), images }
+    fn message(text: &str, images: usize) -> Said {
+        Said::Message { text: text.to_owned(), pictures: vec![None; images], link: None, video: false }
+    }
+
+    #[test]
+    fn pictures_have_names_and_links_and_videos_stand_in_brackets() {
+        let said = |text: &str| one(&format!("11-22 09:00 阿明: {text}")).said;
+        let with = |text: &str, pictures: &[Option<&str>], link: Option<&str>, video| Said::Message {
+            text: text.into(),
+            pictures: pictures.iter().map(|name| name.map(str::to_owned)).collect(),
+            link: link.map(str::to_owned),
+            video,
+        };
+        assert_eq!(said("打卡[图片 甲][图片]"), with("打卡", &[Some("甲"), None], None, false));
+        assert_eq!(said("[链接 https://xhslink.com/a] 打卡"), with("打卡", &[], Some("https://xhslink.com/a"), false));
+        assert_eq!(said("[视频]"), with("", &[], None, true));
+        assert_eq!(said("[捂脸] 打卡 [图"), with("[捂脸] 打卡 [图", &[], None, false));
     }
 
     #[test]

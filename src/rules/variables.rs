@@ -74,7 +74,7 @@ const PERSONAL: &[Variable] = &[name("昵称", "name"), int("余额", "balance")
 const COMMON: &[Variable] = &[text("积分名", "points_name"), text("活动", "campaign"), Variable { name: "商城", alias: "mall", sort: Sort::Link }];
 
 /// `得分` points of this message, `奖励` the streak bonus in it, `档位` the rung reached, `连续` days in a row, `再签` days to the next rung
-/// and `再得` its bonus, `封顶` whether a cap clipped it.
+/// and `再得` its bonus, `封顶` whether a cap clipped it, `生效` the first day these points may be spent, if that is not today.
 const PAID: &[Variable] = &[
     text("标题", "title"),
     int("得分", "points"),
@@ -84,6 +84,7 @@ const PAID: &[Variable] = &[
     int("再签", "days_to_bonus"),
     int("再得", "next_bonus"),
     flag("封顶", "clipped"),
+    text("生效", "vests"),
 ];
 
 const ALREADY: &[Variable] =
@@ -104,6 +105,10 @@ const BALANCE: &[Variable] = &[
     list("可得", "can_earn", CAN_EARN),
     text("重置", "resets_at"),
     int("冻结", "held"),
+    int("待生效", "pending"),
+    text("生效", "vests"),
+    int("快过期", "expiring"),
+    flag("有期限", "can_expire"),
     list("其他", "others", &[text("活动", "campaign"), int("余额", "balance"), text("积分名", "points_name")]),
 ];
 
@@ -144,6 +149,13 @@ const DIGEST: &[Variable] = &[
     text("为什么", "why"),
 ];
 
+/// `到期` what goes soon: the last day it is good for and how much; `不活跃` whether earning anything keeps it.
+const EXPIRING: &[Variable] = &[list("到期", "expiring", &[text("日期", "date"), int("得分", "points")]), flag("不活跃", "inactivity")];
+/// `还差` what must still come (`一张截图`), `限时` how soon (`10 分钟`).
+const MISSING: &[Variable] = &[text("标题", "title"), text("还差", "missing"), text("限时", "within"), flag("单聊", "single")];
+
+/// `用过的` what was used before (`这张图`), `要换的` what to send instead (`截图`).
+const USED: &[Variable] = &[text("标题", "title"), text("用过的", "used"), text("要换的", "instead")];
 /// `人数` who would lose a run of days and `已签` who has checked in, with `remind`; `榜` of this week, as for 排行.
 const POSTED: &[Variable] = &[
     int("人数", "people"),
@@ -169,6 +181,9 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::NotUnderstood => NOT_UNDERSTOOD,
         Occasion::NoCampaign => &[],
         Occasion::Digest => DIGEST,
+        Occasion::Expiring => EXPIRING,
+        Occasion::Missing => MISSING,
+        Occasion::Used => USED,
         Occasion::Posted => POSTED,
     }
 }

@@ -4,9 +4,10 @@ use std::sync::{Arc, LazyLock};
 
 use crate::model::act::Act;
 use crate::model::cells::AccountCell;
-use crate::model::day::Day;
-use crate::model::decision::{Chart, Decision, Deed, Entry, Part, Payment, Record, Refusal, Ruling, Side, Verdict};
+use crate::model::day::{Day, Millis};
+use crate::model::decision::{Chart, Decision, Deed, Payment, Record, Refusal, Ruling, Verdict};
 use crate::model::points::Points;
+use crate::rules::validity::{self, Validity};
 
 /// Ledger code of points given or taken by an operator.
 pub static GRANT: LazyLock<Arc<str>> = LazyLock::new(|| "grant".into());
@@ -15,11 +16,18 @@ pub static GRANT: LazyLock<Arc<str>> = LazyLock::new(|| "grant".into());
 pub static OPENING: LazyLock<Arc<str>> = LazyLock::new(|| "opening".into());
 
 /// The decision on such an act; `None` for every other.
-pub fn decide(act: &Act, account: Option<&AccountCell>, day: Day) -> Option<Decision> {
+pub fn decide(act: &Act, validity: &Validity, account: Option<&AccountCell>, (day, at): (Day, Millis)) -> Option<Decision> {
     let (code, chart, points) = match act {
         Act::Granted { points, .. } => (&*GRANT, Chart::Adjusted, *points),
         Act::Opened { points } => (&*OPENING, Chart::Opening, *points),
-        Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Counted { .. } | Act::Listed { .. } => return None,
+        Act::Joined
+        | Act::Left
+        | Act::Happened { .. }
+        | Act::OrderPaid { .. }
+        | Act::Due { .. }
+        | Act::Counted { .. }
+        | Act::Reinstated { .. }
+        | Act::Listed { .. } => return None,
     };
     let (available, lifetime) = account.map_or((0, 0), |account| (account.available, account.lifetime));
     let fits = |before: i64| Points(before).checked_add(Points(points)).is_some();
@@ -27,14 +35,42 @@ pub fn decide(act: &Act, account: Option<&AccountCell>, day: Day) -> Option<Deci
         true => Ruling::Paid(Payment { points, offered: points, base: points, ..Payment::default() }),
         false => Ruling::Refused(Refusal::TooMany),
     };
-    let entries = if ruling.booked() == 0 { Vec::new() } else { vec![entry(code, chart, points, day)] };
+    let entries = match ruling.booked() {
+        0 => Vec::new(),
+        points if points > 0 => vec![validity::given(code, chart, points, day, validity.bucket(None, None, day))],
+        points => validity::taken(code, chart, points.saturating_neg(), day, account),
+    };
+    let marks = validity.earned(account, at).filter(|_| ruling.booked() > 0).into_iter().collect();
     let verdicts = vec![Verdict { rule: code.clone(), ruling }];
-    Some(Decision { record: Record { deed: Some(Deed::Willed), verdicts, ..Record::default() }, entries, replies: Vec::new() })
+    Some(Decision { record: Record { deed: Some(Deed::Willed), verdicts, marks, ..Record::default() }, entries, replies: Vec::new() })
 }
 
-/// Moves points between a system account and the member: to the member above zero, back below.
-fn entry(code: &Arc<str>, chart: Chart, points: i64, day: Day) -> Entry {
-    let (system, own) = (Side::System(chart), Side::Own(Part::Available));
-    let (src, dst) = if points > 0 { (system, own) } else { (own, system) };
-    Entry { code: code.clone(), src, dst, amount: points.abs(), day, vests_on: None, expires_on: None, slot_event: None, reverses: None }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::decision::{Part, Side};
+
+    fn granted(points: i64) -> Act {
+        Act::Granted { points, by: "wangwu".into(), reason: "帮忙答疑".into(), batch: None }
+    }
+
+    fn booked(points: i64, account: &AccountCell) -> (i64, Vec<(Side, Side, i64)>) {
+        let decision = decide(&granted(points), &Validity::default(), Some(account), (Day(0), Millis(0))).expect("a grant");
+        let entries = decision.entries.iter().map(|entry| (entry.src, entry.dst, entry.amount)).collect();
+        (decision.record.verdicts[0].ruling.booked(), entries)
+    }
+
+    #[test]
+    fn points_given_come_from_corrections_and_points_taken_go_back_there() {
+        let (adjusted, own) = (Side::System(Chart::Adjusted), Side::Own(Part::Available));
+        assert_eq!(booked(10, &AccountCell::default()), (10, vec![(adjusted, own, 10)]));
+        assert_eq!(booked(-10, &AccountCell::default()), (-10, vec![(own, adjusted, 10)]), "a claw-back may go below zero");
+    }
+
+    #[test]
+    fn a_grant_past_what_can_be_counted_is_refused_whole() {
+        let rich = AccountCell { available: crate::model::points::POINTS_MAX, ..AccountCell::default() };
+        assert_eq!(booked(1, &rich), (0, Vec::new()));
+        assert_eq!(booked(i64::MIN, &rich), (0, Vec::new()));
+    }
 }

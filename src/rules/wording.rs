@@ -1,9 +1,11 @@
 //! Wording: moments, periods, caps and refusals in the Chinese that members read.
 
 use crate::model::day::{Calendar, Day, Millis, PeriodKind};
-use crate::model::decision::{Cap, Refusal};
+use crate::model::decision::{Cap, Needs, Refusal};
 use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::cap::Limits;
+use crate::rules::check_in::needs::{self, Pairing};
+use crate::rules::validity::Life;
 
 /// A moment as one says it: `今天 8:02`, `明天 0:00`, `11 月 29 日 0:00`, in another year with the year.
 pub fn moment(calendar: &Calendar, at: Millis, now: Millis) -> String {
@@ -17,6 +19,18 @@ pub fn moment(calendar: &Calendar, at: Millis, now: Millis) -> String {
         _ if date.year() == today.year() => format!("{} 月 {} 日 {clock}", date.month(), date.day()),
         _ => format!("{} 年 {} 月 {} 日 {clock}", date.year(), date.month(), date.day()),
     }
+}
+
+/// A day as one says it: `11 月 29 日`, in another year with the year.
+pub fn date(day: Day, today: Day) -> String {
+    let (date, today) = (day.date(), today.date());
+    let year = if date.year() == today.year() { String::new() } else { format!("{} 年 ", date.year()) };
+    format!("{year}{} 月 {} 日", date.month(), date.day())
+}
+
+/// The last day that something which is gone on a day is good for.
+pub fn last_day(gone: Day, today: Day) -> String {
+    date(gone.plus(-1), today)
 }
 
 /// The running period: `今天`, `本周`.
@@ -103,6 +117,8 @@ pub fn rule(campaign: &Campaign, rule: &RuleEntry) -> String {
     let bucket = bucket.map(|shared| limits(shared, &campaign.points_name)).filter(|words| !words.is_empty());
     let parts = [
         opening(rule),
+        rule.common.hold_days.map_or(String::new(), |days| format!("{days} 天后生效")),
+        rule.common.expires.map_or(String::new(), life),
         limits(&rule.common.limits, &campaign.points_name),
         bucket.map_or(String::new(), |words| format!("与同类合计{words}")),
         rule.common.only.groups.as_ref().map_or(String::new(), |groups| format!("只在 {} 群", groups.join("、"))),
@@ -110,6 +126,16 @@ pub fn rule(campaign: &Campaign, rule: &RuleEntry) -> String {
     let extra: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     let body = rule.kind.in_words(&campaign.points_name);
     if extra.is_empty() { body } else { format!("{body};{}", extra.join(";")) }
+}
+
+/// How long points live.
+fn life(life: Life) -> String {
+    match life {
+        Life::Never => "不过期".to_owned(),
+        Life::Days(days) => format!("有效 {days} 天"),
+        Life::Until(last) => format!("有效至 {} 年 {} 月 {} 日", last.year(), last.month(), last.day()),
+        Life::Yearly { month, day } => format!("有效至每年 {month} 月 {day} 日"),
+    }
 }
 
 /// Why a rule did not pay, and what would have made it pay. `at` is the message's own time, `now` when it is told.
@@ -133,10 +159,30 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::TooMany => "余额已经到系统能记的最大数".to_owned(),
         Refusal::Spent => "预算已经发完,这一项先停了".to_owned(),
         Refusal::TooLate { first } => format!("只有前 {first} 名有,已经满了"),
+        Refusal::ProofMissing { needs, within_secs } => format!("还差{},{}内补上才计分", Pairing::one_of(*needs), needs::in_words(*within_secs)),
+        Refusal::WordMissing { needs, within_secs } => format!("{}收到了,{}内再发口令才计分", received(*needs), needs::in_words(*within_secs)),
+        Refusal::ProofUsed { needs } => format!("{}用过了", used(*needs).0),
         Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
         Refusal::TakenBack => "到达之前就已撤回".to_owned(),
         Refusal::Frozen => "已退出活动的群,积分先冻结着,回到群里就恢复".to_owned(),
         Refusal::NotStayed => "那天在群还没满一段(中间退过群,或进群时间后来有更正)".to_owned(),
+    }
+}
+
+fn received(needs: Needs) -> &'static str {
+    match needs {
+        Needs::Image => "图片",
+        Needs::Link => "链接",
+        Needs::Video => "视频",
+    }
+}
+
+/// What was used before, and what to send instead.
+pub fn used(needs: Needs) -> (&'static str, &'static str) {
+    match needs {
+        Needs::Image => ("这张图", "截图"),
+        Needs::Link => ("这个链接", "链接"),
+        Needs::Video => ("这段视频", "视频"),
     }
 }
 

@@ -28,6 +28,13 @@ pub struct World {
     events: i64,
 }
 
+/// Two campaigns: a named group's and that of all others.
+pub const TWO: &str = r#"
+    check_in.daily = { keywords = ["签到"], points = 2 }
+    campaign.vip = { groups = ["VIP 福利群", "wrXYZ"] }
+    campaign.main = { groups = ["*"] }
+"#;
+
 pub fn group() -> Place {
     Place::Group { chat: "wr-bike".into(), kind: GroupKind::Internal, title: Some("骑行一群".into()) }
 }

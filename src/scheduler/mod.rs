@@ -17,7 +17,7 @@ use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, GroupId, KeyB
 use crate::pipeline::{Pipeline, Work};
 use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::clock::{Counts, Job, Reach, Slot, jobs};
-use crate::rules::decide::{Coverage, covers};
+use crate::rules::coverage::{Coverage, covers};
 use crate::rules::presence;
 use crate::store::{Directory, Reader, Store, StoreError};
 

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::proof::{LOOKS_MAX, Proof, ProofKey};
 use super::waiting::is_waiting;
 use super::{
     Batch, Directory, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyOutcome, ReplyRow, ReplyState,
     SharedKey, Store, StoreError, Wants, reply_id,
 };
 use crate::model::cells::{AccountCell, AccountKey};
-use crate::model::event::Identity;
-use crate::model::ids::{AccountId, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::event::{Identity, Look};
+use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
 use crate::model::journal::{EventRow, Posting};
 
 /// The writer's side.
@@ -49,6 +50,7 @@ struct Rows {
     accounts: BTreeMap<AccountId, AccountCell>,
     account_ids: BTreeMap<AccountKey, AccountId>,
     shared: HashMap<SharedKey, i64>,
+    proofs: BTreeMap<ProofKey, Proof>,
     replies: BTreeMap<ReplyId, ReplyRow>,
     outbox_held: bool,
 }
@@ -88,6 +90,19 @@ impl Store for MemoryStore {
             let identity = row.identity.and_then(|id| rows.identities.get(&id)).map(|row| row.identity.clone());
             Past { row: row.clone(), postings: rows.postings_of(seq), identity }
         }))
+    }
+
+    fn proof(&mut self, key: ProofKey) -> Result<Option<Proof>, StoreError> {
+        Ok(lock(&self.rows).proofs.get(&key).copied())
+    }
+
+    fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
+        let rows = lock(&self.rows);
+        let originals = rows.proofs.iter().filter(|(key, proof)| key.campaign == campaign && proof.original == key.number);
+        let mut looks: Vec<_> = originals.filter_map(|(key, proof)| Some((proof.seen, (proof.look?, key.number)))).collect();
+        looks.sort_unstable();
+        let old = looks.len().saturating_sub(LOOKS_MAX);
+        Ok(looks.into_iter().skip(old).map(|(_, look)| look).collect())
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
@@ -150,6 +165,7 @@ impl Rows {
             self.accounts.insert(cell.id, cell.clone());
         }
         self.shared.extend(batch.shared.iter().cloned());
+        self.proofs.extend(batch.proofs.iter().copied());
         for event in &batch.events {
             self.keys.insert(event.key.clone(), event.row.seq);
             self.events.insert(event.row.seq, event.row.clone());
@@ -295,6 +311,11 @@ impl Reader for MemoryReader {
 
     fn accounts(&self, after: AccountId, limit: usize) -> Result<Vec<AccountCell>, StoreError> {
         self.read(|rows| rows.accounts.range((Bound::Excluded(after), Bound::Unbounded)).take(limit).map(|(_, cell)| cell.clone()).collect())
+    }
+
+    fn proofs(&self, after: Option<ProofKey>, limit: usize) -> Result<Vec<(ProofKey, Proof)>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.read(|rows| rows.proofs.range((from, Bound::Unbounded)).take(limit).map(|(key, proof)| (*key, *proof)).collect())
     }
 
     fn shared(&self) -> Result<Vec<(SharedKey, i64)>, StoreError> {

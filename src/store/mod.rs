@@ -10,6 +10,7 @@ pub mod sqlite;
 pub mod walk;
 pub mod waiting;
 pub mod aftermath;
+pub mod proof;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,11 +20,12 @@ use serde::{Deserialize, Serialize};
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
 use crate::model::decision::Reply;
-use crate::model::event::{Channel, Identity, Place};
+use crate::model::event::{Channel, Identity, Look, Place};
 use crate::model::ids::{
     AccountId, CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId,
 };
 use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
+use crate::store::proof::{Proof, ProofKey};
 
 /// Most replies one event may leave: their ids are `event × 16 + place`, so that an event's replies are found without an index.
 pub const REPLIES_PER_EVENT_MAX: usize = 16;
@@ -158,6 +160,8 @@ pub struct Batch {
     pub postings: Vec<Posting>,
     /// Replies to send.
     pub replies: Vec<ReplyRow>,
+    /// What is known of pictures and links that were sent as proof.
+    pub proofs: Vec<(ProofKey, Proof)>,
     /// What became of replies. A reply that is closed already stays as it is; to claim such a one is refused.
     pub outcomes: Vec<ReplyOutcome>,
     /// What an operator wants with replies.
@@ -369,6 +373,10 @@ pub trait Store: Send {
     fn account(&mut self, id: AccountId) -> Result<Option<AccountCell>, StoreError>;
     /// One committed event, with its postings and who caused it: what deciding it again needs.
     fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError>;
+    /// What is known of a picture or link.
+    fn proof(&mut self, key: ProofKey) -> Result<Option<Proof>, StoreError>;
+    /// The looks of the newest [`proof::LOOKS_MAX`] pictures of a campaign that show something new, oldest first, each with its number.
+    fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError>;
     /// The text of a rules.toml version.
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError>;
     /// Writes the batch and makes it durable. On an error the batch is closed as well.
@@ -423,6 +431,8 @@ pub trait Reader: Send {
     fn accounts_of(&self, member: MemberId) -> Result<Vec<AccountCell>, StoreError>;
     /// Up to `limit` accounts after `after`, ascending.
     fn accounts(&self, after: AccountId, limit: usize) -> Result<Vec<AccountCell>, StoreError>;
+    /// Up to `limit` pictures and links after `after` (from the beginning with `None`), by their keys in an order of the store's own.
+    fn proofs(&self, after: Option<ProofKey>, limit: usize) -> Result<Vec<(ProofKey, Proof)>, StoreError>;
     /// How much is taken of everything that members share, in no order.
     fn shared(&self) -> Result<Vec<(SharedKey, i64)>, StoreError>;
     /// Up to `limit` replies from `from` on that are still open, ascending.

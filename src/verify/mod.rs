@@ -11,6 +11,7 @@ pub mod file;
 mod journal;
 mod accounts;
 mod shared;
+mod proofs;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -109,14 +110,16 @@ fn prove(reader: &dyn Reader, progress: &mut dyn FnMut(Progress)) -> Result<Repo
     let head = reader.head()?;
     let (mut pass, passes) = (1, 1 + accounts::passes(head.account));
     let mut told = |pass, event| progress(Progress { pass, passes, event, last: head.event });
-    let (mut journal, mut claimed) = (journal::Check::new(reader), shared::Claimed::default());
+    let (mut journal, mut claimed, mut proofs) = (journal::Check::new(reader), shared::Claimed::default(), proofs::Told::default());
     let take_one = &mut |report: &mut Report, event: &EventRow, postings: &[Posting]| {
         claimed.take(event);
+        proofs.take(event);
         journal.take(report, event, postings)
     };
     let walked = walk(reader, &mut report, &mut |event| told(1, event), take_one)?;
     let Some(leftover) = walked else { return Ok(report) };
     claimed.compare(reader, &mut report)?;
+    proofs.compare(reader, &mut report)?;
     let sources = journal.finish(&mut report, &head, leftover.as_ref());
 
     let mut first = Some(AccountId(1));

@@ -21,11 +21,11 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::failpoint;
-use crate::model::event::Kind;
-use crate::model::ids::CorpName;
+use crate::model::event::{Event, Kind};
+use crate::model::ids::{CorpName, EventSeq};
 use crate::settings::{CallbackKeys, Settings};
 use crate::web::metrics::{CALLBACKS, CLAMPED};
-use crate::web::{Hear, NotNow};
+use crate::web::{Hear, Heard, NotNow};
 use crate::wecom::body;
 use crate::wecom::callback::Inbox;
 use crate::wecom::envelope::{BadKey, Keys, Query, Refused, open_with};
@@ -159,12 +159,12 @@ async fn receive(State(callbacks): State<Arc<Callbacks>>, Path((corp, channel)):
         Err(refused) => return door.refuse(refused, callbacks.now_secs()).into_response(),
     };
     failpoint::hit("cb.decrypted");
-    let event = door.inbox.read(text, callbacks.clock.now());
-    if event.clamped {
+    let events = door.inbox.read(text, callbacks.clock.now());
+    if events.iter().any(|event| event.clamped) {
         counter!(CLAMPED, "channel" => door.label.clone()).increment(1);
     }
-    let understood = !matches!(event.kind, Kind::Unknown { .. });
-    match timeout(ANSWER_DEADLINE, (callbacks.hear)(event)).await.unwrap_or(Err(NotNow)) {
+    let understood = !events.iter().any(|event| matches!(event.kind, Kind::Unknown { .. }));
+    match timeout(ANSWER_DEADLINE, hear_all(&callbacks.hear, events)).await.unwrap_or(Err(NotNow)) {
         Ok(heard) if heard.known => door.counts.repeated.increment(1),
         Ok(_) if understood => door.counts.accepted.increment(1),
         Ok(_) => door.counts.unknown.increment(1),
@@ -175,6 +175,22 @@ async fn receive(State(callbacks): State<Arc<Callbacks>>, Path((corp, channel)):
     }
     failpoint::hit("http.before_200");
     StatusCode::OK.into_response()
+}
+
+/// Hears the events of one callback, all queued before any is waited for, so that they share a commit. What was committed of a callback that
+/// fails is known when WeCom sends it again.
+async fn hear_all(hear: &Hear, events: Vec<Event>) -> Result<Heard, NotNow> {
+    let mut waiting: Vec<_> = events.into_iter().map(|event| hear(event)).collect();
+    let Some(last) = waiting.pop() else { return Ok(Heard { seq: EventSeq(0), known: true }) };
+    if waiting.is_empty() {
+        return last.await;
+    }
+    let queued: Vec<_> = waiting.into_iter().map(tokio::spawn).collect();
+    let mut all = last.await?;
+    for one in queued {
+        all.known &= one.await.unwrap_or(Err(NotNow))?.known;
+    }
+    Ok(all)
 }
 
 impl Callbacks {
@@ -215,9 +231,6 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::model::event::Event;
-    use crate::model::ids::EventSeq;
-    use crate::web::Heard;
 
     const KEY: &str = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C";
     const OLD_KEY: &str = "6qkdMrq68nTKduznJYO1A37W2oEgpkMUvkttRToqhUt";

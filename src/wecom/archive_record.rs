@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::callback::{Content, Inbox, Letter, Sent};
 use crate::model::day::Millis;
-use crate::model::event::{Event, GroupKind, Identity, Place, Said};
+use crate::model::event::{Event, GroupKind, Identity, Picture, Place, Said};
 use crate::model::ids::KeyBytes;
 
 /// Messages of which only the saying is told: neither text of the sender's own, nor picture, video or link.
@@ -44,9 +44,12 @@ const WORDLESS: [&str; 22] = [
     "voip_doc_share",
 ];
 
+/// Pictures of one message that are told apart; people send a handful.
+const PICTURES_MAX: usize = 100;
+
 /// Reads one record that was pulled at `received_at`. `inbox` is [`Inbox::archive`].
 pub fn to_event(inbox: &Inbox, text: &str, received_at: Millis) -> Event {
-    inbox.read(text.to_owned(), received_at)
+    inbox.read(text.to_owned(), received_at).swap_remove(0)
 }
 
 /// Reads a record; `None` when it is no JSON object even after its control characters are escaped.
@@ -133,7 +136,10 @@ fn part(msg_type: &str, object: Option<&Value>) -> Option<Said> {
     let own = |name: &str| object?.get(name)?.as_str().map(str::to_owned);
     match msg_type {
         "text" => Some(Said { text: own("content")?, ..Said::default() }),
-        "image" => Some(Said { images: 1, ..Said::default() }),
+        "image" => {
+            let known = own("md5sum").filter(|sum| !sum.is_empty()).map(|sum| Picture::known_as(sum.as_bytes()));
+            Some(Said { images: 1, pictures: known.into_iter().collect(), ..Said::default() })
+        }
         "video" => Some(Said { video: true, ..Said::default() }),
         "link" => Some(Said { link: Some(own("link_url").unwrap_or_default()), ..Said::default() }),
         wordless if WORDLESS.contains(&wordless) => Some(Said::default()),
@@ -153,6 +159,7 @@ fn mixed(items: &[Value]) -> Said {
         }
         whole.text.push_str(&said.text);
         whole.images += said.images;
+        whole.pictures.extend(said.pictures.into_iter().take(PICTURES_MAX.saturating_sub(whole.pictures.len())));
         whole.video |= said.video;
         whole.link = whole.link.or(said.link);
     }

@@ -162,7 +162,7 @@ fn event(n: usize) -> Event {
         "<xml><FromUserName>member{n}</FromUserName><CreateTime>1795300000</CreateTime><MsgType>text</MsgType><Content>签到</Content><MsgId>{}</MsgId></xml>",
         n + 1
     );
-    Inbox::app(&"acme".into(), "assistant", AGENT_ID).read(plain, Millis(1_795_300_001_000))
+    Inbox::app(&"acme".into(), "assistant", AGENT_ID).read(plain, Millis(1_795_300_001_000)).remove(0)
 }
 
 type Hearing = Pin<Box<dyn Future<Output = Result<Done, Rejected>> + Send>>;

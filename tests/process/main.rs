@@ -24,3 +24,4 @@ mod backup;
 mod verbs;
 mod outbox_verbs;
 mod api;
+mod pictures;

@@ -19,6 +19,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_source.sql"),
     include_str!("../migrations/0003_waiting.sql"),
     include_str!("../migrations/0004_shared.sql"),
+    include_str!("../migrations/0005_picture.sql"),
 ];
 
 /// Refuses what is not ours and what a newer program wrote. A new file is fine.

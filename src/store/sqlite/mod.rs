@@ -13,6 +13,7 @@ mod day_keys;
 pub mod day_key_file;
 mod rows;
 mod read;
+mod proofs;
 mod write;
 mod checkpoint;
 mod meta;
@@ -38,11 +39,13 @@ use self::checkpoint::Checkpointer;
 use self::day_keys::DayKeys;
 use self::keeper::Keeper;
 use self::names::Names;
+use super::proof::{Proof, ProofKey};
 use super::vault::Vault;
 use super::{Batch, Directory, Head, Loaded, Past, Store, StoreError, Wants};
 use crate::failpoint;
 use crate::model::cells::AccountCell;
-use crate::model::ids::{AccountId, EventKey, EventSeq, RulesHash};
+use crate::model::event::Look;
+use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, RulesHash};
 
 /// The oldest SQLite we trust with money: 3.51.3 repairs the WAL-reset bug (<https://sqlite.org/wal.html>, section 11).
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -135,6 +138,14 @@ impl Store for SqliteStore {
 
     fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError> {
         read::past(&self.db, &mut self.names, seq)
+    }
+
+    fn proof(&mut self, key: ProofKey) -> Result<Option<Proof>, StoreError> {
+        proofs::proof(&self.db, key)
+    }
+
+    fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
+        proofs::looks(&self.db, campaign)
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {

@@ -8,11 +8,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::day_keys::DayKeys;
 use super::names::Names;
 use super::rows::{self, account_columns, all, event_columns, identity_columns, one, posting_columns, reply_columns};
-use super::{SqliteReader, meta};
+use super::{SqliteReader, meta, proofs};
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
 use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId};
 use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
+use crate::store::proof::{Proof, ProofKey};
 use crate::store::vault::Vault;
 use crate::store::{
     Directory, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyRow, SharedKey, StoreError, Wants, codec,
@@ -342,6 +343,10 @@ impl Reader for SqliteReader {
     fn accounts(&self, after: AccountId, limit: usize) -> Result<Vec<AccountCell>, StoreError> {
         const SQL: &str = concat!("SELECT ", account_columns!(), " FROM account WHERE id > ?1 ORDER BY id LIMIT ?2");
         all(&self.db, SQL, [after.0, limit as i64], rows::account)
+    }
+
+    fn proofs(&self, after: Option<ProofKey>, limit: usize) -> Result<Vec<(ProofKey, Proof)>, StoreError> {
+        proofs::proofs(&self.db, after, limit)
     }
 
     fn shared(&self) -> Result<Vec<(SharedKey, i64)>, StoreError> {

@@ -12,6 +12,7 @@ use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
 use crate::model::ids::{CampaignId, CorpName, ReplyId, RulesHash, SourceId};
 use crate::model::journal::{GroupRow, Posting};
+use crate::store::proof::{Proof, ProofKey};
 use crate::store::vault::Vault;
 use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, Overrule, ReplyOutcome, ReplyRow, ReplyState, SharedKey, StoreError, codec};
 
@@ -29,6 +30,7 @@ pub(super) fn batch(db: &Connection, names: &mut Names, keys: &mut DayKeys, vaul
     identities(db, names, &batch.identities)?;
     accounts(db, &batch.accounts)?;
     shared(db, names, &batch.shared)?;
+    proofs(db, &batch.proofs)?;
     failpoint::hit("ledger.balance");
     events(db, names, &batch.events)?;
     event_keys(db, names, &batch.events)?;
@@ -132,6 +134,18 @@ fn accounts(db: &Connection, accounts: &[AccountCell]) -> Result<(), StoreError>
             cell.last_event.0,
             state
         ])?;
+    }
+    Ok(())
+}
+
+fn proofs(db: &Connection, proofs: &[(ProofKey, Proof)]) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO proof (campaign, number, original, look, used, seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        ON CONFLICT (campaign, number) DO UPDATE SET used = excluded.used";
+    let mut statement = db.prepare_cached(SQL)?;
+    for (key, proof) in proofs {
+        let look = proof.look.map(|look| [look.0[0].to_be_bytes(), look.0[1].to_be_bytes()].concat());
+        let [number, original] = [key.number, proof.original].map(u64::cast_signed);
+        statement.execute(params![key.campaign.0, number, original, look, proof.used, proof.seen.0])?;
     }
     Ok(())
 }

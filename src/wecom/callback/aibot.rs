@@ -11,7 +11,7 @@
 use serde_json::Value;
 
 use super::{Content, Letter, Sent, employee};
-use crate::model::event::{GroupKind, Place, Said};
+use crate::model::event::{GroupKind, Picture, Place, Said};
 use crate::model::ids::KeyBytes;
 
 /// Reads a plaintext; `None` when it is no JSON object.
@@ -67,6 +67,9 @@ fn content(message: &Value) -> Content {
     Content::Said(Said { quote, at_assistant: place != Place::Single, ..said })
 }
 
+/// Pictures of one message that are told apart; people send a handful.
+const PICTURES_MAX: usize = 100;
+
 /// One part of a message: the whole, an item of `mixed`, or what is quoted.
 fn said(msg_type: &str, part: &Value) -> Option<Said> {
     let content = |pointer: &str| part.pointer(pointer)?.as_str().map(str::to_owned);
@@ -75,7 +78,7 @@ fn said(msg_type: &str, part: &Value) -> Option<Said> {
         // WeCom transcribes what was spoken.
         "voice" => Some(Said { text: content("/voice/content")?, ..Said::default() }),
         "mixed" => Some(mixed(part.pointer("/mixed/msg_item")?.as_array()?)),
-        "image" => Some(Said { images: 1, ..Said::default() }),
+        "image" => Some(Said { images: 1, pictures: picture(part).into_iter().collect(), ..Said::default() }),
         "video" => Some(Said { video: true, ..Said::default() }),
         "file" => Some(Said::default()),
         _ => None,
@@ -86,7 +89,13 @@ fn said(msg_type: &str, part: &Value) -> Option<Said> {
 fn mixed(items: &[Value]) -> Said {
     let of_type = |wanted: &'static str| items.iter().filter(move |item| text_at(item, "/msgtype") == Some(wanted));
     let texts: Vec<&str> = of_type("text").filter_map(|item| text_at(item, "/text/content")).collect();
-    Said { text: texts.join("\n"), images: of_type("image").count() as u32, video: of_type("video").next().is_some(), ..Said::default() }
+    let pictures = of_type("image").filter_map(picture).take(PICTURES_MAX).collect();
+    Said { text: texts.join("\n"), images: of_type("image").count() as u32, pictures, video: of_type("video").next().is_some(), ..Said::default() }
+}
+
+/// The contents would have to be fetched and opened; an address is at least the same for the same picture.
+fn picture(part: &Value) -> Option<Picture> {
+    text_at(part, "/image/url").map(|address| Picture::known_as(address.as_bytes()))
 }
 
 fn quoted(quote: &Value) -> Option<String> {
@@ -99,7 +108,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::Inbox;
-    use super::super::testing::{NOW, label, said};
+    use super::super::testing::{NOW, label, one, said};
     use crate::model::event::{Event, GroupKind, IdentityKind, Place};
     use crate::model::ids::KeyBytes;
 
@@ -112,7 +121,7 @@ mod tests {
         for (name, value) in changes.as_object().unwrap() {
             message[name] = value.clone();
         }
-        Inbox::aibot(&"acme".into(), "helper").read(message.to_string(), NOW)
+        one(Inbox::aibot(&"acme".into(), "helper").read(message.to_string(), NOW))
     }
 
     #[test]

@@ -10,7 +10,8 @@
 use std::borrow::Cow;
 
 use super::{Content, Letter, Sent, employee};
-use crate::model::event::{Place, Said};
+use crate::model::act::Act;
+use crate::model::event::{GroupKind, Identity, Picture, Place, Said};
 use crate::model::ids::KeyBytes;
 use crate::wecom::xml;
 
@@ -47,12 +48,17 @@ const KEYED_EVENTS: [&str; 12] = [
     "msgaudit_notify",
 ];
 
+/// Most people of one change: WeCom's customer groups hold 500.
+const MEMBERS_MAX: usize = 1_000;
+
 #[derive(Default)]
 struct Fields<'a> {
     msg_type: Option<Cow<'a, str>>,
     msg_id: Option<Cow<'a, str>>,
     content: Option<Cow<'a, str>>,
     url: Option<Cow<'a, str>>,
+    picture: Option<Cow<'a, str>>,
+    members: Vec<Cow<'a, str>>,
     key: [Option<Cow<'a, str>>; EVENT_KEY.len()],
 }
 
@@ -60,7 +66,9 @@ impl<'a> Fields<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let mut fields = Fields::default();
         xml::leaves(text, |path, value| {
-            if let Some(slot) = fields.slot(path) {
+            if path == "MemChangeList/Item" {
+                fields.members.extend(Some(value).filter(|id| !id.is_empty() && fields.members.len() < MEMBERS_MAX));
+            } else if let Some(slot) = fields.slot(path) {
                 slot.get_or_insert(value);
             }
         })
@@ -74,6 +82,7 @@ impl<'a> Fields<'a> {
             "MsgId" => Some(&mut self.msg_id),
             "Content" => Some(&mut self.content),
             "Url" => Some(&mut self.url),
+            "PicUrl" => Some(&mut self.picture),
             _ => EVENT_KEY.iter().position(|name| *name == path).map(|at| &mut self.key[at]),
         }
     }
@@ -89,13 +98,33 @@ pub(super) fn read(text: &str) -> Option<Letter> {
     Some(Letter {
         key: key(&fields, text),
         sent: Sent::from_seconds(Some(fields.keyed("CreateTime"))),
-        place: Place::Single,
+        place: place(&fields),
         who: employee(fields.keyed("FromUserName")),
         name: None,
         reply_url: None,
         bot: None,
         content: content(&fields),
     })
+}
+
+/// A customer group for a change in it; everything else happens between a member and the app.
+fn place(fields: &Fields<'_>) -> Place {
+    match (changes_members(fields), fields.keyed("ChatId")) {
+        (Some(_), chat) => Place::Group { chat: chat.into(), kind: GroupKind::Customer, title: None },
+        (None, _) => Place::Single,
+    }
+}
+
+/// What the people of a change of a customer group did: `None` for every other callback.
+///
+/// Source: developer.work.weixin.qq.com/document/path/92130; the list is nested (binarywang/WxJava #3904).
+fn changes_members(fields: &Fields<'_>) -> Option<Act> {
+    let is_change = fields.keyed("Event") == "change_external_chat" && !fields.keyed("ChatId").is_empty() && !fields.members.is_empty();
+    match fields.keyed("UpdateDetail") {
+        "add_member" if is_change => Some(Act::Joined),
+        "del_member" if is_change => Some(Act::Left),
+        _ => None,
+    }
 }
 
 fn key(fields: &Fields<'_>, text: &str) -> KeyBytes {
@@ -111,6 +140,9 @@ fn key(fields: &Fields<'_>, text: &str) -> KeyBytes {
 
 fn content(fields: &Fields<'_>) -> Content {
     let msg_type = fields.msg_type.as_deref().unwrap_or("untyped");
+    if let Some(act) = changes_members(fields) {
+        return Content::Members(fields.members.iter().map(|id| (Identity::from_wecom(id), act.clone())).collect());
+    }
     if msg_type == "event" {
         return Content::Unknown(event_label(fields));
     }
@@ -129,7 +161,11 @@ fn event_label(fields: &Fields<'_>) -> String {
 fn said(msg_type: &str, fields: &Fields<'_>) -> Option<Said> {
     match msg_type {
         "text" => Some(Said { text: fields.content.as_deref()?.to_owned(), ..Said::default() }),
-        "image" => Some(Said { images: 1, ..Said::default() }),
+        // The contents would have to be fetched; an address is at least the same for the same picture.
+        "image" => {
+            let known = fields.picture.as_deref().map(|address| Picture::known_as(address.as_bytes()));
+            Some(Said { images: 1, pictures: known.into_iter().collect(), ..Said::default() })
+        }
         "video" => Some(Said { video: true, ..Said::default() }),
         "link" => Some(Said { link: Some(fields.url.as_deref()?.to_owned()), ..Said::default() }),
         "voice" | "location" => Some(Said::default()),
@@ -140,13 +176,14 @@ fn said(msg_type: &str, fields: &Fields<'_>) -> Option<Said> {
 #[cfg(test)]
 mod tests {
     use super::super::Inbox;
-    use super::super::testing::{NOW, label, said};
-    use crate::model::event::{Event, Identity, IdentityKind, Place};
+    use super::super::testing::{NOW, label, one, said};
+    use crate::model::act::Act;
+    use crate::model::event::{Event, Identity, IdentityKind, Kind, Place};
     use crate::model::ids::KeyBytes;
 
     fn read(inner: &str) -> Event {
         let inbox = Inbox::app(&"acme".into(), "assistant", 1_000_002);
-        inbox.read(format!("<xml><ToUserName>ww1</ToUserName>{inner}</xml>"), NOW)
+        one(inbox.read(format!("<xml><ToUserName>ww1</ToUserName>{inner}</xml>"), NOW))
     }
 
     fn message(msg_type: &str, more: &str) -> Event {
@@ -214,5 +251,26 @@ mod tests {
     fn of_two_elements_of_one_name_the_first_counts() {
         let event = message("text", "<Content>签到</Content><Content>补签</Content>");
         assert_eq!(said(&event).text, "签到");
+    }
+
+    #[test]
+    fn everybody_of_a_change_of_a_customer_group_came_or_went() {
+        let change = |detail: &str, items: &str| {
+            let inner = format!(
+                "<FromUserName>sys</FromUserName><CreateTime>1795309200</CreateTime><MsgType>event</MsgType><Event>change_external_chat</Event>\
+                 <ChatId>wrDemo</ChatId><ChangeType>update</ChangeType><UpdateDetail>{detail}</UpdateDetail><MemChangeCnt>2</MemChangeCnt>\
+                 <MemChangeList>{items}</MemChangeList><CurMemVer>v2</CurMemVer>"
+            );
+            Inbox::app(&"acme".into(), "assistant", 1).read(format!("<xml>{inner}</xml>"), NOW)
+        };
+        let came = change("add_member", "<Item>wmAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA</Item><Item>aming</Item>");
+        assert_eq!(came.len(), 2);
+        let told: Vec<_> = came.iter().map(|event| (event.who.as_ref().map(|who| who.kind), event.kind.clone(), event.place.chat().cloned())).collect();
+        assert_eq!(told[0], (Some(IdentityKind::External), Kind::Did(Act::Joined), Some("wrDemo".into())));
+        assert_eq!(told[1], (Some(IdentityKind::Userid), Kind::Did(Act::Joined), Some("wrDemo".into())));
+        assert_ne!(came[0].key, came[1].key);
+        assert_eq!(came, change("add_member", "<Item>wmAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA</Item><Item>aming</Item>"), "the same when it is sent again");
+        assert_eq!(change("del_member", "<Item>aming</Item>")[0].kind, Kind::Did(Act::Left));
+        assert_eq!(label(&change("change_name", "")[0]), "event/change_external_chat/update");
     }
 }

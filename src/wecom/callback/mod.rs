@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::archive_record;
+use crate::model::act::Act;
 use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, Identity, IdentityKind, Kind, Place, Said, Via};
 use crate::model::ids::{CorpName, EventKey, KeyBytes};
@@ -62,8 +63,9 @@ impl Inbox {
         self.channel
     }
 
-    /// Reads one opened envelope (or one decrypted archive record) that arrived at `received_at`.
-    pub fn read(&self, plaintext: String, received_at: Millis) -> Event {
+    /// Reads one opened envelope (or one decrypted archive record) that arrived at `received_at`: one event, but as many as members who
+    /// came or went where it tells of several.
+    pub fn read(&self, plaintext: String, received_at: Millis) -> Vec<Event> {
         let letter = match self.channel {
             Channel::App => app::read(&plaintext),
             Channel::Aibot => aibot::read(&plaintext),
@@ -71,7 +73,13 @@ impl Inbox {
             Channel::Archive => archive_record::read(&plaintext),
             Channel::Replay | Channel::Api | Channel::House => None,
         };
-        self.event(letter.unwrap_or_else(|| Letter::unreadable(&plaintext)), plaintext, received_at)
+        let letter = letter.unwrap_or_else(|| Letter::unreadable(&plaintext));
+        match &letter.content {
+            Content::Members(members) => members.iter().map(|member| self.event(letter.of(member), String::new(), received_at)).collect(),
+            Content::Said(_) | Content::Recalled(_) | Content::Did(_) | Content::Unknown(_) | Content::Private(_) => {
+                vec![self.event(letter, plaintext, received_at)]
+            }
+        }
     }
 
     fn event(&self, letter: Letter, plaintext: String, received_at: Millis) -> Event {
@@ -89,6 +97,9 @@ impl Inbox {
             kind: match letter.content {
                 Content::Said(said) => Kind::Said(said),
                 Content::Recalled(of) => Kind::Recalled { of },
+                Content::Did(act) => Kind::Did(act),
+                // Several are told apart before (`read`).
+                Content::Members(_) => Kind::Unknown { label: "event/change_external_chat".into(), raw: plaintext },
                 Content::Unknown(label) => Kind::Unknown { label: printable(&label), raw: plaintext },
                 Content::Private(label) => Kind::Unknown { label: printable(&label), raw: String::new() },
             },
@@ -118,6 +129,12 @@ pub(super) struct Letter {
 }
 
 impl Letter {
+    /// The letter as it would tell of one of its people alone. Its key is made of the letter's and of the person's id.
+    fn of(&self, (who, act): &(Identity, Act)) -> Self {
+        let key = KeyBytes::digest(&[self.key.as_slice(), who.folded().as_bytes()].concat());
+        Letter { key, who: Some(who.clone()), content: Content::Did(act.clone()), ..self.clone() }
+    }
+
     fn unreadable(plaintext: &str) -> Self {
         Letter {
             key: KeyBytes::digest(plaintext.as_bytes()),
@@ -137,6 +154,10 @@ impl Letter {
 pub(super) enum Content {
     Said(Said),
     Recalled(KeyBytes),
+    /// Who caused it did this.
+    Did(Act),
+    /// These people did something, each.
+    Members(Vec<(Identity, Act)>),
     /// Nobody understands it; it goes by this label and is kept whole.
     Unknown(String),
     /// Not meant for us: counted under this label, its text not kept.
@@ -191,6 +212,12 @@ pub(super) mod testing {
 
     use super::*;
 
+    /// The one event of a callback.
+    pub fn one(mut events: Vec<Event>) -> Event {
+        assert_eq!(events.len(), 1, "{events:?}");
+        events.remove(0)
+    }
+
     /// 2026-11-22 09:00:05 +08:00
     pub const NOW: Millis = Millis(1_795_309_205_000);
 
@@ -230,7 +257,7 @@ mod tests {
         let corp: CorpName = "acme".into();
         for inbox in [Inbox::app(&corp, "assistant", 1), Inbox::aibot(&corp, "helper"), Inbox::robot(&corp, "announcer", "K"), Inbox::archive(&corp, "ww1")] {
             for nonsense in ["", "a\0b", "{", "<xml>", "<!DOCTYPE x><xml/>", "[1e400]", "\u{202e}", &"[".repeat(100_000), &"<a>".repeat(100_000)] {
-                let event = inbox.read(nonsense.to_owned(), NOW);
+                let [event] = &inbox.read(nonsense.to_owned(), NOW)[..] else { panic!("one event") };
                 assert_eq!(event.kind, Kind::Unknown { label: "unreadable".into(), raw: nonsense.into() });
                 assert_eq!(event.key.key, KeyBytes::digest(nonsense.as_bytes()));
             }

@@ -118,7 +118,7 @@ fn said(msg_type: &str, fields: &Fields<'_>) -> Option<Said> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{NOW, label, said};
+    use super::super::testing::{NOW, label, one, said};
     use super::super::{Inbox, NAME_CHARS_MAX};
     use crate::model::event::{Event, GroupKind, Place};
 
@@ -129,7 +129,7 @@ mod tests {
             "<xml><WebhookUrl><![CDATA[{WEBHOOK}]]></WebhookUrl><MsgId>CIG001</MsgId><ChatId>wrkGroup</ChatId><ChatType>{chat_type}</ChatType>\
              <From><UserId>aming</UserId><Name><![CDATA[{name}]]></Name><Alias>ming</Alias></From>{message}</xml>"
         );
-        Inbox::robot(&"acme".into(), "announcer", "K").read(text, NOW)
+        one(Inbox::robot(&"acme".into(), "announcer", "K").read(text, NOW))
     }
 
     const TEXT: &str = "<MsgType>text</MsgType><Text><Content>@积分助手 签到</Content></Text>";

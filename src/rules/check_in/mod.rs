@@ -1,5 +1,7 @@
 //! `[check_in.<name>]`: a word (or a sentence) a day, points, and a streak that grows.
 
+pub mod needs;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -8,6 +10,7 @@ use serde::Deserialize;
 use crate::model::day::{Period, PeriodKind};
 use crate::model::decision::{Args, Mark, Refusal};
 use crate::rules::cap::Limits;
+use crate::rules::check_in::needs::{NeedsName, Pairing};
 use crate::rules::mistake::Mistakes;
 use crate::rules::table::RuleTable;
 use crate::rules::words::{How, Listen, in_words};
@@ -48,6 +51,14 @@ pub struct CheckInTable {
     /// 到最高一档以后:`"restart"` 从头再数(默认)、`"go_on"` 接着数不再奖、`"stop"` 到过一次就不再有连签奖励
     #[schemars(extend("x-en" = "After the highest rung: count anew (default), go on without another bonus, or no bonus ever again."))]
     streak_then: StreakThen,
+    /// 口令还要配什么才算:`"image"` 一张图片、`"link"` 一个链接、`"video"` 一段视频。可以同一条发,也可以分两条发,先后都行,合起来记一次;同一张图片(换个压缩、裁掉一点边、加水印都算同一张)、同一个链接在一个活动里只算一次
+    #[schemars(extend("examples" = ["image"]))]
+    #[schemars(extend("x-en" = "What must come with the word: a picture, a link or a video, in one message or two, in either order; one award. The same picture (also re-compressed, slightly cropped or watermarked) or link counts once in a campaign."))]
+    needs: Option<NeedsName>,
+    /// 口令和图片(链接、视频)最多隔多久,1s 到 24h。默认 `"10m"`
+    #[schemars(extend("examples" = ["10m"]))]
+    #[schemars(extend("x-en" = "How far apart the two may be. Default 10m."))]
+    within: Option<String>,
 }
 
 /// 一档连签奖励:分数(这一版还不能写礼品)。
@@ -84,6 +95,8 @@ pub struct CheckIn {
     pub ladder: Vec<(u32, i64)>,
     /// After the highest rung.
     pub then: StreakThen,
+    /// What must come with the word.
+    pub pairing: Option<Pairing>,
 }
 
 /// Where it is remembered that the highest rung was reached.
@@ -95,10 +108,11 @@ impl Rule for CheckIn {
     }
 
     fn looks_at(&self, hearing: &Hearing<'_>) -> bool {
-        hearing.matched && hearing.event.said().is_some()
+        hearing.event.said().is_some() && (hearing.matched || self.pairing.is_some_and(|pairing| pairing.is_met_by(&hearing.traits.media)))
     }
 
     fn offer(&self, hearing: &Hearing<'_>, own: Own<'_>) -> Result<Offer, Refusal> {
+        let paid_for = self.pairing.map_or(Ok(Vec::new()), |pairing| pairing.complete(hearing, own))?;
         let state = own.code();
         let known = state.is_some_and(|state| state.has_day(hearing.day));
         let before = state.map_or(0, |state| state.days_in_a_row_until(hearing.day.plus(-1)));
@@ -106,7 +120,7 @@ impl Rule for CheckIn {
         let ended = self.then == StreakThen::Stop && own.part(TOP).is_some();
         // A second payment on one day (max_times above 1) earns the streak's bonus no second time.
         let bonus = if known || ended { 0 } else { self.bonus(streak) };
-        let mut marks = Vec::new();
+        let mut marks = paid_for;
         if !known {
             marks.push(Mark::Day { key: "".into(), day: hearing.day });
         }
@@ -124,7 +138,8 @@ impl Rule for CheckIn {
             StreakThen::Restart | StreakThen::GoOn | StreakThen::Stop => "",
         };
         let tail: String = rungs.iter().map(|rung| format!(",{rung}")).collect();
-        format!("{}+{} {points_name}{tail}{then}", in_words(&self.words), self.points)
+        let with = self.pairing.map_or(String::new(), |pairing| pairing.in_words());
+        format!("{}{with}+{} {points_name}{tail}{then}", in_words(&self.words), self.points)
     }
 
     fn most(&self) -> i64 {
@@ -133,6 +148,14 @@ impl Rule for CheckIn {
 
     fn announces(&self) -> bool {
         true
+    }
+
+    fn needs_proof(&self) -> bool {
+        self.pairing.is_some()
+    }
+
+    fn keeps(&self, hearing: &Hearing<'_>) -> Vec<Mark> {
+        self.pairing.map_or_else(Vec::new, |pairing| pairing.kept(hearing))
     }
 }
 
@@ -179,7 +202,8 @@ fn compile(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Option<CheckIn> {
     }
     check_points(table, keys.points, mistakes);
     let ladder = ladder(table, &keys.streak, mistakes);
-    (!words.is_empty()).then_some(CheckIn { words, points: keys.points, ladder, then: keys.streak_then })
+    let pairing = Pairing::compile(table, keys.needs, keys.within.as_deref(), mistakes);
+    (!words.is_empty()).then_some(CheckIn { words, points: keys.points, ladder, then: keys.streak_then, pairing })
 }
 
 /// Points of a rule: written, whole, and at least 1.
