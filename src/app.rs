@@ -118,6 +118,7 @@ impl App {
         warn_of_a_clock_behind(&reader, newest, &parts.clock)?;
         let inbox: Arc<OnceLock<Inbox>> = Arc::default();
         let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear { inbox: inbox.clone(), names_told: unparking.1.clone() }));
+        let pipeline = pipeline.with_operators((&settings.operators).into());
         let (handle, writer) = pipeline::start(pipeline).context("写入线程起不来")?;
         let outbox = Outbox::new(Mouth::new(settings)?, handle.clone(), ReaderDesk::new(Box::new(reader)), voices(settings), parts.clock.clone());
         // The hook was made before the outbox that it feeds.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::model::day::{Calendar, Millis};
-use crate::model::decision::{Outcome, Refusal, Ruling, Verdict};
+use crate::model::decision::{Outcome, Parking, Refusal, Ruling, Verdict};
 use crate::model::event::Said;
 use crate::model::ids::{EventSeq, GroupId, KeyBytes};
 use crate::model::journal::EventRow;
@@ -207,7 +207,8 @@ fn calendar(campaign: Option<&Campaign>) -> Calendar {
 
 fn note(event: &EventRow) -> String {
     match &event.record.outcome {
-        Outcome::Parked(_) => {
+        Outcome::Parked(Parking::Approval) => "超过了一位管理员能给的,等另一位管理员批准:jifen approve,或在群里对助手说「批准」".into(),
+        Outcome::Parked(Parking::GroupUnknown) => {
             "先放着没有判定:rules.toml 用群名指明了群,而这个群叫什么还不知道。知道以后会自动补判;也可以在 groups 里改写群编号,重启后补判".into()
         }
         Outcome::Failed(reason) => format!("判定时出错,没有记账:{reason}。修好后用 jifen retry 补判"),
@@ -263,6 +264,8 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::Twin => "twin",
         Refusal::TakenBack => "taken_back",
         Refusal::NotStayed => "not_stayed",
+        Refusal::Short { .. } => "short",
+        Refusal::Declined => "declined",
         Refusal::Frozen => "frozen",
     }
 }

@@ -29,7 +29,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → {web, scenario, replay, verify, export, explain, reinstate} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
+//! `main → cli → demo → app → {web, scenario, replay, grants, verify, export, explain, reinstate} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -68,6 +68,7 @@ pub mod pipeline;
 pub mod outbox;
 pub mod scheduler;
 pub mod replay;
+pub mod grants;
 pub mod scenario;
 pub mod verify;
 pub mod export;

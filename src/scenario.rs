@@ -13,6 +13,7 @@ use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Picture, Place, Via};
 use crate::model::ids::{AccountId, EventKey, EventSeq, FingerprintKey, KeyBytes};
 use crate::model::journal::{AccountRef, Posting};
+use crate::pipeline::command::Operators;
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::Rules;
 use crate::rules::coverage::{Coverage, covers};
@@ -30,6 +31,9 @@ const CHANNEL: &str = "scenario";
 
 /// The group of lines that name none, where the rules cover every group.
 const ANY_GROUP: &str = "测试群";
+
+/// Who may act for the programme in a scenario.
+const OPERATORS: [&str; 2] = ["管理员", "管理员甲"];
 
 /// What came of one line.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +99,7 @@ impl Stage {
         let mut scheduler = Scheduler::new(Box::new(store.reader()), Channel::Replay);
         scheduler.know_corp(&CORP.into());
         let pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules.clone())), FingerprintKey::new(b"scenario"), Box::new(Silent));
+        let pipeline = pipeline.with_operators(Operators { members: OPERATORS.map(Arc::from).to_vec(), chat: Some("管理员群".into()) });
         Stage { rules: rules.clone(), pipeline, reader: Box::new(reader), scheduler, said: Vec::new(), lines: 0 }
     }
 
@@ -119,8 +124,15 @@ impl Stage {
         if line.said == Said::Time {
             return Ok(nothing);
         }
+        let ticked = self.reader.head()?.event;
         let done = self.pipeline.hear(event)?;
-        Ok(Heard { event: done.seq, postings: self.reader.postings_of(done.seq)?, replies: self.rendered(done.seq)?, ..nothing })
+        let (mut postings, mut replies) = (Vec::new(), Vec::new());
+        // What a command does is an event of its own, before the message.
+        for seq in (ticked.0 + 1..=done.seq.0).map(EventSeq) {
+            postings.extend(self.reader.postings_of(seq)?);
+            replies.extend(self.rendered(seq)?);
+        }
+        Ok(Heard { event: done.seq, postings, replies, ..nothing })
     }
 
     fn rendered(&self, event: EventSeq) -> Result<Vec<String>, StoreError> {

@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["demo"],
     &["app"],
-    &["web", "archive", "scenario", "replay", "verify", "export", "explain", "reinstate"],
+    &["web", "archive", "scenario", "replay", "grants", "verify", "export", "explain", "reinstate"],
     &["scheduler"],
     &["pipeline", "outbox"],
     &["rules", "store", "wecom", "settings", "clock", "line", "picture"],

@@ -9,7 +9,7 @@ use jifen::line::parse_line;
 use jifen::model::cells::AccountCell;
 use jifen::model::day::Millis;
 use jifen::model::event::{Channel, Event, Look};
-use jifen::model::ids::{AccountId, CampaignId, EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq, RulesHash};
+use jifen::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq, RulesHash};
 use jifen::model::journal::{AccountRef, Posting};
 use jifen::pipeline::{Pipeline, Silent};
 use jifen::replay::replay;
@@ -21,7 +21,7 @@ use jifen::store::memory::{MemoryReader, MemoryStore};
 use jifen::store::proof::{Proof, ProofKey};
 use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::Vault;
-use jifen::store::{Batch, Directory, Head, Loaded, Past, Reader, Store, StoreError, Wants};
+use jifen::store::{Batch, Directory, Head, IdentityRow, Loaded, Past, Reader, Store, StoreError, Wants};
 use jifen::verify::verify;
 use jifen::wecom::archive_record;
 use jifen::wecom::callback::Inbox;
@@ -307,6 +307,14 @@ impl Store for &mut Counting {
 
     fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
         self.count("looks").looks(campaign)
+    }
+
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+        self.count("contents").contents(seq)
+    }
+
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        self.count("people_named").people_named(corp, name)
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {

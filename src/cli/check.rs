@@ -18,6 +18,7 @@ use crate::scenario::{self, Failure};
 #[command(after_help = "例子:
   jifen check                         检查当前目录的 rules.toml
   jifen check 新规则.toml --format json
+  jifen check --resolved              每个活动实际生效的规则,继承的和默认的都写出来
 
 每个错误一行:文件:行:列: error[代码]: 说明。只有警告时退出码是 0,有错误或测试不通过是 1。")]
 pub struct Options {
@@ -27,6 +28,9 @@ pub struct Options {
     /// 输出格式
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// 打印每个活动实际生效的全部规则:继承来的、默认的都写出来
+    #[arg(long)]
+    resolved: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,6 +56,7 @@ impl Report {
 pub fn run(options: Options) -> Result<u8> {
     let bytes = std::fs::read(&options.file).with_context(|| format!("读不到 {}", options.file.display()))?;
     let report = match String::from_utf8(bytes) {
+        Ok(text) if options.resolved => return print_resolved(&options, &text),
         Ok(text) => examine(&text),
         Err(_) => anyhow::bail!("{} 不是 UTF-8 文本(可能是 GBK)。请用编辑器另存为 UTF-8", options.file.display()),
     };
@@ -60,6 +65,19 @@ pub fn run(options: Options) -> Result<u8> {
         Format::Text => print(&options, &report),
     }
     Ok(if report.ok { DONE } else { FINDING })
+}
+
+fn print_resolved(options: &Options, text: &str) -> Result<u8> {
+    match file::resolved(text) {
+        Ok(resolved) => {
+            print!("{resolved}");
+            Ok(DONE)
+        }
+        Err(mistakes) => {
+            print_mistakes(&options.file, &mistakes);
+            Ok(FINDING)
+        }
+    }
 }
 
 fn examine(text: &str) -> Report {

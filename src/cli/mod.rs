@@ -4,9 +4,11 @@ mod workspace;
 mod progress;
 mod usage;
 mod backup;
+mod budget;
 mod check;
 mod demo;
 mod explain;
+mod grant;
 mod export;
 mod outbox;
 mod replay;
@@ -68,6 +70,14 @@ enum Verb {
     Export(export::Options),
     /// 从流水重新算一遍,核对余额、名次、哈希链;有错就指出第一处
     Verify(verify::Options),
+    /// 人工加分、扣分:一笔,或一个文件;整批收回
+    Grant(grant::Options),
+    /// 预算还剩多少
+    Budget(budget::Options),
+    /// 批准另一位管理员提的加分、扣分
+    Approve(grant::ReviewOptions),
+    /// 驳回另一位管理员提的加分、扣分
+    Reject(grant::ReviewOptions),
     /// 备份数据库:在 serve 运行时执行,查过、核对过才算数
     Backup(backup::Options),
     /// 用备份恢复数据库:先查清楚再替换,原来的留在旁边
@@ -103,6 +113,10 @@ pub fn main() -> ExitCode {
         Verb::Outbox(options) => outbox::run(options),
         Verb::Export(options) => export::run(options),
         Verb::Verify(options) => verify::run(options),
+        Verb::Grant(options) => grant::run(options),
+        Verb::Budget(options) => budget::run(options),
+        Verb::Approve(options) => grant::approve(options),
+        Verb::Reject(options) => grant::reject(options),
         Verb::Backup(options) => backup::run(options),
         Verb::Restore(options) => restore::run(options),
         Verb::Reinstate(options) => reinstate::run(options),

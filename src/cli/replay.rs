@@ -45,6 +45,7 @@ pub fn run(options: Options) -> Result<u8> {
     let store = workspace.store()?;
     let mut scheduler = Scheduler::new(Box::new(workspace.reader()?), Channel::Replay);
     let mut pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules)), workspace.vault.fingerprint_key(), Box::new(Silent));
+    pipeline = pipeline.with_operators((&workspace.settings.operators).into());
     let corp = options.corp.unwrap_or_else(|| workspace.first_corp());
     let input: Box<dyn BufRead> = match options.file.to_str() {
         Some("-") => Box::new(stdin().lock()),

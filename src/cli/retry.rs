@@ -11,7 +11,7 @@ use super::workspace::Workspace;
 use super::{DONE, FINDING, Where};
 use crate::clock::Clock;
 use crate::explain::{ExplainError, find};
-use crate::model::decision::Outcome;
+use crate::model::decision::{Outcome, Parking};
 use crate::model::ids::EventSeq;
 use crate::model::journal::EventRow;
 use crate::pipeline::unpark::{Unparked, recollect};
@@ -55,7 +55,9 @@ pub struct Options {
 impl Options {
     fn wants(&self, row: &EventRow) -> bool {
         match row.record.outcome {
-            Outcome::Parked(_) => self.all_parked,
+            Outcome::Parked(Parking::GroupUnknown) => self.all_parked,
+            // That is `jifen approve`.
+            Outcome::Parked(Parking::Approval) => false,
             Outcome::Failed(_) => self.all_failed,
             Outcome::Decided | Outcome::DecidedAlone | Outcome::RecalledBefore | Outcome::TwinOf(_) | Outcome::Unparked { .. } => false,
         }
@@ -67,6 +69,7 @@ pub fn run(options: Options) -> Result<u8> {
     let reader = workspace.reader()?;
     let rules = workspace.rules(options.rules.as_deref())?;
     let mut pipeline = Pipeline::new(workspace.store()?, Arc::new(ArcSwap::new(rules)), workspace.vault.fingerprint_key(), Box::new(Silent));
+    pipeline = pipeline.with_operators((&workspace.settings.operators).into());
     match &options.msgid {
         Some(id) => one(&mut pipeline, &reader, id, options.source.as_deref()),
         None => all(&mut pipeline, &reader, &options),

@@ -52,6 +52,7 @@ impl Books {
         let plain = |text: &str| vec![Judged { points: 0, text: text.to_owned() }];
         match &row.record.outcome {
             Outcome::Parked(Parking::GroupUnknown) => return plain("先放着:rules.toml 里写的群名还没有对上"),
+            Outcome::Parked(Parking::Approval) => return plain("等另一位管理员批准"),
             Outcome::Failed(reason) => return plain(&format!("没能判定:{reason}")),
             Outcome::RecalledBefore => return plain("发出后马上撤回了,不计分"),
             Outcome::TwinOf(_) => return plain("同一条消息已从另一个通道记过,不重复计分"),
@@ -62,9 +63,9 @@ impl Books {
         }
         let told = row.record.verdicts.iter().zip((self.explain)(row));
         let holds = |verdict: &Verdict| !later.now.iter().any(|(rule, _)| *rule == verdict.rule);
-        let judged = |(verdict, text): (&Verdict, String)| Judged { points: verdict.ruling.booked(), text };
+        let judged = |(verdict, text): (&Verdict, String)| Judged { points: verdict.ruling.change(), text };
         let mut verdicts: Vec<Judged> = told.filter(|(verdict, _)| holds(verdict)).map(judged).collect();
-        let beside = moved.iter().sum::<i64>() - row.record.verdicts.iter().map(|verdict| verdict.ruling.booked()).sum::<i64>();
+        let beside = moved.iter().sum::<i64>() - row.record.verdicts.iter().map(|verdict| verdict.ruling.change()).sum::<i64>();
         match (&*row.kind, beside) {
             ("recalled", _) if moved.is_empty() => {}
             ("recalled", 0) => return plain("撤回后重算,合计不变"),

@@ -19,6 +19,8 @@ pub const BOT_TITLE: &str = "积分助手";
 pub const SHOP: &str = "shop";
 /// The employee in the customer group.
 pub const STAFF: &str = "店长小周";
+/// The employee who may give points by chat, beside [`STAFF`].
+pub const OPERATOR: &str = "阿强";
 /// The internal group.
 pub const INNER_CHAT: &str = "wrDemoInner";
 /// The customer group.
@@ -84,6 +86,7 @@ impl Tenant {
         [
             format!("listen = {}\n", text(listen)),
             format!("database = {}\nrules = {}\n", text(&format!("sqlite:{}", file("jifen.db"))), text(&file("rules.toml"))),
+            format!("[operators]\nmembers = [{}, {}]\nchat = {}\n", text(STAFF), text(OPERATOR), text(INNER_CHAT)),
             format!("[keys]\nmaster = {}\n", text(&self.master)),
             format!("[corp.{CORP}]\ncorp_id = {}\napi_base = {}\n", text(&self.corp_id), text(api_base)),
             format!("[corp.{CORP}.app.{APP}]\nagent_id = {}\nsecret = {}\n{}", self.agent_id, text(&self.secret), pair(&self.app)),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::day::{Day, Millis};
+use super::ids::{EventSeq, PostingSeq};
 
 /// Something done. Kept, sealed, as the event's contents; what deciding again needs of it is its [`super::decision::Deed`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,9 @@ pub enum Act {
         reason: Arc<str>,
         /// The batch it belongs to, which can be taken back as one.
         batch: Option<Arc<str>>,
+        /// It waits for a second operator, however little it is: its batch as a whole is too much for one.
+        #[serde(default)]
+        waits: bool,
     },
     /// A balance brought from elsewhere.
     Opened {
@@ -76,6 +80,47 @@ pub enum Act {
         /// Since when, as the list says.
         joined_at: Millis,
     },
+    /// A second operator looked at a grant that waited for one.
+    Reviewed {
+        /// The event that waits.
+        of: EventSeq,
+        /// Whether it goes through.
+        allowed: bool,
+        /// Who looked at it.
+        by: Arc<str>,
+        /// Who had asked for it: never the same person.
+        asked_by: Arc<str>,
+        /// How many points.
+        points: i64,
+        /// Why, as it was asked for; or why not.
+        reason: Arc<str>,
+        /// The batch it belongs to.
+        batch: Option<Arc<str>>,
+    },
+    /// A grant was taken back, each part into the bucket it came from.
+    TakenBack {
+        /// The event that booked it.
+        of: EventSeq,
+        /// What it booked.
+        parts: Vec<GrantPart>,
+        /// Who took it back.
+        by: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+    },
+}
+
+/// A posting of a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantPart {
+    /// The posting.
+    pub posting: PostingSeq,
+    /// What it brought the member; below zero what it took.
+    pub points: i64,
+    /// Its bucket: first day it may be spent.
+    pub vests_on: Option<Day>,
+    /// Its bucket: first day it is gone.
+    pub expires_on: Option<Day>,
 }
 
 /// A posting by which points expired, as far as they are to come back.
@@ -98,6 +143,15 @@ pub fn listed_at(joined_at: Millis, told_at: Millis) -> Millis {
 }
 
 impl Act {
+    /// Why an operator did it; `None` for what nobody gives a reason for.
+    pub fn reason(&self) -> Option<&Arc<str>> {
+        match self {
+            Act::Granted { reason, .. } | Act::Reviewed { reason, .. } | Act::TakenBack { reason, .. } => Some(reason),
+            Act::Joined | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Counted { .. } => None,
+            Act::Opened { .. } | Act::Reinstated { .. } | Act::Listed { .. } => None,
+        }
+    }
+
     /// The word used in the journal, exports and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -110,6 +164,8 @@ impl Act {
             Act::Opened { .. } => "opened",
             Act::Reinstated { .. } => "reinstated",
             Act::Listed { .. } => "listed",
+            Act::Reviewed { .. } => "reviewed",
+            Act::TakenBack { .. } => "taken_back",
         }
     }
 }

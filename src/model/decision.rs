@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cells::AccountState;
+use super::claim::Claim;
 use super::day::{Day, Millis, Period, PeriodKind};
 use super::event::Picture;
 use super::ids::{EventSeq, PostingSeq};
@@ -75,19 +76,6 @@ pub enum Deed {
     },
 }
 
-/// Something taken of what members share. Who comes first is decided by the order of commits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// What is shared: `budget/check_in.daily`, `first/check_in.quiz`.
-    pub name: Arc<str>,
-    /// Which one of these: a day, a keyed hash; 0 where there is one only.
-    pub number: i64,
-    /// How much was taken; more than 0.
-    pub taken: i64,
-    /// How much is taken with this, in all.
-    pub total: i64,
-}
-
 impl Record {
     /// Whether this belongs to the account's history: it changed the account, or what the account held decided it. Such an event joins
     /// the `prev` chain, so that it can be decided again when an earlier message arrives late or is taken back.
@@ -142,6 +130,8 @@ pub enum Outcome {
 pub enum Parking {
     /// rules.toml names a group that no known group bears yet, and this group's name is not known.
     GroupUnknown,
+    /// A second operator must look at it.
+    Approval,
 }
 
 /// What the rules need of a message, kept instead of its text.
@@ -231,6 +221,14 @@ impl Ruling {
         }
     }
 
+    /// By how much this ruling changes what the member has: booked, or moved.
+    pub fn change(&self) -> i64 {
+        match self {
+            Ruling::Moved(points) => *points,
+            Ruling::Paid(_) | Ruling::Shadow(_) | Ruling::Refused(_) => self.booked(),
+        }
+    }
+
     /// Whether another history of the same account could have led to another ruling.
     pub fn depends_on_state(&self) -> bool {
         match self {
@@ -239,14 +237,15 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed | Refusal::Frozen => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NotStayed | Refusal::Frozen | Refusal::Short { .. } => true,
                 Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } | Refusal::ProofUsed { .. } => true,
                 Refusal::OutsideWindow
                 | Refusal::OutsideDates
                 | Refusal::NotForThisGroup
                 | Refusal::TooShort { .. }
                 | Refusal::TooPlain { .. }
-                | Refusal::Staff => false,
+                | Refusal::Staff
+                | Refusal::Declined => false,
             },
         }
     }
@@ -354,6 +353,15 @@ pub enum Refusal {
     },
     /// No period of staying in the group ends here: the member left in between, or joined at another time than was known.
     NotStayed,
+    /// There are not so many points to take.
+    Short {
+        /// How many there are.
+        have: i64,
+        /// How many are wanted.
+        need: i64,
+    },
+    /// The second operator did not let it through, or was the first one.
+    Declined,
     /// The word was said, and what must come with it has not come yet.
     ProofMissing {
         /// What must come.
@@ -592,6 +600,12 @@ pub enum Occasion {
     Missing,
     /// The picture or link was paid for before.
     Used,
+    /// An operator gave or took points: told to the member.
+    Granted,
+    /// What became of an operator's command.
+    Done,
+    /// Something the operators should know.
+    Alarm,
     /// What the clock has the bot say to a group.
     Posted,
 }

@@ -5,6 +5,7 @@ pub mod points;
 pub mod day;
 pub mod act;
 pub mod event;
+pub mod claim;
 pub mod decision;
 pub mod repair;
 pub mod cells;

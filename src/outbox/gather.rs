@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::model::act::Act;
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
-use crate::model::decision::{Arg, Args, Occasion, Outcome};
+use crate::model::decision::{Arg, Args, Occasion, Outcome, Parking};
 use crate::model::event::{Identity, Said};
 use crate::model::ids::{AccountId, EventSeq, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
@@ -16,10 +17,12 @@ use crate::outbox::manners::campaign_of;
 use crate::rules::campaign::{Balance, Campaign, Rules};
 use crate::rules::expiry::title;
 use crate::rules::explain::{explain, telling};
+use crate::rules::grant;
 use crate::rules::hint::{Unpaid, hint};
 use crate::rules::schedule::WANTS_BOARD;
 use crate::rules::text::strip_mention;
 use crate::rules::versions::Versions;
+use crate::rules::wording;
 use crate::store::aftermath::aftermath;
 use crate::store::waiting::is_waiting;
 use crate::store::{Person, PersonKey, Reader, ReplyRow, StoreError};
@@ -94,6 +97,9 @@ pub fn gather(question: &Question<'_>, board: &mut Board) -> Result<Args, Unread
         | Occasion::Expiring
         | Occasion::Missing
         | Occasion::Used
+        | Occasion::Granted
+        | Occasion::Done
+        | Occasion::Alarm
         | Occasion::Posted => Ok(Args::default()),
     }
 }
@@ -219,7 +225,8 @@ impl Question<'_> {
     /// decided under.
     fn reasons(&self, event: &EventRow, said: Option<&Said>) -> Result<Vec<String>, StoreError> {
         let alone = match &event.record.outcome {
-            Outcome::Parked(_) => Some("0,先放着:还不知道这个群叫什么,知道以后会补判"),
+            Outcome::Parked(Parking::Approval) => Some("0,等另一位管理员批准"),
+            Outcome::Parked(Parking::GroupUnknown) => Some("0,先放着:还不知道这个群叫什么,知道以后会补判"),
             Outcome::Failed(_) => Some("0,判定时出了错,还没有记分,请告诉群主"),
             Outcome::RecalledBefore => Some("0,发出后就撤回了,不计分"),
             Outcome::TwinOf(_) => Some("0,同一条消息已从另一个通道记过"),
@@ -271,7 +278,22 @@ impl Question<'_> {
     }
 
     fn posting_args(&self, event: &EventRow, posting: &Posting, change: i64, balance: i64) -> Args {
-        Args::default().text("时间", self.time(event.at)).int("得分", change).text("标题", &*self.title(&posting.code)).int("余额", balance)
+        let args = Args::default().text("时间", self.time(event.at)).int("得分", change).text("标题", self.told(event, posting)).int("余额", balance);
+        let today = self.campaign().map_or(posting.day, |campaign| campaign.calendar.day(self.now));
+        match posting.vests_on.filter(|vests| change > 0 && *vests > today) {
+            Some(vests) => args.text("生效", wording::date(vests, today)),
+            None => args,
+        }
+    }
+
+    /// What a posting is called; of what an operator did with the reason, while it is kept.
+    fn told(&self, event: &EventRow, posting: &Posting) -> String {
+        let title = self.title(&posting.code);
+        if posting.code != *grant::CODE {
+            return title.to_string();
+        }
+        let act = self.reader.contents(event.seq).ok().flatten().and_then(|json| serde_json::from_slice::<Act>(&json).ok());
+        act.as_ref().and_then(Act::reason).map_or_else(|| title.to_string(), |reason| format!("{title}({reason})"))
     }
 
     /// The name members know a rule by; its code when the rules no longer have it.

@@ -1,5 +1,6 @@
 //! One batch: admit, load in two rounds, decide and apply in order against a working set, commit.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use crate::rules::campaign::Rules;
 use crate::rules::coverage::Coverage;
 use crate::store::{Batch, Directory, Head, Store, StoreError};
 
+use super::command::Operators;
 use super::proofs::Looks;
 use super::twin::Asked;
 use super::working::{Heard, Working};
@@ -37,6 +39,8 @@ pub(super) struct Context<'a> {
     pub(super) fingerprints: &'a FingerprintKey,
     /// Replies can be sent; else they are committed as expired.
     pub(super) has_room: bool,
+    /// Who may act by chat.
+    pub(super) operators: &'a Operators,
     /// Do not decide: keep the events as failed, for this reason.
     pub(super) failed: Option<String>,
 }
@@ -69,14 +73,18 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
     if !fresh.is_empty() && !memory.rules.contains(&context.rules.hash) {
         working.batch.rules.push((context.rules.hash, context.rules.text.clone()));
     }
-    let placed = fresh.into_iter().map(|fresh| (fresh.index, Heard { of: fresh.of, ..working.place(fresh.prepared) }));
+    let placed = fresh.into_iter().map(|fresh| (fresh.index, Heard { of: fresh.of, ..working.place(Cow::Borrowed(fresh.prepared)) }));
     // What must wait on leaves no trace.
-    let mut heard: Vec<(usize, Heard<'_>)> = placed.filter(|(_, heard)| heard.of.is_none() || heard.coverage != Coverage::Unresolved).collect();
-    working.load_people(store, &heard)?;
+    let heard: Vec<(usize, Heard<'_>)> = placed.filter(|(_, heard)| heard.of.is_none() || heard.coverage != Coverage::Unresolved).collect();
     working.load_counterparts(store, &heard)?;
+    let mut heard = working.command(store, heard)?;
+    working.load_people(store, &heard)?;
     working.load_accounts(store, &heard)?;
     working.load_shared(store, &heard)?;
     for (_, heard) in &mut heard {
+        if heard.unless.iter().any(|key| working.booked.contains_key(key)) {
+            continue;
+        }
         working.look_up_proofs(store, heard)?;
         working.book(store, heard)?;
     }

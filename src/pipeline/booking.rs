@@ -1,10 +1,11 @@
 //! What a decision books: postings for its entries, outbox rows for its replies.
 
-use crate::model::decision::{Decision, Entry, Part, Side};
+use crate::model::decision::{Decision, Entry, Occasion, Part, Reply, Side};
 use crate::model::event::{Channel, Event, GroupKind, Place};
 use crate::model::ids::{AccountId, EventSeq, PostingSeq};
 use crate::model::journal::{AccountRef, Posting};
 use crate::rules::coverage::Coverage;
+use crate::rules::grant::Notice;
 use crate::store::{Destination, REPLIES_PER_EVENT_MAX, ReplyRow, ReplyState, reply_id};
 
 use super::working::{Heard, Working};
@@ -82,18 +83,33 @@ impl Working<'_> {
             Channel::App | Channel::Aibot | Channel::Robot | Channel::Archive | Channel::Api | Channel::House => (ReplyState::Waiting, None),
         };
         for (place, reply) in std::mem::take(&mut decision.replies).into_iter().take(REPLIES_PER_EVENT_MAX).enumerate() {
+            if reply.template.occasion == Occasion::Alarm && self.context.operators.chat.is_none() {
+                tracing::warn!(alarm = ?reply.args, "the operators should know, and jifen.toml names no [operators] chat");
+                continue;
+            }
+            let destination = self.redirected(&destination, &reply);
             self.batch.replies.push(ReplyRow {
                 id: reply_id(seq, place),
                 event: seq,
                 corp: event.corp.clone(),
                 rules: self.context.rules.hash,
-                destination: destination.clone(),
+                destination,
                 reply,
                 created_at: event.received_at,
                 state,
                 tries: 0,
                 reason: reason.clone(),
             });
+        }
+    }
+
+    /// Where a reply goes that is for somebody else than who caused it, or for them alone.
+    fn redirected(&self, destination: &Destination, reply: &Reply) -> Destination {
+        let destination = destination.clone();
+        match reply.template.occasion {
+            Occasion::Granted if self.context.rules.grant.notice != Notice::Group => Destination { chat: None, customers: false, ..destination },
+            Occasion::Alarm => Destination { chat: self.context.operators.chat.clone(), customers: false, to: None, reply_url: None, ..destination },
+            _ => destination,
         }
     }
 }

@@ -30,7 +30,7 @@ impl Working<'_> {
             _ => {}
         }
         let decision = self.decide(heard, key);
-        if decision.record.is_willed() {
+        if decision.record.is_willed() || heard.told.is_some() {
             return Ok(Decided { decision, key });
         }
         if let Some(decision) = self.as_twin(store, heard, occurrence.seq, key, &decision)? {

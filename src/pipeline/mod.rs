@@ -14,6 +14,7 @@ mod proofs;
 pub mod unpark;
 pub mod unparker;
 pub mod recall;
+pub mod command;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -31,6 +32,8 @@ use crate::rules::Prepared;
 use crate::rules::campaign::Rules;
 use crate::rules::decide::hear;
 use crate::store::{Batch, ReplyOutcome, Store, StoreError};
+
+use command::Operators;
 
 /// Events that may wait. A full queue is a 503 at once, so that WeCom's second attempt finds room: 8 192 is a third of a second of work.
 pub const QUEUE_MAX: usize = 8_192;
@@ -106,12 +109,18 @@ pub struct Pipeline<S> {
     fingerprints: FingerprintKey,
     memory: batch::Memory,
     listener: Box<dyn Listener>,
+    operators: Operators,
 }
 
 impl<S: Store> Pipeline<S> {
     /// A pipeline over a store; `listener` says what is committed.
     pub fn new(store: S, rules: Arc<ArcSwap<Rules>>, fingerprints: FingerprintKey, listener: Box<dyn Listener>) -> Self {
-        Pipeline { store, rules, fingerprints, memory: batch::Memory::default(), listener }
+        Pipeline { store, rules, fingerprints, memory: batch::Memory::default(), listener, operators: Operators::default() }
+    }
+
+    /// The same with people who may act by chat.
+    pub fn with_operators(self, operators: Operators) -> Self {
+        Pipeline { operators, ..self }
     }
 
     /// The rules that are live.
@@ -184,7 +193,8 @@ impl<S: Store> Pipeline<S> {
     /// One transaction. A panic in it is a bug outside of deciding: nothing of it is written, and it goes on to whoever runs this.
     fn attempt(&mut self, works: &[Work], failed: Option<String>) -> Result<Vec<Done>, StoreError> {
         let rules = self.rules.load_full();
-        let context = batch::Context { rules: &rules, fingerprints: &self.fingerprints, has_room: self.listener.has_room(), failed };
+        let context =
+            batch::Context { rules: &rules, fingerprints: &self.fingerprints, has_room: self.listener.has_room(), operators: &self.operators, failed };
         let result = catch_unwind(AssertUnwindSafe(|| batch::run(&mut self.store, &mut self.memory, &context, works)));
         match result {
             Ok(Ok((done, batch))) => {

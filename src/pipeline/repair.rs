@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, Occurrence};
+use crate::model::claim::Claim;
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Chart, Claim, Decision, Deed, Entry, Mark, Outcome, Part, Record, Side};
+use crate::model::decision::{Chart, Decision, Deed, Entry, Mark, Outcome, Part, Record, Side};
 use crate::model::event::{Event, GroupKind, Kind, Place, Said, Via};
 use crate::model::ids::{AccountId, CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::journal::{AccountRef, GroupRow, Posting};

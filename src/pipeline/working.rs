@@ -8,8 +8,9 @@ use std::sync::{Arc, LazyLock};
 use crate::failpoint;
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountKey, AccountState, Occurrence};
+use crate::model::claim::Claim;
 use crate::model::day::{Calendar, Day};
-use crate::model::decision::{Claim, Decision, Outcome, Parking, Question, Record};
+use crate::model::decision::{Decision, Outcome, Parking, Question, Record};
 use crate::model::event::{Event, GroupKind, Identity, Kind, Place};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId, SourceId};
 use crate::model::journal::{EventRow, GroupRow};
@@ -17,13 +18,14 @@ use crate::rules::campaign::Balance;
 use crate::rules::coverage::{Coverage, covers};
 use crate::rules::decide::{decide, hear};
 use crate::rules::versions::Versions;
-use crate::rules::{Facts, Prepared, Shared, answer, share};
+use crate::rules::{Facts, Prepared, Shared, answer, grant, share};
 use crate::store::codec::encode_record;
 use crate::store::proof::{Proof, ProofKey};
 use crate::store::waiting::{UNPARKED, unparked_key};
 use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, SharedKey, Store, StoreError, Wants};
 
 use super::batch::Context;
+use super::command::Told;
 use super::late::Decided;
 use super::proofs::Looks;
 use super::twin::Asked;
@@ -39,6 +41,10 @@ pub(super) struct Heard<'w> {
     pub(super) person: Option<PersonKey>,
     /// The waiting event that is decided again.
     pub(super) of: Option<EventSeq>,
+    /// What a message of an operator wants done.
+    pub(super) told: Option<Told>,
+    /// It is left out if one of these is in the batch before it.
+    pub(super) unless: Vec<EventKey>,
 }
 
 impl Heard<'_> {
@@ -102,10 +108,11 @@ impl<'a> Working<'a> {
     }
 
     /// Finds the group and the campaign of an event, and prepares it again if other rules are live by now.
-    pub(super) fn place<'w>(&mut self, prepared: &'w Prepared) -> Heard<'w> {
+    pub(super) fn place<'w>(&mut self, mut prepared: Cow<'w, Prepared>) -> Heard<'w> {
         let rules = self.context.rules;
-        let is_current = prepared.rules.hash == rules.hash;
-        let mut prepared = if is_current { Cow::Borrowed(prepared) } else { Cow::Owned(hear(rules, prepared.event.clone(), self.context.fingerprints)) };
+        if prepared.rules.hash != rules.hash {
+            prepared = Cow::Owned(hear(rules, prepared.event.clone(), self.context.fingerprints));
+        }
         let source = self.source(&prepared.event);
         let group = self.group(&prepared.event);
         let title = self.title(&prepared.event);
@@ -127,7 +134,7 @@ impl<'a> Working<'a> {
             .who
             .as_ref()
             .map(|who| PersonKey { corp: prepared.event.corp.clone(), identity: Identity { kind: who.kind, value: who.folded().into() } });
-        Heard { prepared, source, group, coverage, campaign, person, of: None }
+        Heard { prepared, source, group, coverage, campaign, person, of: None, told: None, unless: Vec::new() }
     }
 
     pub(super) fn title(&self, event: &Event) -> Option<Arc<str>> {
@@ -216,7 +223,10 @@ impl<'a> Working<'a> {
         for (_, heard) in heard {
             let (Coverage::Campaign(at), Some(campaign)) = (heard.coverage, heard.campaign) else { continue };
             let rules = self.context.rules;
-            let wants = share::wants(rules, &rules.campaigns[at], &heard.prepared, heard.group);
+            let mut wants = share::wants(rules, &rules.campaigns[at], &heard.prepared, heard.group);
+            if let Kind::Did(act) = &heard.prepared.event.kind {
+                wants.extend(grant::wants(rules, act, rules.campaigns[at].calendar.day(heard.prepared.event.at), self.actor(heard)));
+            }
             shared.extend(wants.into_iter().map(|(name, number)| SharedKey { campaign, name, number }));
         }
         if shared.is_empty() {
@@ -283,6 +293,7 @@ impl<'a> Working<'a> {
         let Decided { mut decision, key } = decided.unwrap_or_else(|panic| Err(StoreError::Corrupt(super::panic_text(panic.as_ref()))))?;
         decision.record.order = event.key.key.order();
         heard.of.into_iter().for_each(|of| unpark::sign(&mut decision, of));
+        self.announce_waiting(heard, seq, &mut decision);
         let stateful = decision.record.is_stateful();
         let key = if stateful && key.is_none() { self.open_account(heard) } else { key };
         let before = key.and_then(|key| self.accounts.get(&key));
@@ -343,6 +354,9 @@ impl<'a> Working<'a> {
         if let Some(reason) = &self.context.failed {
             return outcome(Outcome::Failed(reason.clone()));
         }
+        if let Some(told) = &heard.told {
+            return self.answer_command(heard, told);
+        }
         let at = match heard.coverage {
             Coverage::Campaign(at) => Some(at),
             Coverage::None => None,
@@ -356,10 +370,19 @@ impl<'a> Working<'a> {
             others: &others,
             shared: self.shared(heard),
             group: heard.group,
+            actor: self.actor(heard),
         };
         let decision = decide(self.context.rules, at, &heard.prepared, &facts);
         failpoint::hit_on("rules.matched", said(&heard.prepared.event.kind));
         decision
+    }
+
+    /// Keyed hash of the operator who does it; 0 where nobody does.
+    fn actor(&self, heard: &Heard<'_>) -> u64 {
+        match &heard.prepared.event.kind {
+            Kind::Did(Act::Granted { by, .. }) => self.context.fingerprints.of(&by.to_lowercase()),
+            Kind::Did(_) | Kind::Said(_) | Kind::Recalled { .. } | Kind::Unknown { .. } => 0,
+        }
     }
 
     fn park(&self, heard: &Heard<'_>) -> Decision {
@@ -416,7 +439,14 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
         Kind::Unknown { raw, .. } => Some(raw.clone().into_bytes()),
         Kind::Did(Act::Joined | Act::Left | Act::Due { .. } | Act::Counted { .. }) | Kind::Recalled { .. } => None,
         Kind::Did(
-            act @ (Act::Happened { .. } | Act::OrderPaid { .. } | Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } | Act::Listed { .. }),
+            act @ (Act::Happened { .. }
+            | Act::OrderPaid { .. }
+            | Act::Granted { .. }
+            | Act::Opened { .. }
+            | Act::Reinstated { .. }
+            | Act::Listed { .. }
+            | Act::Reviewed { .. }
+            | Act::TakenBack { .. }),
         ) => serde_json::to_vec(act).ok(),
     }
 }

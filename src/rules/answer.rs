@@ -10,7 +10,7 @@ use crate::rules::check_in::needs::{self, Pairing};
 use crate::rules::decide::{Ruled, Scene, holds, within};
 use crate::rules::template::rule_key;
 use crate::rules::text::display_name;
-use crate::rules::{Facts, Prepared, expiry, wording};
+use crate::rules::{Facts, Prepared, boost, expiry, festival, share, wording};
 
 /// «Not understood» is said to a member once in so many seconds.
 const NOT_UNDERSTOOD_SECS: i64 = 600;
@@ -97,11 +97,11 @@ fn rank(refusal: &Refusal) -> u8 {
     match refusal {
         Refusal::Already { .. } => 0,
         Refusal::OutsideWindow => 1,
-        Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } => 2,
+        Refusal::Capped(_) | Refusal::Spent | Refusal::TooLate { .. } | Refusal::Short { .. } => 2,
         Refusal::OutsideDates => 3,
         Refusal::TooShort { .. } | Refusal::TooPlain { .. } | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => 4,
         Refusal::ProofMissing { .. } | Refusal::ProofUsed { .. } | Refusal::WordMissing { .. } => 4,
-        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed | Refusal::Frozen => 5,
+        Refusal::NotForThisGroup | Refusal::Staff | Refusal::Twin | Refusal::TakenBack | Refusal::NotStayed | Refusal::Declined | Refusal::Frozen => 5,
     }
 }
 
@@ -164,6 +164,9 @@ fn paid_args(scene: &Scene<'_>, ruled: &Ruled<'_>, payment: &Payment) -> Args {
     }
     if let Some(streak) = payment.streak {
         args = args.int("连续", i64::from(streak));
+    }
+    if !payment.factors.is_empty() {
+        args = args.text("加成", boost::in_words(payment.base, &payment.factors));
     }
     args.0.extend(ruled.args.0.iter().cloned());
     match &ruled.rule.common.reply {
@@ -231,6 +234,8 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::TooMany
         | Refusal::Spent
         | Refusal::TooLate { .. }
+        | Refusal::Short { .. }
+        | Refusal::Declined
         | Refusal::Twin
         | Refusal::TakenBack
         | Refusal::NotStayed
@@ -242,7 +247,7 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
 fn cap_title<'a>(scene: &Scene<'_>, rule: &'a RuleEntry, of: &str) -> &'a str {
     match of {
         rule_code if rule_code == &*rule.code => rule.title(),
-        bucket if scene.campaign.buckets.iter().any(|it| *it.code == *bucket) => "同类",
+        bucket if scene.campaign.buckets.iter().any(|it| *it.key(scene.facts.group) == *bucket) => "同类",
         _ => "全部",
     }
 }
@@ -345,9 +350,12 @@ fn still(scene: &Scene<'_>, rule: &RuleEntry) -> Option<Args> {
         return None;
     }
     let one = scene.offer(rule).map_or_else(|_| rule.kind.most(), |offer| offer.points);
-    let left = scene.left(rule);
+    let (factors, lift) = boost::factors(scene.campaign, rule, scene.facts.account, scene.day, scene.event.at);
+    let one = boost::multiplied(one, &factors).unwrap_or(one);
+    let left = scene.left(rule, lift);
     let times = left.times.unwrap_or(i64::MAX);
     let points = left.points.unwrap_or(i64::MAX).min(one.saturating_mul(times));
+    let points = share::left(scene.facts.shared, scene.campaign, rule).map_or(points, |left| points.min(left));
     if times == 0 || points == 0 {
         return None;
     }
@@ -367,7 +375,9 @@ fn still(scene: &Scene<'_>, rule: &RuleEntry) -> Option<Args> {
 
 fn rules_args(scene: &Scene<'_>, args: Args) -> Args {
     let line = |rule: &RuleEntry| Args::default().text("标题", rule.title()).text("内容", wording::rule(scene.campaign, rule));
-    let lines = scene.campaign.rules.iter().filter(|rule| is_listed(scene, rule)).map(line).collect();
+    let boosts = scene.campaign.festivals.iter().filter_map(|festival| Some((festival, festival::in_words(scene.campaign, festival, scene.day)?)));
+    let boosts = boosts.map(|(festival, words)| Args::default().text("标题", &*festival.title).text("内容", words));
+    let lines = scene.campaign.rules.iter().filter(|rule| is_listed(scene, rule)).map(line).chain(boosts).collect();
     args.with("条目", Arg::List(lines)).text("上限", wording::limits(&scene.campaign.limits, &scene.campaign.points_name))
 }
 

@@ -137,6 +137,15 @@ pub struct RepliesTable {
     /// 图片(链接)用过了。
     #[schemars(extend("x-en" = "The picture or link was paid for before."))]
     pub used: Option<OneOrMany>,
+    /// 管理员加分、扣分,告诉成员。
+    #[schemars(extend("x-en" = "An operator gave or took points: told to the member."))]
+    pub granted: Option<OneOrMany>,
+    /// 管理员的口令办得怎么样。
+    #[schemars(extend("x-en" = "What became of an operator's command."))]
+    pub done: Option<OneOrMany>,
+    /// 提醒管理员。
+    #[schemars(extend("x-en" = "Something the operators should know."))]
+    pub alarm: Option<OneOrMany>,
     /// 定时提醒(schedule 没写 say 时)。
     #[schemars(extend("x-en" = "A reminder, where the schedule has no `say`."))]
     pub posted: Option<OneOrMany>,
@@ -163,7 +172,7 @@ const QUESTIONS: [(&str, Question); 7] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 19] = [
+const OCCASIONS: [(&str, Occasion); 22] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -182,6 +191,9 @@ const OCCASIONS: [(&str, Occasion); 19] = [
     ("expiring", Occasion::Expiring),
     ("missing", Occasion::Missing),
     ("used", Occasion::Used),
+    ("granted", Occasion::Granted),
+    ("done", Occasion::Done),
+    ("alarm", Occasion::Alarm),
     ("posted", Occasion::Posted),
 ];
 

@@ -33,6 +33,8 @@ pub struct Festival {
     pub title: Arc<str>,
     /// First and last day, both included.
     pub dates: Option<(Date, Date)>,
+    /// Its days of the week.
+    pub days: Option<When>,
     /// Its windows.
     pub when: Option<When>,
     /// The factor in percent.
@@ -63,10 +65,12 @@ pub fn factors(campaign: &Campaign, rule: &RuleEntry, account: Option<&AccountCe
 }
 
 impl Festival {
-    fn is_on(&self, campaign: &Campaign, rule: &RuleEntry, day: Day, at: crate::model::day::Millis) -> bool {
+    /// Whether it is on for a rule, at an instant of a business day.
+    pub fn is_on(&self, campaign: &Campaign, rule: &RuleEntry, day: Day, at: crate::model::day::Millis) -> bool {
         let meant = self.rules.as_ref().is_none_or(|rules| rules.contains(&rule.code));
         let dated = self.dates.is_none_or(|(first, last)| within(day, first, last));
-        meant && dated && self.when.as_ref().is_none_or(|when| when.open_since(&campaign.calendar, at).is_some())
+        let open = |when: &Option<When>| when.as_ref().is_none_or(|when| when.open_since(&campaign.calendar, at).is_some());
+        meant && dated && open(&self.days) && open(&self.when)
     }
 }
 
@@ -78,6 +82,18 @@ pub fn multiplied(points: i64, factors: &[Factor]) -> Option<i64> {
         divisor = divisor.checked_mul(100)?;
     }
     i64::try_from(product.div_euclid(divisor)).ok()
+}
+
+/// Factors for people: `高级 150% × 春节 200%`, with what became of a broken point.
+pub fn in_words(base: i64, factors: &[Factor]) -> String {
+    let factors_in_words: Vec<String> = factors.iter().map(|factor| format!("{} {}%", factor.of, factor.percent)).collect();
+    let is_whole = |divisor: i128| {
+        let product = factors.iter().try_fold(i128::from(base), |product, factor| product.checked_mul(i128::from(factor.percent)));
+        product.is_none_or(|product| product.rem_euclid(divisor) == 0)
+    };
+    let divisor = u32::try_from(factors.len()).ok().and_then(|count| 100_i128.checked_pow(count));
+    let rounded = if divisor.is_none_or(is_whole) { "" } else { ",不足 1 分舍去" };
+    format!("{}{rounded}", factors_in_words.join(" × "))
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use crate::model::day::Calendar;
-use crate::model::ids::RulesHash;
+use crate::model::ids::{GroupId, RulesHash};
 use crate::rules::Rule;
 use crate::rules::assistant::Assistant;
 use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
+use crate::rules::grant::Grant;
 use crate::rules::leavers::Leavers;
 use crate::rules::schedule::Schedule;
 use crate::rules::template::Templates;
@@ -35,6 +36,8 @@ pub struct Rules {
     pub templates: Templates,
     /// `[[test]]`
     pub tests: Vec<Test>,
+    /// `[grant]`
+    pub grant: Grant,
 }
 
 /// A set of groups that share rules and balances: `[campaign.<id>]`.
@@ -60,6 +63,10 @@ pub struct Campaign {
     pub buckets: Vec<Bucket>,
     /// Its rules in file order.
     pub rules: Vec<RuleEntry>,
+    /// `budget`: points that all members together may get in it.
+    pub budget: Option<i64>,
+    /// `point_value`: what one point is worth, in hundredths of a fen.
+    pub point_value: Option<i64>,
     /// Its levels, by ascending threshold.
     pub levels: Vec<Level>,
     /// Its festivals in file order.
@@ -112,6 +119,15 @@ pub struct Bucket {
     pub code: Arc<str>,
     /// Its caps.
     pub limits: Limits,
+    /// Whether they hold for a member in each group, else over all groups.
+    pub per_group: bool,
+}
+
+impl Bucket {
+    /// The key its counts stand under, for what happens in a group.
+    pub fn key(&self, group: GroupId) -> Arc<str> {
+        if self.per_group { format!("{}@{group}", self.code).into() } else { self.code.clone() }
+    }
 }
 
 /// One rule of a campaign.

@@ -6,8 +6,9 @@ use jiff::civil::Date;
 
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
+use crate::model::claim::Claim;
 use crate::model::day::{Day, Period, PeriodKind};
-use crate::model::decision::{Args, Cap, Chart, Claim, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
+use crate::model::decision::{Args, Cap, Chart, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
 use crate::model::ids::FingerprintKey;
 use crate::model::points::Points;
@@ -16,7 +17,7 @@ use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
 use crate::rules::link::link_of;
 use crate::rules::text::{fold, strip_mention, strip_token};
 use crate::rules::validity::{self, Bucket};
-use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, clock, expiry, leavers, presence, share, willed};
+use crate::rules::{Facts, Hearing, Offer, Own, Pending, Prepared, Scarce, answer, boost, budget, clock, expiry, grant, leavers, presence, share, willed};
 
 /// State key of the campaign's own caps.
 pub static CAMPAIGN_KEY: LazyLock<Arc<str>> = LazyLock::new(|| "campaign".into());
@@ -54,8 +55,8 @@ fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
         Act::Left => Some(Deed::Left),
         Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
         Act::Due { job, slot } | Act::Counted { job, slot, .. } => Some(Deed::Due { job: job.clone(), slot: *slot }),
-        Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } => Some(Deed::Willed),
         Act::Listed { joined_at } => Some(Deed::Listed { joined_at: *joined_at }),
+        Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => Some(Deed::Willed),
         Act::OrderPaid { .. } => None,
     }
 }
@@ -91,6 +92,9 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
             return willed;
         }
     }
+    if let Some(granted) = grant::decide(rules, campaign, &prepared.event, facts) {
+        return granted;
+    }
     let scene = Scene::new(rules, campaign, prepared, heard, facts);
     if let Some(decision) = clock::decide(&scene) {
         return Decision { record: Record { deed: decision.record.deed.or(deed), ..decision.record }, ..decision };
@@ -110,7 +114,8 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
         so_far.marks.extend(campaign.validity.earned(facts.account, prepared.event.at));
     }
     so_far.marks.extend(presence::marks(&scene));
-    let replies = answer::replies(&scene, &rulings, so_far.points);
+    let mut replies = answer::replies(&scene, &rulings, so_far.points);
+    replies.extend(budget::alarms(campaign, &so_far.claims));
     let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).collect();
     let heard = prepared.traits.as_ref().map(|heard| Traits { matched: scene.matched_codes(), ..heard.clone() });
     let verdicts = rulings.into_iter().map(|ruled| Verdict { rule: ruled.rule.code.clone(), ruling: ruled.ruling }).collect();
@@ -201,11 +206,11 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// What all caps over a rule leave in the periods of this event, before it.
-    pub fn left(&self, rule: &RuleEntry) -> Left {
+    /// What all caps over a rule leave in the periods of this event, before it. `lift` multiplies them, in percent.
+    pub fn left(&self, rule: &RuleEntry, lift: u32) -> Left {
         let window = rule.common.when.as_ref().and_then(|when| when.open_since(&self.campaign.calendar, self.event.at));
         let periods = Periods { day: self.day, window };
-        let caps = self.caps(rule).map(|(key, limits)| left(limits, periods, |period| self.used(key, period, &[])));
+        let caps = self.caps(rule).map(|(key, limits)| left(&limits.lifted(lift), periods, |period| self.used(&key, period, &[])));
         caps.fold(Left::default(), Left::tighter)
     }
 
@@ -260,7 +265,7 @@ impl<'a> Scene<'a> {
         let mut offer = match rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending())) {
             Ok(offer) => offer,
             Err(refusal) => {
-                if let Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } = refusal {
+                if let Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } | Refusal::ProofUsed { .. } = refusal {
                     // Nobody is asked for the other half of what would not be paid.
                     self.room_after(rule, periods, 100, 1, &so_far.marks)?;
                     so_far.marks.extend(rule.kind.keeps(hearing).into_iter().map(|mark| with_key(mark, &key)));
@@ -285,7 +290,7 @@ impl<'a> Scene<'a> {
         if common.mode == Mode::Live && !self.fits(so_far.points, room.points) {
             return Err(Refusal::TooMany);
         }
-        let (room, budget) = match self.within_budget(rule, room, &so_far.claims) {
+        let (room, budgets) = match self.within_budget(rule, room, &so_far.claims) {
             Ok(within) => within,
             Err(refusal) => {
                 keep_days(&key, offer.marks, so_far);
@@ -293,11 +298,11 @@ impl<'a> Scene<'a> {
             }
         };
         if common.mode == Mode::Live {
-            so_far.claims.extend(claims.into_iter().chain(budget));
+            so_far.claims.extend(claims.into_iter().chain(budgets));
         }
         so_far.marks.extend(offer.marks.into_iter().map(|mark| with_key(mark, &key)));
         for (key, limits) in self.caps(rule) {
-            so_far.marks.extend(counts(&state_key(key, common.mode), limits, periods, room.points, *key == rule.code));
+            so_far.marks.extend(counts(&state_key(&key, common.mode), limits, periods, room.points, key == rule.code));
         }
         let Offer { points: offered, bonus, streak, .. } = offer;
         let payment = Payment { points: room.points, offered, bonus, streak, clipped_by: room.clipped_by, base, factors };
@@ -321,31 +326,42 @@ impl<'a> Scene<'a> {
         Ok(claims)
     }
 
-    /// What the rule's budget leaves of a payment.
-    fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Option<Claim>), Refusal> {
-        let Some(budget) = rule.common.budget else { return Ok((room, None)) };
-        let claim = share::claim(self.facts.shared, so_far, share::name(share::BUDGET, rule), 0, room.points, budget).ok_or(Refusal::Spent)?;
-        let clipped = claim.taken < room.points;
-        let cap = clipped.then(|| Cap { of: rule.code.clone(), period: PeriodKind::Ever, in_points: true, used: claim.total - claim.taken, most: budget });
-        Ok((Room { points: claim.taken, clipped_by: cap.or(room.clipped_by) }, Some(claim)))
+    /// What the rule's budget and the campaign's leave of a payment.
+    fn within_budget(&self, rule: &RuleEntry, room: Room, so_far: &[Claim]) -> Result<(Room, Vec<Claim>), Refusal> {
+        let Room { mut points, mut clipped_by } = room;
+        let mut claims = Vec::new();
+        for (name, of, budget) in share::budgets(self.campaign, rule) {
+            let claim = share::claim(self.facts.shared, so_far, name, 0, points, budget).ok_or(Refusal::Spent)?;
+            if claim.taken < points {
+                points = claim.taken;
+                clipped_by = Some(Cap { of, period: PeriodKind::Ever, in_points: true, used: claim.total - claim.taken, most: budget });
+            }
+            claims.push(claim);
+        }
+        // What the tighter budget leaves is taken of both.
+        for claim in &mut claims {
+            claim.total -= claim.taken - points;
+            claim.taken = points;
+        }
+        Ok((Room { points, clipped_by }, claims))
     }
 
     /// The rule's own caps, then its bucket's, then the campaign's. `lift` multiplies them, in percent.
     fn room_after(&self, rule: &RuleEntry, periods: Periods, lift: u32, wanted: i64, pending: &[Mark]) -> Result<Room, Refusal> {
         let mut allowed = Room { points: wanted, clipped_by: None };
         for (key, limits) in self.caps(rule) {
-            let key_now = state_key(key, rule.common.mode);
+            let key_now = state_key(&key, rule.common.mode);
             let used = |period| {
                 let mut used = self.used(&key_now, period, pending);
-                if key_now != *key {
+                if key_now != key {
                     // A shadow rule must find the shared caps as full as the live rules leave them.
-                    used = sum(used, self.used(key, period, pending));
+                    used = sum(used, self.used(&key, period, pending));
                 }
                 used
             };
             let next = match lift {
-                100 => room(limits, key, periods, allowed.points, used)?,
-                percent => room(&limits.lifted(percent), key, periods, allowed.points, used)?,
+                100 => room(limits, &key, periods, allowed.points, used)?,
+                percent => room(&limits.lifted(percent), &key, periods, allowed.points, used)?,
             };
             if next.clipped_by.is_some() {
                 allowed = next;
@@ -354,10 +370,10 @@ impl<'a> Scene<'a> {
         Ok(allowed)
     }
 
-    fn caps<'b>(&'b self, rule: &'b RuleEntry) -> impl Iterator<Item = (&'b Arc<str>, &'b Limits)> {
+    fn caps<'b>(&'b self, rule: &'b RuleEntry) -> impl Iterator<Item = (Arc<str>, &'b Limits)> {
         let bucket = rule.common.bucket.map(|index| &self.campaign.buckets[index]);
-        let bucket = bucket.map(|bucket| (&bucket.code, &bucket.limits));
-        std::iter::once((&rule.code, &rule.common.limits)).chain(bucket).chain(std::iter::once((&*CAMPAIGN_KEY, &self.campaign.limits)))
+        let bucket = bucket.map(|bucket| (bucket.key(self.facts.group), &bucket.limits));
+        std::iter::once((rule.code.clone(), &rule.common.limits)).chain(bucket).chain(std::iter::once((CAMPAIGN_KEY.clone(), &self.campaign.limits)))
     }
 
     fn used(&self, key: &str, period: Period, pending: &[Mark]) -> Used {

@@ -32,6 +32,8 @@ pub fn title(code: &str) -> Option<&'static str> {
         "expiry" => Some("过期"),
         "settlement" => Some("抵扣欠分"),
         "reinstatement" => Some("恢复过期积分"),
+        "grant" => Some("人工调整"),
+        "opening" => Some("期初积分"),
         _ => None,
     }
 }
@@ -67,10 +69,14 @@ fn inactive_from(validity: &Validity, account: &AccountCell, calendar: &Calendar
 
 /// Debts are forgiven, else paid by what goes first; then goes what must. `idle`: all of it.
 fn settle(state: &AccountState, day: Day, idle: bool) -> Vec<Move> {
+    let goes = |lot: &Lot| idle || lot.is_gone(day);
+    // Most accounts on most days.
+    if !state.lots.iter().any(|lot| lot.amount < 0 || goes(lot)) {
+        return Vec::new();
+    }
     let (mut lots, mut moves) = (state.joined(day), Vec::new());
     forgive(state, &mut lots, &mut moves);
     lots.sort_by_key(Lot::spending_order);
-    let goes = |lot: &Lot| idle || lot.is_gone(day);
     pay(&mut lots, &mut moves, |_| true, goes);
     for lot in lots.iter_mut().filter(|lot| lot.amount > 0 && goes(lot)) {
         moves.push(Move::Gone(lot.part(lot.amount)));

@@ -3,7 +3,7 @@
 use crate::model::day::{Calendar, Millis, PeriodKind};
 use crate::model::decision::{Payment, Refusal, Ruling, Verdict};
 use crate::rules::campaign::{RuleEntry, Rules};
-use crate::rules::wording;
+use crate::rules::{boost, wording};
 
 /// A verdict in words. `rules` are those it was decided under (for titles and windows); `at` is the message's own time, `now`
 /// when it is told.
@@ -12,7 +12,7 @@ pub fn explain(rules: Option<&Rules>, verdict: &Verdict, calendar: &Calendar, (a
     let title = rule.map(RuleEntry::title).or_else(|| super::expiry::title(&verdict.rule)).unwrap_or(&verdict.rule);
     let period = |kind| wording::that(calendar, kind, at, now);
     match &verdict.ruling {
-        Ruling::Paid(payment) => format!("+{} {title}{}", payment.points, details(payment, period)),
+        Ruling::Paid(payment) => format!("{:+} {title}{}", payment.points, details(payment, period)),
         Ruling::Shadow(payment) => format!("0 {title},试运行:正式开始后会 +{}{}", payment.points, details(payment, period)),
         Ruling::Moved(points) => format!("{points:+} {title}"),
         Ruling::Refused(refusal) => {
@@ -61,8 +61,7 @@ fn factors(payment: &Payment) -> String {
     if payment.factors.is_empty() {
         return String::new();
     }
-    let factors: String = payment.factors.iter().map(|factor| format!(" × {} {}%", factor.of, factor.percent)).collect();
-    format!("({}{factors})", payment.base)
+    format!("({} × {})", payment.base, boost::in_words(payment.base, &payment.factors))
 }
 
 #[cfg(test)]

@@ -16,12 +16,13 @@ use crate::model::ids::RulesHash;
 use crate::rules::assistant::Assistant;
 use crate::rules::campaign::{Balance, Bucket, Campaign, Mode, RuleEntry, Rules, Staff};
 use crate::rules::mistake::{Lines, Mistake, Mistakes};
+use crate::rules::resolved::{self, Writer};
 use crate::rules::schema::{SCHEMA, SHARED};
-use crate::rules::table::{Misfits, RuleTable, in_order};
+use crate::rules::table::{Misfits, RuleTable, in_order, integer};
 use crate::rules::template::{Templates, own_texts};
 use crate::rules::when::When;
 use crate::rules::words::{Listen, Matcher};
-use crate::rules::{KINDS, Kind, assistant_table, fit, leavers, lint, schedule, shared_keys, syntax, testing, validity};
+use crate::rules::{KINDS, Kind, assistant_table, budget, festival, fit, grant, leavers, lint, prudence, schedule, shared_keys, syntax, testing, validity};
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -29,6 +30,9 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 const RULES_MAX: usize = 2_000;
 /// Campaigns of a file.
 const CAMPAIGNS_MAX: usize = 200;
+
+/// Tables beside rules that a campaign inherits.
+const SHARED_TABLES: [&str; 2] = ["bucket", "festival"];
 
 /// Where a table of rules begins and what is in it.
 type Named<'a> = (&'a str, Range<usize>, &'a DeTable<'a>);
@@ -56,6 +60,18 @@ pub fn load(text: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistake>> {
     }
 }
 
+/// A whole file with everything inherited written out: a rules.toml that means the same, without its tests.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn resolved(text: &str) -> Result<String, Vec<Mistake>> {
+    load(text)?;
+    let source = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (document, _) = DeTable::parse_recoverable(source);
+    let file = File { source, lines: Lines::of(source), root: document.get_ref(), misfits: Misfits::new() };
+    Ok(file.resolved())
+}
+
 struct File<'a> {
     source: &'a str,
     lines: Lines,
@@ -80,6 +96,10 @@ impl<'a> File<'a> {
         self.check_groups(mistakes);
         self.check_only_groups(&campaigns, mistakes);
         lint::check(&campaigns, &assistant, &heads, mistakes);
+        for ((campaign, heads), (_, _, own)) in campaigns.iter().zip(&heads).zip(self.campaigns()) {
+            let festivals: Vec<Range<usize>> = self.merged("festival", own).iter().map(|(_, table)| table.span("")).collect();
+            prudence::check(campaign, heads, &festivals, mistakes);
+        }
         Rules {
             hash: RulesHash::of(text),
             text: Arc::from(text),
@@ -88,7 +108,35 @@ impl<'a> File<'a> {
             assistant,
             campaigns,
             tests: self.tests(mistakes),
+            grant: grant::read(&self.only_table(self.root, "grant")),
         }
+    }
+
+    fn resolved(&self) -> String {
+        let is_rule = |name: &str| KINDS.iter().any(|kind| kind.name == name) || SHARED_TABLES.contains(&name);
+        let mut writer = Writer::new(self.source);
+        for (name, value) in in_order(self.root) {
+            let is_elsewhere = is_rule(name.get_ref()) || matches!(name.get_ref().as_ref(), "campaign" | "test");
+            if let (false, Some(table)) = (is_elsewhere, value.get_ref().as_table()) {
+                writer.table(&[name.get_ref()], &RuleTable::new(value.span(), &[table], &self.misfits), &|_| false, &[]);
+            }
+        }
+        for (id, span, own) in self.campaigns() {
+            let table = RuleTable::new(span, &[own], &self.misfits);
+            writer.table(&["campaign", id], &table, &is_rule, &campaign_defaults());
+            for shared in SHARED_TABLES {
+                for (name, table) in self.merged(shared, own) {
+                    writer.table(&["campaign", id, shared, name], &table, &|_| false, &[]);
+                }
+            }
+            let of_kind = |kind: &'static Kind| self.merged(kind.name, own).into_iter().map(move |(name, table)| (kind, name, table));
+            let mut rules: Vec<_> = KINDS.iter().flat_map(of_kind).collect();
+            rules.sort_by_key(|(_, _, table)| table.begins());
+            for (kind, name, table) in rules {
+                writer.table(&["campaign", id, kind.name, name], &table, &|_| false, &resolved::default_limits(kind));
+            }
+        }
+        writer.finish()
     }
 
     /// The campaigns as written; `main` alone when none is.
@@ -104,7 +152,13 @@ impl<'a> File<'a> {
         let buckets = self.merged("bucket", own);
         let bucket_names: Vec<&str> = buckets.iter().map(|(name, ..)| *name).collect();
         let (rules, heads) = self.rules(own, first, &bucket_names, mistakes);
-        let bucket = |(name, table): &(&str, RuleTable<'_>)| Bucket { code: Arc::from(format!("bucket.{name}")), limits: shared_keys::limits(table) };
+        let festivals = self.merged("festival", own);
+        let festivals = festivals.iter().filter_map(|(name, table)| festival::read(name, table, &rules, mistakes)).collect();
+        let bucket = |(name, table): &(&str, RuleTable<'_>)| Bucket {
+            code: Arc::from(format!("bucket.{name}")),
+            limits: shared_keys::limits(table),
+            per_group: table.text("per") == Some("group"),
+        };
         let leavers = leavers::read(&table, mistakes);
         let codes: Vec<Arc<str>> = rules.iter().map(|rule| rule.code.clone()).collect();
         let posts = self.merged("schedule", own);
@@ -125,11 +179,13 @@ impl<'a> File<'a> {
             leavers,
             schedules,
             max_posts: schedule::max_posts(&table),
-            has_shares: rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
+            has_shares: table.get("budget").is_some() || rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
+            budget: table.get("budget").and_then(integer),
+            point_value: point_value(&table, mistakes),
             rules,
             validity: validity::read(&table, mistakes),
             levels: Vec::new(),
-            festivals: Vec::new(),
+            festivals,
         };
         for (name, table) in &posts {
             let own = campaign.schedules.iter().find(|post| post.code.strip_prefix("schedule.") == Some(name));
@@ -245,6 +301,19 @@ fn named_tables<'a>(parent: &'a DeTable<'a>, kind: &str) -> Vec<Named<'a>> {
     in_order(tables).into_iter().filter_map(|(name, value)| Some((name.get_ref().as_ref(), name.span(), value.get_ref().as_table()?))).collect()
 }
 
+/// What holds in a campaign where nothing is written.
+fn campaign_defaults() -> Vec<(&'static str, String)> {
+    let pairs = [
+        ("groups", "[\"*\"]"),
+        ("points_name", "\"积分\""),
+        ("time_zone", "\"Asia/Shanghai\""),
+        ("day_starts_at", "\"00:00\""),
+        ("balance", "\"shared\""),
+        ("staff", "\"auto\""),
+    ];
+    pairs.into_iter().map(|(key, value)| (key, value.to_owned())).collect()
+}
+
 fn empty() -> &'static DeTable<'static> {
     static EMPTY: std::sync::LazyLock<DeTable<'static>> = std::sync::LazyLock::new(DeTable::new);
     &EMPTY
@@ -270,6 +339,11 @@ fn calendar(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Calendar {
         TimeZone::UTC
     });
     Calendar::new(zone, starts)
+}
+
+fn point_value(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Option<i64> {
+    let read = budget::point_value(table.text("point_value")?);
+    read.map_err(|reason| mistakes.error(table.span("point_value"), "bad-value", reason)).ok()
 }
 
 fn balance(table: &RuleTable<'_>) -> Balance {

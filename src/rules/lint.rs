@@ -100,7 +100,7 @@ fn overlap(live: &[Placed<'_>], mistakes: &mut Mistakes) {
 }
 
 /// Whether no message can reach both.
-fn apart(one: &RuleEntry, other: &RuleEntry) -> bool {
+pub fn apart(one: &RuleEntry, other: &RuleEntry) -> bool {
     let windows_apart = one.common.when.as_ref().zip(other.common.when.as_ref()).is_some_and(|(one, other)| !one.overlaps(other));
     let dates_apart = one.common.dates.zip(other.common.dates).is_some_and(|(one, other)| one.1 < other.0 || other.1 < one.0);
     let groups_apart = one.common.only.groups.as_ref().zip(other.common.only.groups.as_ref());

@@ -16,6 +16,7 @@ pub mod campaign;
 pub mod cap;
 pub mod boost;
 pub mod share;
+pub mod budget;
 pub mod willed;
 pub mod validity;
 pub mod expiry;
@@ -24,6 +25,9 @@ pub mod link;
 pub mod coverage;
 pub mod clock;
 pub mod presence;
+pub mod grant;
+pub mod festival;
+pub mod command;
 pub mod leavers;
 pub mod decide;
 pub mod answer;
@@ -39,9 +43,11 @@ pub mod assistant_table;
 pub mod variables;
 pub mod template;
 pub mod lint;
+pub mod prudence;
 pub mod testing;
 pub mod versions;
 pub mod schema;
+pub mod resolved;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -52,8 +58,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::cells::{AccountCell, AccountState, CodeState, Total};
+use crate::model::claim::Claim;
 use crate::model::day::{Day, Period};
-use crate::model::decision::{Claim, Deed, Mark, Refusal, Traits};
+use crate::model::decision::{Deed, Mark, Refusal, Traits};
 use crate::model::event::Event;
 use crate::model::ids::GroupId;
 use crate::rules::campaign::{Campaign, RuleEntry};
@@ -268,6 +275,8 @@ pub struct Facts<'a> {
     pub shared: Shared<'a>,
     /// The group it happened in; [`GroupId::NONE`] outside of groups.
     pub group: GroupId,
+    /// Keyed hash of the operator who does it; 0 for everything else.
+    pub actor: u64,
 }
 
 /// What is known of things that members share.

@@ -26,15 +26,17 @@ impl Language {
 }
 
 /// Head of a section in both languages, and the definition its keys come from.
-const SECTIONS: [(&str, &str, &str); 9] = [
+const SECTIONS: [(&str, &str, &str); 11] = [
     ("每条规则都能写的键", "Keys that every rule shares", "SharedKeys"),
     ("`max_times`、`max_points` 的周期", "Periods of `max_times` and `max_points`", "LimitTable"),
     ("`[bucket.<名字>]` 共用上限", "`[bucket.<name>]`: a cap shared by rules", "BucketTable"),
+    ("`[festival.<名字>]` 倍数", "`[festival.<name>]`: days on which rules pay more", "FestivalTable"),
     ("`[schedule.<名字>]` 定时发言", "`[schedule.<name>]`: what the bot says at a time of day", "ScheduleTable"),
     ("`[campaign.<编号>]` 活动", "`[campaign.<id>]`: groups that share rules and balances", "CampaignTable"),
     ("`[assistant]` 助手", "`[assistant]`", "AssistantTable"),
     ("`[assistant.words]` 提问的说法", "`[assistant.words]`: how each question is asked", "WordsTable"),
     ("`[assistant.replies]` 改写文案", "`[assistant.replies]`: own texts", "RepliesTable"),
+    ("`[grant]` 人工加分", "`[grant]`: points by hand", "GrantTable"),
     ("`[[test]]` 测试", "`[[test]]`", "TestTable"),
 ];
 
@@ -91,7 +93,7 @@ fn section(language: Language, head: &str, definition: &str) -> String {
     let columns = language.pick("| 键 | 写什么 | 说明 | 例 |", "| key | value | meaning | example |");
     // A rule's table holds the shared keys too, a campaign's the tables of rules: each is described once.
     let is_elsewhere = |key: &str| match definition {
-        "CampaignTable" => key == "bucket" || key == "schedule" || KINDS.iter().any(|kind| kind.name == key),
+        "CampaignTable" => key == "bucket" || key == "festival" || key == "schedule" || KINDS.iter().any(|kind| kind.name == key),
         _ => KINDS.iter().any(|kind| kind.name == definition) && SHARED.iter().any(|shared| shared == key),
     };
     let keys = properties(&SCHEMA, table);

@@ -11,8 +11,9 @@ use schemars::JsonSchema;
 
 use crate::model::act::Act;
 use crate::model::cells::AccountCell;
+use crate::model::claim::Claim;
 use crate::model::day::{Calendar, Day, Millis, PeriodKind};
-use crate::model::decision::{Arg, Args, Cap, Claim, Decision, Occasion, Record, Refusal, Reply, Ruling, Template, Verdict};
+use crate::model::decision::{Arg, Args, Cap, Decision, Occasion, Record, Refusal, Reply, Ruling, Template, Verdict};
 use crate::model::event::Kind;
 use crate::model::ids::GroupId;
 use crate::rules::campaign::{Campaign, Mode};

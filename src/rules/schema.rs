@@ -7,7 +7,9 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::rules::assistant_table::AssistantTable;
+use crate::rules::festival::FestivalTable;
 use crate::rules::fit::resolve;
+use crate::rules::grant::GrantTable;
 use crate::rules::schedule::ScheduleTable;
 use crate::rules::shared_keys::{BucketTable, CampaignTable, SharedKeys};
 use crate::rules::testing::TestTable;
@@ -25,12 +27,14 @@ pub static SHARED: LazyLock<Vec<String>> = LazyLock::new(|| {
 fn root() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     let kinds: Vec<(&Kind, Value)> = KINDS.iter().map(|kind| (kind, (kind.schema)(&mut generator).to_value())).collect();
-    let [shared, bucket, schedule, campaign, assistant, test] = [
+    let [shared, bucket, schedule, campaign, assistant, grant, festival, test] = [
         subschema::<SharedKeys>(&mut generator),
         subschema::<BucketTable>(&mut generator),
         subschema::<ScheduleTable>(&mut generator),
         subschema::<CampaignTable>(&mut generator),
         subschema::<AssistantTable>(&mut generator),
+        subschema::<GrantTable>(&mut generator),
+        subschema::<FestivalTable>(&mut generator),
         subschema::<TestTable>(&mut generator),
     ];
     let mut whole = json!({ "definitions": generator.take_definitions(true) });
@@ -44,6 +48,10 @@ fn root() -> Value {
         "bucket".to_owned(),
         json!({ "type": "object", "description": "几条规则共用的上限", "propertyNames": NAME.clone(), "additionalProperties": bucket }),
     );
+    rules.insert(
+        "festival".to_owned(),
+        json!({ "type": "object", "description": "节日、周末、新品的倍数", "propertyNames": NAME.clone(), "additionalProperties": festival }),
+    );
     rules
         .insert("schedule".to_owned(), json!({ "type": "object", "description": "定时发言", "propertyNames": NAME.clone(), "additionalProperties": schedule }));
     let campaign = campaign_with(&whole, &campaign, &rules);
@@ -51,6 +59,7 @@ fn root() -> Value {
     let mut tables = rules;
     tables.insert("assistant".to_owned(), assistant);
     tables.insert("campaign".to_owned(), named("积分活动", "#/definitions/CampaignTable"));
+    tables.insert("grant".to_owned(), grant);
     tables.insert("test".to_owned(), json!({ "type": "array", "description": "对话测试:每次检查都会跑", "items": test }));
     let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",

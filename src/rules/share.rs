@@ -1,16 +1,20 @@
 //! What members share: budgets and places among the first. Who comes first is decided by the order of commits; deciding again neither takes
 //! nor gives back.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use crate::model::decision::{Claim, Deed};
+use crate::model::claim::Claim;
+use crate::model::decision::Deed;
 use crate::model::ids::GroupId;
 use crate::rules::campaign::{Campaign, Mode};
-use crate::rules::decide::Scene;
+use crate::rules::decide::{CAMPAIGN_KEY, Scene};
 use crate::rules::{Prepared, Share, Shared, campaign::RuleEntry, campaign::Rules, schedule};
 
 /// Name of a rule's budget.
 pub const BUDGET: &str = "budget";
+
+/// Name of a campaign's budget.
+pub static CAMPAIGN_BUDGET: LazyLock<Arc<str>> = LazyLock::new(|| "budget/campaign".into());
 
 /// The shared things whose state must be known to decide an event; by name and number.
 pub fn wants(rules: &Rules, campaign: &Campaign, prepared: &Prepared, group: GroupId) -> Vec<(Arc<str>, i64)> {
@@ -27,13 +31,31 @@ pub fn wants(rules: &Rules, campaign: &Campaign, prepared: &Prepared, group: Gro
     let mut wants = Vec::new();
     for rule in live {
         let hearing = scene.hearing(rule);
-        if !rule.kind.looks_at(&hearing) {
+        let is_asked = prepared.traits.as_ref().is_some_and(|heard| heard.question.is_some());
+        let looks = rule.kind.looks_at(&hearing);
+        if looks || is_asked {
+            // 「今天」 tells of no points that nobody can get any more.
+            wants.extend(budgets(campaign, rule).map(|(name, ..)| (name, 0)));
+        }
+        if !looks {
             continue;
         }
-        wants.extend(rule.common.budget.map(|_| (name(BUDGET, rule), 0)));
         wants.extend(rule.kind.shares(&hearing).into_iter().map(|share| (name(share.name, rule), share.number)));
     }
     wants
+}
+
+/// The budgets over a rule, its own first: name, whose, and how much.
+pub fn budgets(campaign: &Campaign, rule: &RuleEntry) -> impl Iterator<Item = (Arc<str>, Arc<str>, i64)> {
+    let own = rule.common.budget.map(|budget| (name(BUDGET, rule), rule.code.clone(), budget));
+    let all = campaign.budget.map(|budget| (CAMPAIGN_BUDGET.clone(), CAMPAIGN_KEY.clone(), budget));
+    own.into_iter().chain(all)
+}
+
+/// What the budgets over a rule leave; `None` where there is none.
+pub fn left(shared: Shared<'_>, campaign: &Campaign, rule: &RuleEntry) -> Option<i64> {
+    let left = |(name, _, most): (Arc<str>, Arc<str>, i64)| claim(shared, &[], name, 0, i64::MAX, most).map_or(0, |claim| claim.taken);
+    budgets(campaign, rule).map(left).min()
 }
 
 /// The whole name of what a rule shares.

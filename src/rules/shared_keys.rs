@@ -129,6 +129,9 @@ pub enum ModeName {
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct BucketTable {
+    /// 上限怎么算:member 每人合计(默认),group 每人在每个群里各算各的。
+    #[schemars(extend("x-en" = "Whom the caps are counted for: `member` over all groups (default), `group` a member in each group."))]
+    pub per: Option<PerName>,
     /// 合计最多得几次。
     #[schemars(extend("examples" = [{"day": 5}]))]
     #[schemars(extend("x-en" = "How often all of them together pay."))]
@@ -137,6 +140,16 @@ pub struct BucketTable {
     #[schemars(extend("examples" = [{"day": 30}]))]
     #[schemars(extend("x-en" = "How much all of them together pay."))]
     pub max_points: Option<LimitTable>,
+}
+
+/// member 或 group。
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum PerName {
+    /// 每人合计。
+    Member,
+    /// 每人每群。
+    Group,
 }
 
 /// 一个积分活动:一些群,共用规则和余额。规则表可以写在里面,只写与最外层不同的键。
@@ -192,6 +205,14 @@ pub struct CampaignTable {
     #[schemars(extend("examples" = ["7d"]))]
     #[schemars(extend("x-en" = "Days that points have which come back when they would be gone already. Without it one."))]
     pub grace: Option<String>,
+    /// 整个活动的预算:所有规则、所有人合计最多发出多少分,发完就停。人工加分不算在内。
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64), extend("examples" = [100000]))]
+    #[schemars(extend("x-en" = "Points that all rules may pay all members together; then they stop. Grants by hand do not count."))]
+    pub budget: Option<i64>,
+    /// 一积分值多少元,如 "0.01":写了,`jifen budget` 和给管理员的提醒就同时用金额说。
+    #[schemars(extend("examples" = ["0.01"]))]
+    #[schemars(extend("x-en" = "What one point is worth in yuan; operators are then told of budgets in money too."))]
+    pub point_value: Option<String>,
     /// 每个群最多定时发几条;到了就不再发。不写不限。
     #[schemars(extend("examples" = [{"day": 3, "month": 20}]))]
     #[schemars(extend("x-en" = "How many scheduled posts a group gets at most."))]
@@ -313,7 +334,7 @@ pub fn messages(value: Written<'_>, occasion: Occasion, mistakes: &mut Mistakes)
     checked.collect()
 }
 
-/// `dates`: first and last day.
+/// The days of the key `dates`.
 pub fn dates(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Option<(Date, Date)> {
     let read = date_range(table.text("dates")?);
     read.map_err(|reason| mistakes.error(table.span("dates"), "bad-dates", reason)).ok()

@@ -64,6 +64,13 @@ impl<'a> RuleTable<'a> {
         self.begins
     }
 
+    /// The keys and values, each layer's in the order they are written.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, Written<'a>)> {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        entries.into_iter().map(|(key, value)| (key.get_ref().as_ref(), *value))
+    }
+
     /// A key's value, when it is written and fits.
     pub fn get(&self, key: &str) -> Option<Written<'a>> {
         self.entries.iter().find(|(known, _)| known.get_ref() == key).map(|(_, value)| *value)

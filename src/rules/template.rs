@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 19] = [
+pub const OCCASIONS: [Occasion; 22] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -67,6 +67,9 @@ pub const OCCASIONS: [Occasion; 19] = [
     Occasion::Expiring,
     Occasion::Missing,
     Occasion::Used,
+    Occasion::Granted,
+    Occasion::Done,
+    Occasion::Alarm,
     Occasion::Posted,
 ];
 
@@ -74,7 +77,7 @@ pub const OCCASIONS: [Occasion; 19] = [
 pub fn default_text(occasion: Occasion) -> &'static str {
     match occasion {
         Occasion::Paid => {
-            "{{昵称}} {{标题}}{% if 标题 is endingwith('签到') or 标题 is endingwith('打卡') %}成功{% endif %} +{{得分}}{% if 封顶 %}(已到上限){% elif 奖励 %}(含连签 {{档位}} 天 +{{奖励}}){% endif %}{% if 生效 %}(待生效至 {{生效}}){% endif %}\
+            "{{昵称}} {{标题}}{% if 标题 is endingwith('签到') or 标题 is endingwith('打卡') %}成功{% endif %} +{{得分}}{% if 加成 %}({{加成}}){% endif %}{% if 封顶 %}(已到上限){% elif 奖励 %}(含连签 {{档位}} 天 +{{奖励}}){% endif %}{% if 生效 %}(待生效至 {{生效}}){% endif %}\
              {% if 连续 > 1 %},连续 {{连续}} 天{% endif %}{% if 再签 and not 奖励 %}(再签 {{再签}} 天 +{{再得}}){% endif %},\
              现有 {{余额}} {{积分名}}。{% if 奖励 and not 封顶 %}🎉{% endif %}"
         }
@@ -103,7 +106,7 @@ pub fn default_text(occasion: Occasion) -> &'static str {
              {% else %}最近没有看到你在这里的消息。{% endif %}"
         }
         Occasion::History => {
-            "{% if 明细 %}最近 {{明细|length}} 笔:{% for 项 in 明细 %}\n{{项.时间}} {{项.标题}} {% if 项.得分 > 0 %}+{% endif %}{{项.得分}},余 {{项.余额}}{% endfor %}\
+            "{% if 明细 %}最近 {{明细|length}} 笔:{% for 项 in 明细 %}\n{{项.时间}} {{项.标题}} {% if 项.得分 > 0 %}+{% endif %}{{项.得分}}{% if 项.生效 %}(待生效至 {{项.生效}}){% endif %},余 {{项.余额}}{% endfor %}\
              {% else %}你还没有{{积分名}}记录。{% endif %}"
         }
         Occasion::Rules => {
@@ -121,6 +124,9 @@ pub fn default_text(occasion: Occasion) -> &'static str {
         }
         Occasion::Missing => "还差{{还差}},{{限时}}内发到{% if 单聊 %}这里{% else %}群里{% endif %}就行,不用重发口令。",
         Occasion::Used => "{{用过的}}用过了,请换本次的{{要换的}}。弄错了?请找 @群主。",
+        Occasion::Granted => "{{昵称}}:管理员给你{% if 扣分 %}扣了 {{扣分}}{% else %}加了 {{得分}}{% endif %} {{积分名}}({{原因}}),现有 {{余额}} {{积分名}}。",
+        Occasion::Done => "{{说明}}。",
+        Occasion::Alarm => "【提醒】{{说明}}。",
         Occasion::Digest => {
             "【{{标题}}播报 {{起}}–{{止}}】{% for 项 in 项目 %}{% if 项.人数 > 5 %}{{项.人数}} 位{% else %}{{项.名单}} {% endif %}\
              {% if 项.标题 is endingwith('签到') or 项.标题 is endingwith('打卡') %}{{项.标题}}成功{% else %}完成「{{项.标题}}」{% endif %},\

@@ -278,6 +278,17 @@ mod tests {
     }
 
     #[test]
+    fn no_day_is_too_far_for_a_bucket() {
+        for life in ["1d", "3660d", "2027-03-31", "9999-12-31", "每年 02-29", "每年 12-31", "never"] {
+            let life = parse_life(life).expect("readable");
+            for day in [i32::MIN, -719_529, -1, 0, 2_932_896, i32::MAX] {
+                let bucket = Validity::default().bucket(Some(HOLD_DAYS_MAX), Some(life), Day(day));
+                assert!(bucket.vests_on >= Some(Day(day)), "{life:?} {day}");
+            }
+        }
+    }
+
+    #[test]
     fn what_cannot_be_read_says_how_to_write_it() {
         for bad in ["", "365", "1h", "0d", "2027-02-30", "每年 13-01", "每年", "明年"] {
             assert!(parse_life(bad).is_err(), "{bad}");

@@ -45,7 +45,7 @@ impl Variable {
 /// The variables of an occasion, those of every occasion first.
 pub fn variables(occasion: Occasion) -> Vec<Variable> {
     // A digest speaks of many: nobody's name and balance stand in it.
-    let personal = if matches!(occasion, Occasion::Digest | Occasion::Posted) { &[] } else { PERSONAL };
+    let personal = if matches!(occasion, Occasion::Digest | Occasion::Posted | Occasion::Done | Occasion::Alarm) { &[] } else { PERSONAL };
     personal.iter().chain(COMMON).chain(own(occasion)).copied().collect()
 }
 
@@ -74,7 +74,8 @@ const PERSONAL: &[Variable] = &[name("昵称", "name"), int("余额", "balance")
 const COMMON: &[Variable] = &[text("积分名", "points_name"), text("活动", "campaign"), Variable { name: "商城", alias: "mall", sort: Sort::Link }];
 
 /// `得分` points of this message, `奖励` the streak bonus in it, `档位` the rung reached, `连续` days in a row, `再签` days to the next rung
-/// and `再得` its bonus, `封顶` whether a cap clipped it, `生效` the first day these points may be spent, if that is not today.
+/// and `再得` its bonus, `封顶` whether a cap clipped it, `生效` the first day these points may be spent, if that is not today,
+/// `加成` the factors in it: `双十一 200%`.
 const PAID: &[Variable] = &[
     text("标题", "title"),
     int("得分", "points"),
@@ -85,6 +86,7 @@ const PAID: &[Variable] = &[
     int("再得", "next_bonus"),
     flag("封顶", "clipped"),
     text("生效", "vests"),
+    text("加成", "factors"),
 ];
 
 const ALREADY: &[Variable] =
@@ -122,7 +124,8 @@ const RANK: &[Variable] = &[
 
 const WHY: &[Variable] = &[list("条目", "entries", &[text("时间", "time"), text("内容", "text"), int("得分", "points"), text("说明", "reason")])];
 
-const HISTORY: &[Variable] = &[list("明细", "history", &[text("时间", "time"), int("得分", "points"), text("标题", "title"), int("余额", "balance")])];
+const HISTORY: &[Variable] =
+    &[list("明细", "history", &[text("时间", "time"), int("得分", "points"), text("标题", "title"), int("余额", "balance"), text("生效", "vests")])];
 
 const RULES: &[Variable] = &[list("条目", "entries", &[text("标题", "title"), text("内容", "text")]), text("上限", "caps")];
 
@@ -164,6 +167,12 @@ const POSTED: &[Variable] = &[
     text("截至", "as_of"),
 ];
 
+/// `得分` points given or `扣分` points taken, the other is 0.
+const GRANTED: &[Variable] = &[int("得分", "points"), int("扣分", "taken"), text("原因", "reason")];
+
+/// `说明` the whole sentence.
+const TOLD: &[Variable] = &[text("说明", "told")];
+
 fn own(occasion: Occasion) -> &'static [Variable] {
     match occasion {
         Occasion::Paid => PAID,
@@ -184,6 +193,8 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::Expiring => EXPIRING,
         Occasion::Missing => MISSING,
         Occasion::Used => USED,
+        Occasion::Granted => GRANTED,
+        Occasion::Done | Occasion::Alarm => TOLD,
         Occasion::Posted => POSTED,
     }
 }

@@ -1,4 +1,4 @@
-//! Points moved by somebody's will: grants and opening balances. No rule of rules.toml looks at them, no cap holds them; they stand as booked.
+//! Opening balances, moved by somebody's will as grants are ([`super::grant`]). No rule of rules.toml looks at them, no cap holds them; they stand as booked.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,16 +9,12 @@ use crate::model::decision::{Chart, Decision, Deed, Payment, Record, Refusal, Ru
 use crate::model::points::Points;
 use crate::rules::validity::{self, Validity};
 
-/// Ledger code of points given or taken by an operator.
-pub static GRANT: LazyLock<Arc<str>> = LazyLock::new(|| "grant".into());
-
 /// Ledger code of balances brought from elsewhere.
 pub static OPENING: LazyLock<Arc<str>> = LazyLock::new(|| "opening".into());
 
 /// The decision on such an act; `None` for every other.
 pub fn decide(act: &Act, validity: &Validity, account: Option<&AccountCell>, (day, at): (Day, Millis)) -> Option<Decision> {
     let (code, chart, points) = match act {
-        Act::Granted { points, .. } => (&*GRANT, Chart::Adjusted, *points),
         Act::Opened { points } => (&*OPENING, Chart::Opening, *points),
         Act::Joined
         | Act::Left
@@ -28,6 +24,7 @@ pub fn decide(act: &Act, validity: &Validity, account: Option<&AccountCell>, (da
         | Act::Counted { .. }
         | Act::Reinstated { .. }
         | Act::Listed { .. } => return None,
+        Act::Granted { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => return None,
     };
     let (available, lifetime) = account.map_or((0, 0), |account| (account.available, account.lifetime));
     let fits = |before: i64| Points(before).checked_add(Points(points)).is_some();
@@ -50,25 +47,25 @@ mod tests {
     use super::*;
     use crate::model::decision::{Part, Side};
 
-    fn granted(points: i64) -> Act {
-        Act::Granted { points, by: "wangwu".into(), reason: "帮忙答疑".into(), batch: None }
+    fn opened(points: i64) -> Act {
+        Act::Opened { points }
     }
 
     fn booked(points: i64, account: &AccountCell) -> (i64, Vec<(Side, Side, i64)>) {
-        let decision = decide(&granted(points), &Validity::default(), Some(account), (Day(0), Millis(0))).expect("a grant");
+        let decision = decide(&opened(points), &Validity::default(), Some(account), (Day(0), Millis(0))).expect("an opening balance");
         let entries = decision.entries.iter().map(|entry| (entry.src, entry.dst, entry.amount)).collect();
         (decision.record.verdicts[0].ruling.booked(), entries)
     }
 
     #[test]
-    fn points_given_come_from_corrections_and_points_taken_go_back_there() {
-        let (adjusted, own) = (Side::System(Chart::Adjusted), Side::Own(Part::Available));
+    fn points_brought_come_from_openings_and_points_taken_go_back_there() {
+        let (adjusted, own) = (Side::System(Chart::Opening), Side::Own(Part::Available));
         assert_eq!(booked(10, &AccountCell::default()), (10, vec![(adjusted, own, 10)]));
         assert_eq!(booked(-10, &AccountCell::default()), (-10, vec![(own, adjusted, 10)]), "a claw-back may go below zero");
     }
 
     #[test]
-    fn a_grant_past_what_can_be_counted_is_refused_whole() {
+    fn an_opening_past_what_can_be_counted_is_refused_whole() {
         let rich = AccountCell { available: crate::model::points::POINTS_MAX, ..AccountCell::default() };
         assert_eq!(booked(1, &rich), (0, Vec::new()));
         assert_eq!(booked(i64::MIN, &rich), (0, Vec::new()));

@@ -103,12 +103,15 @@ pub fn limits(limits: &Limits, points_name: &str) -> String {
 
 /// When a rule is open: its dates and its windows; empty when always.
 pub fn opening(rule: &RuleEntry) -> String {
-    let dates = rule.common.dates.map(|(first, last)| {
-        let (from, to) = (format!("{} 月 {} 日", first.month(), first.day()), format!("{} 月 {} 日", last.month(), last.day()));
-        if first == last { from } else { format!("{from}至 {to}") }
-    });
+    let dates = rule.common.dates.map(dates);
     let windows = rule.common.when.as_ref().map(|when| when.in_words());
     dates.into_iter().chain(windows).filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// First and last day: `11 月 10 日至 11 月 12 日`.
+pub fn dates((first, last): (jiff::civil::Date, jiff::civil::Date)) -> String {
+    let (from, to) = (format!("{} 月 {} 日", first.month(), first.day()), format!("{} 月 {} 日", last.month(), last.day()));
+    if first == last { from } else { format!("{from}至 {to}") }
 }
 
 /// A whole rule in words, for 「规则」: what it pays for, when, how often.
@@ -162,6 +165,8 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::ProofMissing { needs, within_secs } => format!("还差{},{}内补上才计分", Pairing::one_of(*needs), needs::in_words(*within_secs)),
         Refusal::WordMissing { needs, within_secs } => format!("{}收到了,{}内再发口令才计分", received(*needs), needs::in_words(*within_secs)),
         Refusal::ProofUsed { needs } => format!("{}用过了", used(*needs).0),
+        Refusal::Short { have, need } => format!("只有 {have},不够 {need}"),
+        Refusal::Declined => "没有得到另一位管理员的批准".to_owned(),
         Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
         Refusal::TakenBack => "到达之前就已撤回".to_owned(),
         Refusal::Frozen => "已退出活动的群,积分先冻结着,回到群里就恢复".to_owned(),

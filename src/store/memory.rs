@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::event::{Identity, Look};
-use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
+use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash};
 use crate::model::journal::{EventRow, Posting};
 
 /// The writer's side.
@@ -103,6 +103,14 @@ impl Store for MemoryStore {
         looks.sort_unstable();
         let old = looks.len().saturating_sub(LOOKS_MAX);
         Ok(looks.into_iter().skip(old).map(|(_, look)| look).collect())
+    }
+
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(lock(&self.rows).contents.get(&seq).cloned())
+    }
+
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        Ok(lock(&self.rows).people_named(corp, name))
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
@@ -204,6 +212,11 @@ impl Rows {
         own.take_while(|posting| posting.event == event).cloned().collect()
     }
 
+    fn people_named(&self, corp: &CorpName, name: &str) -> Vec<IdentityRow> {
+        let bears = |row: &&IdentityRow| row.corp == *corp && row.member.and_then(|member| self.members.get(&member)?.name.as_deref()) == Some(name);
+        self.identities.values().filter(bears).cloned().collect()
+    }
+
     fn accounts_of(&self, member: MemberId) -> impl Iterator<Item = &AccountCell> {
         self.accounts.values().filter(move |cell| cell.key.member == member)
     }
@@ -295,6 +308,10 @@ impl Reader for MemoryReader {
 
     fn identities_of(&self, member: MemberId) -> Result<Vec<IdentityRow>, StoreError> {
         self.read(|rows| rows.identities.values().filter(|row| row.member == Some(member)).cloned().collect())
+    }
+
+    fn people_named(&self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        self.read(|rows| rows.people_named(corp, name))
     }
 
     fn member(&self, id: MemberId) -> Result<Option<MemberRow>, StoreError> {

@@ -377,6 +377,10 @@ pub trait Store: Send {
     fn proof(&mut self, key: ProofKey) -> Result<Option<Proof>, StoreError>;
     /// The looks of the newest [`proof::LOOKS_MAX`] pictures of a campaign that show something new, oldest first, each with its number.
     fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError>;
+    /// The contents of an event, unsealed; `None` when it has none or they are erased.
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError>;
+    /// The outside ids of all members of a corp who bear this name. Looks through all names: for operators' commands only.
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError>;
     /// The text of a rules.toml version.
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError>;
     /// Writes the batch and makes it durable. On an error the batch is closed as well.
@@ -423,6 +427,8 @@ pub trait Reader: Send {
     fn identity(&self, id: IdentityId) -> Result<Option<IdentityRow>, StoreError>;
     /// The outside ids of a member, oldest first.
     fn identities_of(&self, member: MemberId) -> Result<Vec<IdentityRow>, StoreError>;
+    /// The outside ids of all members of a corp who bear this name. Looks through all names.
+    fn people_named(&self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError>;
     /// One member.
     fn member(&self, id: MemberId) -> Result<Option<MemberRow>, StoreError>;
     /// One account.

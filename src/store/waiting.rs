@@ -26,6 +26,11 @@ pub fn unparked_key(corp: &CorpName, of: EventSeq) -> EventKey {
     EventKey { source, key: KeyBytes::of(&of.to_string()) }
 }
 
+/// The key under which a grant that waits for a second operator is looked at: one for each, so that it happens once.
+pub fn review_key(corp: &CorpName, of: EventSeq) -> EventKey {
+    EventKey { source: format!("{corp}/review").into(), key: KeyBytes::of(&of.to_string()) }
+}
+
 /// Whether a key is that of an event which decides another one again.
 pub fn is_unparked_source(source: &str) -> bool {
     source.starts_with(PREFIX)

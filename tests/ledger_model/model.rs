@@ -142,19 +142,17 @@ impl Model {
         live
     }
 
-    /// From what is gone soonest; what is not there is owed.
+    /// From what is gone soonest.
     fn spend(&mut self, amount: i64, day: i64) {
         self.vest(day);
-        let mut left = amount.min(self.spendable(day).max(0));
-        let owed = amount - left;
+        let mut left = amount;
         for bucket in self.live(day) {
             let lot = self.lots.get_mut(&bucket).expect("it is there");
             let taken = left.min(*lot);
             *lot -= taken;
             left -= taken;
         }
-        assert_eq!(left, 0);
-        *self.lots.entry((None, None)).or_default() -= owed;
+        assert_eq!(left, 0, "there was enough");
         self.lots.retain(|_, amount| *amount != 0);
     }
 

@@ -25,3 +25,4 @@ mod verbs;
 mod outbox_verbs;
 mod api;
 mod pictures;
+mod expiry;

@@ -13,7 +13,7 @@ const DONE: Option<i32> = Some(0);
 const FINDING: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
 
-const VERBS: [&str; 11] = ["demo", "serve", "check", "replay", "explain", "retry", "outbox", "export", "verify", "backup", "restore"];
+const VERBS: [&str; 12] = ["demo", "serve", "check", "replay", "explain", "retry", "outbox", "export", "verify", "backup", "restore", "reinstate"];
 
 /// Three days of two people, with all that a line may have.
 const HISTORY: &str = r#"

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use jifen::model::cells::AccountCell;
-use jifen::model::ids::{AccountId, EventKey, EventSeq, RulesHash};
+use jifen::model::event::Look;
+use jifen::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, RulesHash};
 use jifen::store::memory::MemoryStore;
+use jifen::store::proof::{Proof, ProofKey};
 use jifen::store::sqlite::{SqliteReader, SqliteStore};
 use jifen::store::vault::Vault;
-use jifen::store::{Batch, Directory, Head, Loaded, Past, Reader, Store, StoreError, Wants};
+use jifen::store::{Batch, Directory, Head, IdentityRow, Loaded, Past, Reader, Store, StoreError, Wants};
 
 use crate::rng::Rng;
 
@@ -128,6 +130,22 @@ impl Store for Flaky {
         self.store.past(seq)
     }
 
+    fn proof(&mut self, key: ProofKey) -> Result<Option<Proof>, StoreError> {
+        self.store.proof(key)
+    }
+
+    fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
+        self.store.looks(campaign)
+    }
+
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.contents(seq)
+    }
+
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        self.store.people_named(corp, name)
+    }
+
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
         self.store.rules_text(hash)
     }
@@ -168,6 +186,22 @@ impl Store for Shared {
 
     fn past(&mut self, seq: EventSeq) -> Result<Option<Past>, StoreError> {
         self.0.lock().expect("no panic").past(seq)
+    }
+
+    fn proof(&mut self, key: ProofKey) -> Result<Option<Proof>, StoreError> {
+        self.0.lock().expect("no panic").proof(key)
+    }
+
+    fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
+        self.0.lock().expect("no panic").looks(campaign)
+    }
+
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.lock().expect("no panic").contents(seq)
+    }
+
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        self.0.lock().expect("no panic").people_named(corp, name)
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {

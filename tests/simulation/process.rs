@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jifen::model::day::Millis;
+use jifen::model::event::Channel;
 use jifen::model::ids::{CorpName, FingerprintKey, ReplyId};
 use jifen::outbox::announce::{Announced, Announcement};
 use jifen::outbox::desk::{Composed, Desk, Opened, ReaderDesk};
@@ -17,6 +18,7 @@ use jifen::outbox::{Inbox, Ledger, Outbox, Voice};
 use jifen::pipeline::{Done, Listener, Pipeline, Work};
 use jifen::rules::Prepared;
 use jifen::rules::campaign::Rules;
+use jifen::scheduler::{Scheduler, Step};
 use jifen::store::{Batch, ReplyOutcome, Store, StoreError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -53,6 +55,7 @@ pub enum News {
 /// A running daemon.
 pub struct Process {
     pipeline: Pipeline<Flaky>,
+    scheduler: Scheduler,
     rules: Arc<ArcSwap<Rules>>,
     jobs: Jobs,
     /// Deliveries of the batch under way that were not answered yet.
@@ -89,9 +92,10 @@ impl Process {
         let rules = Arc::new(ArcSwap::new(parts.rules));
         let ear = Ear { inbox: inbox.clone(), promised: parts.promised, is_full: parts.is_full };
         let pipeline = Pipeline::new(parts.store, rules.clone(), FingerprintKey::new(b"simulation"), Box::new(ear));
+        let scheduler = Scheduler::new(parts.disk.reader(), Channel::House).with_chunk(3);
         let (stop, stopped) = oneshot::channel::<()>();
         let outbox = runtime.spawn(outbox.run(newest, async move { drop(stopped.await) }));
-        Process { pipeline, rules, jobs, asking: Vec::new(), inbox, stop: Some(stop), outbox, runtime }
+        Process { pipeline, scheduler, rules, jobs, asking: Vec::new(), inbox, stop: Some(stop), outbox, runtime }
     }
 
     /// Other rules are live from the next batch on.
@@ -151,6 +155,23 @@ impl Process {
             }
         }
         true
+    }
+
+    /// Does what is due by the clock, step by step; what fails comes again. `false` when the writer died of it.
+    pub fn tick(&mut self, now: Millis) -> bool {
+        loop {
+            let rules = self.pipeline.rules();
+            let events = match self.scheduler.step(&rules, now).expect("a sound store can be read") {
+                Step::Rest(_) => return true,
+                Step::Submit(events) => events,
+            };
+            let works: Vec<Work> = events.into_iter().map(|event| Work::Hear(Box::new(self.pipeline.prepare(&rules, event)))).collect();
+            match self.pipeline.run(&works) {
+                Ok(_) => self.scheduler.done(&rules, now),
+                Err(StoreError::Unknown(_)) => return false,
+                Err(StoreError::Aborted(_) | StoreError::Corrupt(_) | StoreError::Damaged(_)) => return true,
+            }
+        }
     }
 
     /// Deliveries that nobody answered.

@@ -227,6 +227,10 @@ impl Simulation {
     /// Writes what waits, then lets a little time pass. Now and then the process crashes on the way.
     fn step(&mut self, mut process: Process) -> Process {
         let batch_max = self.rng.pick(&[1, 3, 64, 1024]);
+        if !process.tick(self.clock.now()) {
+            self.past.deaths += 1;
+            return self.crash(process);
+        }
         if !process.write(batch_max, |news| self.hears(news)) || self.rng.once_in_a_while(self.chances.crash) {
             return self.crash(process);
         }

@@ -216,11 +216,11 @@ fn text(main: &Terms, vip: &Terms, day_starts_secs: i64) -> String {
         "[assistant]\nnames = [\"积分助手\"]\nanswer = \"auto\"\n\
          [check_in.daily]\nkeywords = [\"签到\"]\npoints = {}\nstreak = {{ 3 = {}, 5 = {} }}\n\
          [speaking.talk]\npoints = 1\nmin_chars = 4\ncool_down = \"30s\"\nbucket = \"chat\"\nmax_points = {{ day = {}, week = {} }}\n\
-         [speaking.deep]\npoints = 2\nmin_chars = 8\ncool_down = \"10m\"\nbucket = \"chat\"\nmax_points = {{ day = {} }}\n\
+         [speaking.deep]\npoints = 2\nmin_chars = 8\ncool_down = \"10m\"\nhold = \"1d\"\nbucket = \"chat\"\nmax_points = {{ day = {} }}\n\
          [bucket.chat]\nmax_points = {{ day = {} }}\n\
          [campaign.vip]\ngroups = [\"wrVipOne\", \"wrVipTwo\"]\nbalance = \"per_group\"\n{day_starts}\n\
          [campaign.vip.check_in.daily]\npoints = {}\n\
-         [campaign.main]\ngroups = [\"*\"]\n{day_starts}\nmax_points = {{ day = {} }}\n",
+         [campaign.main]\ngroups = [\"*\"]\n{day_starts}\nmax_points = {{ day = {} }}\nexpires = \"{}d\"\n",
         main.daily,
         main.streak[0].1,
         main.streak[1].1,
@@ -230,6 +230,8 @@ fn text(main: &Terms, vip: &Terms, day_starts_secs: i64) -> String {
         main.bucket_day.unwrap_or_default(),
         vip.daily,
         main.campaign_day.unwrap_or_default(),
+        // Some days, so that points go while messages still come late.
+        main.daily,
     )
 }
 

@@ -111,7 +111,7 @@ impl Pairing {
         Ok(self.paid_for(number).into_iter().chain([spent(word)]).collect())
     }
 
-    /// What is remembered of an event that completes no pair.
+    /// What is remembered of an event that completes no pair: a word also waits when what came with it was paid for before.
     pub fn kept(&self, hearing: &Hearing<'_>) -> Vec<Mark> {
         let at = hearing.event.at;
         if hearing.matched {

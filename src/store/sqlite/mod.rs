@@ -41,11 +41,11 @@ use self::keeper::Keeper;
 use self::names::Names;
 use super::proof::{Proof, ProofKey};
 use super::vault::Vault;
-use super::{Batch, Directory, Head, Loaded, Past, Store, StoreError, Wants};
+use super::{Batch, Directory, Head, IdentityRow, Loaded, Past, Store, StoreError, Wants};
 use crate::failpoint;
 use crate::model::cells::AccountCell;
 use crate::model::event::Look;
-use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, RulesHash};
+use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, RulesHash};
 
 /// The oldest SQLite we trust with money: 3.51.3 repairs the WAL-reset bug (<https://sqlite.org/wal.html>, section 11).
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
@@ -146,6 +146,14 @@ impl Store for SqliteStore {
 
     fn looks(&mut self, campaign: CampaignId) -> Result<Vec<(Look, u64)>, StoreError> {
         proofs::looks(&self.db, campaign)
+    }
+
+    fn contents(&mut self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+        read::contents(&self.db, &mut self.day_keys, &self.vault, seq)
+    }
+
+    fn people_named(&mut self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        read::people_named(&self.db, &mut self.names, &self.vault, corp, name)
     }
 
     fn rules_text(&mut self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {

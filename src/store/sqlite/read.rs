@@ -11,7 +11,9 @@ use super::rows::{self, account_columns, all, event_columns, identity_columns, o
 use super::{SqliteReader, meta, proofs};
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
-use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId};
+use crate::model::ids::{
+    AccountId, CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId,
+};
 use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
 use crate::store::proof::{Proof, ProofKey};
 use crate::store::vault::Vault;
@@ -195,6 +197,33 @@ fn postings_of(db: &Connection, names: &mut Names, event: EventSeq, first: Optio
     Ok(postings)
 }
 
+pub(super) fn contents(db: &Connection, keys: &mut DayKeys, vault: &Vault, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
+    let found = one(db, "SELECT day_key, sealed FROM event_text WHERE seq = ?1", [seq.0], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+    let Some((day_key, sealed)) = found else { return Ok(None) };
+    let Some(seal) = keys.of_id(db, vault, day_key)? else { return Ok(None) };
+    seal.open("event_text", seq.0, &sealed).map(Some).ok_or_else(|| StoreError::Corrupt(format!("event_text 表 {seq} 号打不开,它被改过")))
+}
+
+/// Names are sealed, so each is opened and compared.
+pub(super) fn people_named(db: &Connection, names: &mut Names, vault: &Vault, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+    let Some(corp) = names.find(db, corp)? else { return Ok(Vec::new()) };
+    let mut statement = db.prepare_cached("SELECT id, name FROM member WHERE corp = ?1 AND name IS NOT NULL ORDER BY id")?;
+    let mut rows = statement.query([corp])?;
+    let mut members = Vec::new();
+    while let Some(row) = rows.next()? {
+        let member = MemberId(row.get(0)?);
+        if member_name(vault, member, row, 1)?.as_deref() == Some(name) {
+            members.push(member);
+        }
+    }
+    const SQL: &str = concat!("SELECT ", identity_columns!(), " FROM identity WHERE member = ?1 ORDER BY id");
+    let mut found = Vec::new();
+    for member in members {
+        found.extend(all(db, SQL, [member.0], |row| rows::identity(db, names, row))?);
+    }
+    Ok(found)
+}
+
 impl SqliteReader {
     fn replies(&self, sql: &str, from: i64, bound: i64) -> Result<Vec<ReplyRow>, StoreError> {
         let found = all(&self.db, sql, [from, bound], |row| self.reply_row(row))?;
@@ -278,10 +307,11 @@ impl Reader for SqliteReader {
     }
 
     fn contents(&self, seq: EventSeq) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = one(&self.db, "SELECT day_key, sealed FROM event_text WHERE seq = ?1", [seq.0], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-        let Some((day_key, sealed)) = found else { return Ok(None) };
-        let Some(seal) = self.day_keys.borrow_mut().of_id(&self.db, &self.vault, day_key)? else { return Ok(None) };
-        seal.open("event_text", seq.0, &sealed).map(Some).ok_or_else(|| StoreError::Corrupt(format!("event_text 表 {seq} 号打不开,它被改过")))
+        contents(&self.db, &mut self.day_keys.borrow_mut(), &self.vault, seq)
+    }
+
+    fn people_named(&self, corp: &CorpName, name: &str) -> Result<Vec<IdentityRow>, StoreError> {
+        people_named(&self.db, &mut self.names.borrow_mut(), &self.vault, corp, name)
     }
 
     fn find_events(&self, key: KeyBytes) -> Result<Vec<(Arc<str>, EventSeq)>, StoreError> {
