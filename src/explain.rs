@@ -270,6 +270,7 @@ fn refused(refusal: &Refusal) -> &'static str {
         Refusal::Declined => "declined",
         Refusal::NearCopy { .. } => "near_copy",
         Refusal::NotBought(_) => "not_bought",
+        Refusal::Frozen => "frozen",
     }
 }
 

@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::Bot;
+use jifen::demo;
 use jifen::demo::scene::Chat;
 use jifen::demo::wecom::Fault;
 use jifen::model::day::Millis;
@@ -211,6 +212,34 @@ async fn a_used_up_address_and_a_robot_that_was_taken_out_leave_the_answer_to_th
     let to_the_robot = double.received_after(0).iter().filter(|received| received.call == "webhook/send").count();
     assert_eq!(to_the_robot, 2, "once it was well, once it said that it is out, and then it is not asked");
     bot.stop().await;
+}
+
+#[tokio::test]
+async fn a_post_is_said_at_its_time_and_not_again_after_a_restart() {
+    const POSTS: &str =
+        "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n[schedule.morning]\nat = [\"09:00\", \"09:10\"]\nsay = \"早上好!发「签到」+2。\"\n";
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("clock-{}", std::process::id()));
+    let options = || demo::Options { listen: Some("127.0.0.1:0".into()), keep: Some(dir.clone()), rules_text: POSTS.to_owned() };
+    let mut bot = Bot::of(options()).await;
+    bot.at("2030-01-07T08:58:00+08:00");
+    bot.says_in(Chat::Inner, "阿明", "@积分助手 积分").await;
+    bot.next(|received| received.shown.is_some()).await;
+    bot.at("2030-01-07T09:00:01+08:00");
+    let post = bot.next(|received| received.shown.is_some()).await;
+    assert_eq!((post.call, post.shown.map(|shown| shown.text)), ("webhook/send", Some("早上好!发「签到」+2。".to_owned())));
+    bot.stop().await;
+
+    let mut bot = Bot::of(options()).await;
+    bot.at("2030-01-07T09:05:00+08:00");
+    assert!(bot.says("阿明", "积分").await.contains("现有 0"));
+    bot.at("2030-01-07T09:10:01+08:00");
+    assert_eq!(bot.answer().await, "早上好!发「签到」+2。");
+    bot.at("2030-01-07T09:12:00+08:00");
+    bot.says("阿明", "积分").await;
+    let posts = bot.demo.stage.double.received_after(0).iter().filter(|received| received.call == "webhook/send").count();
+    assert_eq!(posts, 1, "the post of 9:00 was said before the restart");
+    bot.stop().await;
+    std::fs::remove_dir_all(dir).expect("removed");
 }
 
 /// Waits until something is so that nobody tells of.

@@ -66,6 +66,15 @@ pub enum Act {
         /// Why, for the audit.
         reason: Arc<str>,
     },
+    /// The clock reached a slot of a group whose members were counted.
+    Counted {
+        /// What is due.
+        job: Arc<str>,
+        /// Which one.
+        slot: i64,
+        /// What was counted, as the job counts.
+        counts: [i64; 2],
+    },
     /// A list of the group's members has somebody in it.
     Listed {
         /// Since when, as the list says.
@@ -143,7 +152,7 @@ impl Act {
     pub fn reason(&self) -> Option<&Arc<str>> {
         match self {
             Act::Granted { reason, .. } | Act::Reviewed { reason, .. } | Act::TakenBack { reason, .. } => Some(reason),
-            Act::Joined | Act::JoinedBy { .. } | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } => None,
+            Act::Joined | Act::JoinedBy { .. } | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Counted { .. } => None,
             Act::Opened { .. } | Act::Reinstated { .. } | Act::Listed { .. } => None,
         }
     }
@@ -155,7 +164,7 @@ impl Act {
             Act::Left => "left",
             Act::Happened { .. } => "happened",
             Act::OrderPaid { .. } => "order_paid",
-            Act::Due { .. } => "due",
+            Act::Due { .. } | Act::Counted { .. } => "due",
             Act::Granted { .. } => "granted",
             Act::Opened { .. } => "opened",
             Act::Reinstated { .. } => "reinstated",

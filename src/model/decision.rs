@@ -266,7 +266,7 @@ impl Ruling {
                 Refusal::Already { .. } | Refusal::Capped(_) | Refusal::CoolDown { .. } | Refusal::Copy { .. } | Refusal::TooMany => true,
                 // Its copies from other channels must find it in the account's history.
                 Refusal::Twin | Refusal::TakenBack => true,
-                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NearCopy { .. } | Refusal::NotStayed | Refusal::Short { .. } => true,
+                Refusal::Spent | Refusal::TooLate { .. } | Refusal::NearCopy { .. } | Refusal::NotStayed | Refusal::Frozen | Refusal::Short { .. } => true,
                 Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } | Refusal::ProofUsed { .. } => true,
                 Refusal::NotForThisMember(_) | Refusal::StepsLeft(..) => true,
                 // Deciding again buys nothing, so that it need not be in the account's history.
@@ -424,6 +424,8 @@ pub enum Refusal {
     },
     /// Something that costs points was not bought.
     NotBought(NotBought),
+    /// The member left the groups, and the campaign freezes leavers.
+    Frozen,
 }
 
 /// What must come with a word.
@@ -635,6 +637,8 @@ pub enum Occasion {
     MadeUp,
     /// The member's own check-ins of the month.
     Calendar,
+    /// What the clock has the bot say to a group.
+    Posted,
 }
 
 /// Said at most once: a name and the slot of time it holds for. Scoped by the outbox to the member or the group.

@@ -19,6 +19,7 @@ use crate::rules::campaign::{Balance, Campaign, Rules};
 use crate::rules::explain::{explain, telling};
 use crate::rules::grant;
 use crate::rules::hint::{Unpaid, hint};
+use crate::rules::schedule::WANTS_BOARD;
 use crate::rules::text::strip_mention;
 use crate::rules::versions::Versions;
 use crate::rules::wording::{self, beside_rules};
@@ -83,6 +84,7 @@ pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unre
         Occasion::Affinity => Ok(question.warmth()?),
         Occasion::Titles => question.titles(boards),
         Occasion::TitleWon => question.title_won(boards),
+        Occasion::Posted if wants_board(question.row) => question.rank(boards),
         Occasion::Why => Ok(why(question)?),
         Occasion::History => Ok(history(question)?),
         Occasion::Paid
@@ -107,9 +109,15 @@ pub fn gather(question: &Question<'_>, boards: &mut Boards) -> Result<Args, Unre
         | Occasion::Tasks
         | Occasion::BoardChoice
         | Occasion::Risen
-        | Occasion::Level => Ok(Args::default()),
+        | Occasion::Level
+        | Occasion::Posted => Ok(Args::default()),
         Occasion::Calendar => Ok(month::calendar(question)?),
     }
+}
+
+/// Whether a post speaks of the board.
+fn wants_board(row: &ReplyRow) -> bool {
+    row.reply.args.0.iter().any(|(name, _)| **name == *WANTS_BOARD)
 }
 
 fn why(question: &Question<'_>) -> Result<Args, StoreError> {

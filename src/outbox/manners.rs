@@ -68,6 +68,9 @@ pub fn manner(rules: &Rules, row: &ReplyRow, room: Room, now: Millis) -> Manner 
     if row.reply.asked {
         return Manner::Say;
     }
+    if row.reply.template.occasion == Occasion::Posted {
+        return posted(rules, row, now);
+    }
     if answer == Answer::Never {
         return Manner::Silent("rules.toml 写了 answer = \"never\",没有问就不播报");
     }
@@ -82,6 +85,14 @@ pub fn manner(rules: &Rules, row: &ReplyRow, room: Room, now: Millis) -> Manner 
         Moment::At(moment) => Manner::Gather(moment),
         Moment::Never => Manner::Silent(NEVER_TOLD),
     }
+}
+
+/// What the clock has it say was written to be said, however much else is said there; but not at night, and not when it is late.
+fn posted(rules: &Rules, row: &ReplyRow, now: Millis) -> Manner {
+    if is_quiet(rules, row, now) {
+        return Manner::Silent("在 quiet 的时段里,不播报");
+    }
+    if is_over(row, EACH_SECS, now) { Manner::Silent("十分钟内没能发出,不再播报") } else { Manner::Say }
 }
 
 /// When a success may be told in a digest: at the end of its ten minutes; those gathered in `quiet` after its end; all before their day ends.

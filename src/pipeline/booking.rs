@@ -1,7 +1,7 @@
 //! What a decision books: postings for its entries, outbox rows for its replies.
 
 use crate::model::decision::{Decision, Entry, Occasion, Part, Reply, Side};
-use crate::model::event::{Channel, GroupKind, Place};
+use crate::model::event::{Channel, Event, GroupKind, Place};
 use crate::model::ids::{AccountId, EventSeq, PostingSeq};
 use crate::model::journal::{AccountRef, Posting};
 use crate::rules::coverage::Coverage;
@@ -43,6 +43,17 @@ impl Working<'_> {
         decision.entries.iter().enumerate().map(book).collect()
     }
 
+    fn is_among_customers(&self, event: &Event) -> bool {
+        match &event.place {
+            Place::Single => false,
+            Place::Group { kind, .. } => *kind == GroupKind::Customer,
+            Place::Books { chat, .. } => {
+                let known = chat.as_ref().and_then(|chat| self.directory.groups.get(&(event.corp.clone(), chat.clone())));
+                known.is_some_and(|group| group.kind == GroupKind::Customer)
+            }
+        }
+    }
+
     pub(super) fn replies(&mut self, heard: &Heard<'_>, decision: &mut Decision, seq: EventSeq) {
         let event = &heard.prepared.event;
         if decision.replies.is_empty() {
@@ -55,7 +66,7 @@ impl Working<'_> {
         };
         let destination = Destination {
             chat: event.place.chat().cloned(),
-            customers: matches!(event.place, Place::Group { kind: GroupKind::Customer, .. }),
+            customers: self.is_among_customers(event),
             to: event.who.as_ref().map(|who| (who.kind, who.value.clone())),
             name: self.name(heard, person).into(),
             campaign,

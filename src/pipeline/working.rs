@@ -229,7 +229,7 @@ impl<'a> Working<'a> {
         for (_, heard) in heard {
             let (Coverage::Campaign(at), Some(campaign)) = (heard.coverage, heard.campaign) else { continue };
             let rules = self.context.rules;
-            let mut wants = share::wants(rules, &rules.campaigns[at], &heard.prepared);
+            let mut wants = share::wants(rules, &rules.campaigns[at], &heard.prepared, heard.group);
             if let Kind::Did(act) = &heard.prepared.event.kind {
                 wants.extend(grant::wants(rules, act, rules.campaigns[at].calendar.day(heard.prepared.event.at), self.actor(heard)));
             }
@@ -447,7 +447,7 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
     match kind {
         Kind::Said(said) => serde_json::to_vec(said).ok(),
         Kind::Unknown { raw, .. } => Some(raw.clone().into_bytes()),
-        Kind::Did(Act::Joined | Act::Left | Act::Due { .. }) | Kind::Recalled { .. } => None,
+        Kind::Did(Act::Joined | Act::Left | Act::Due { .. } | Act::Counted { .. }) | Kind::Recalled { .. } => None,
         Kind::Did(
             act @ (Act::Happened { .. }
             | Act::JoinedBy { .. }

@@ -125,7 +125,8 @@ fn rank(refusal: &Refusal) -> u8 {
         | Refusal::Twin
         | Refusal::TakenBack
         | Refusal::NotStayed
-        | Refusal::Declined => 5,
+        | Refusal::Declined
+        | Refusal::Frozen => 5,
     }
 }
 
@@ -267,7 +268,8 @@ fn refusal_reply(scene: &Scene<'_>, rule: &RuleEntry, refusal: &Refusal) -> Repl
         | Refusal::StepsLeft(..)
         | Refusal::Twin
         | Refusal::TakenBack
-        | Refusal::NotStayed => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
+        | Refusal::NotStayed
+        | Refusal::Frozen => asked(Occasion::Refused, args.text("原因", wording::refusal(refusal, calendar, (at, at), &wording::opening(rule)))),
     }
 }
 

@@ -229,6 +229,9 @@ pub struct RepliesTable {
     /// 签到日历。
     #[schemars(extend("x-en" = "One's own check-ins of the month."))]
     pub calendar: Option<OneOrMany>,
+    /// 定时提醒(schedule 没写 say 时)。
+    #[schemars(extend("x-en" = "A reminder, where the schedule has no `say`."))]
+    pub posted: Option<OneOrMany>,
 }
 
 /// Reads the table; what it does not write stays as [`Assistant::default`] has it.
@@ -266,7 +269,7 @@ const QUESTIONS: [(&str, Question); 21] = [
 ];
 
 /// The occasion each key of `replies` is about.
-const OCCASIONS: [(&str, Occasion); 30] = [
+const OCCASIONS: [(&str, Occasion); 31] = [
     ("paid", Occasion::Paid),
     ("already", Occasion::Already),
     ("outside", Occasion::Outside),
@@ -297,6 +300,7 @@ const OCCASIONS: [(&str, Occasion); 30] = [
     ("title_won", Occasion::TitleWon),
     ("made_up", Occasion::MadeUp),
     ("calendar", Occasion::Calendar),
+    ("posted", Occasion::Posted),
 ];
 
 /// The key of an occasion in `replies`, by which operators know it.

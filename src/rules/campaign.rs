@@ -12,6 +12,8 @@ use crate::rules::assistant::Assistant;
 use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
 use crate::rules::grant::Grant;
+use crate::rules::leavers::Leavers;
+use crate::rules::schedule::Schedule;
 use crate::rules::template::Templates;
 use crate::rules::testing::Test;
 use crate::rules::title::Title;
@@ -79,6 +81,12 @@ pub struct Campaign {
     pub titles: Vec<Title>,
     /// Its festivals in file order.
     pub festivals: Vec<Festival>,
+    /// What becomes of the points of who left.
+    pub leavers: Leavers,
+    /// What is said at a time of day, in file order.
+    pub schedules: Vec<Schedule>,
+    /// `max_posts`: how often it is said in a group.
+    pub max_posts: Limits,
     /// Whether it matters who is in its groups since when, so that a first message tells it too.
     pub follows_presence: bool,
     /// Whether any rule of it takes of what members share.

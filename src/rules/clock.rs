@@ -23,10 +23,10 @@ use crate::model::event::Place;
 use crate::rules::campaign::Campaign;
 use crate::rules::decide::Scene;
 use crate::rules::title::{self, Title};
-use crate::rules::{expiry_jobs, retention};
+use crate::rules::{expiry_jobs, leavers, retention, schedule};
 
 /// Where the jobs of a campaign come from. Jobs of one instant run in this order.
-const SOURCES: &[fn(&Campaign) -> Vec<Box<dyn Job + '_>>] = &[retention::jobs, expiry_jobs::jobs, title::jobs];
+const SOURCES: &[fn(&Campaign) -> Vec<Box<dyn Job + '_>>] = &[retention::jobs, schedule::jobs, leavers::jobs, expiry_jobs::jobs, title::jobs];
 
 /// Something the clock starts.
 pub trait Job: fmt::Debug {
@@ -55,6 +55,16 @@ pub trait Job: fmt::Debug {
         None
     }
 
+    /// Whether the accounts of a group are counted before its event. For [`Reach::Groups`].
+    fn has_counts(&self) -> bool {
+        false
+    }
+
+    /// What an account adds to the counts of each group that it is in. A group whose first count is 0 gets no event.
+    fn counts(&self, _campaign: &Campaign, _slot: Slot, _account: &AccountCell) -> Counts {
+        [0; 2]
+    }
+
     /// Seconds after which a slot that was missed is not worth running any more; `None` where it always is.
     fn stale_after_secs(&self) -> Option<i64> {
         None
@@ -65,6 +75,9 @@ pub trait Job: fmt::Debug {
         None
     }
 }
+
+/// Two counts, as a job counts.
+pub type Counts = [i64; 2];
 
 /// Whom a job's events concern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

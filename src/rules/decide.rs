@@ -20,7 +20,7 @@ use crate::rules::task::Progress;
 use crate::rules::text::{fold, strip_mention, strip_token};
 use crate::rules::validity::{self, Bucket};
 use crate::rules::{
-    Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, presence, standing, task, willed,
+    Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, leavers, presence, standing, task, willed,
 };
 
 /// State key of the campaign's own caps.
@@ -59,7 +59,7 @@ fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
         Act::Joined | Act::JoinedBy { .. } => Some(Deed::Joined),
         Act::Left => Some(Deed::Left),
         Act::Happened { event, subject } => Some(Deed::Happened { event: event.clone(), subject: subject.as_ref().map(|subject| key.of(subject)) }),
-        Act::Due { job, slot } => Some(Deed::Due { job: job.clone(), slot: *slot }),
+        Act::Due { job, slot } | Act::Counted { job, slot, .. } => Some(Deed::Due { job: job.clone(), slot: *slot }),
         Act::Listed { joined_at } => Some(Deed::Listed { joined_at: *joined_at }),
         Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => Some(Deed::Willed),
         Act::OrderPaid { .. } => None,
@@ -288,6 +288,9 @@ impl<'a> Scene<'a> {
         standing::admits(self.campaign, &common.only, self.facts.account, self.deed, self.event.at)?;
         if self.is_unpaid_staff() {
             return Err(Refusal::Staff);
+        }
+        if leavers::is_frozen(self.campaign, self.facts.account, self.facts.group) {
+            return Err(Refusal::Frozen);
         }
         let key = state_key(&rule.code, common.mode);
         if rule.kind.sells() {

@@ -20,9 +20,11 @@ use crate::rules::resolved::{self, Writer};
 use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order, integer};
 use crate::rules::template::{Templates, own_texts};
+use crate::rules::when::When;
 use crate::rules::words::{Listen, Matcher};
 use crate::rules::{
-    KINDS, Kind, affinity, assistant_table, budget, festival, fit, grant, level, lint, prudence, shared_keys, syntax, task, testing, title, validity,
+    KINDS, Kind, affinity, assistant_table, budget, festival, fit, grant, leavers, level, lint, prudence, schedule, shared_keys, syntax, task, testing, title,
+    validity,
 };
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
@@ -90,7 +92,7 @@ impl<'a> File<'a> {
                 mistakes.error(written.1, "too-many", format!("活动太多了;最多 {CAMPAIGNS_MAX} 个"));
                 break;
             }
-            let (campaign, rule_heads) = self.campaign(&written, heads.iter().map(Vec::len).sum(), mistakes);
+            let (campaign, rule_heads) = self.campaign(&written, heads.iter().map(Vec::len).sum(), assistant.quiet.as_ref(), mistakes);
             campaigns.push(campaign);
             heads.push(rule_heads);
         }
@@ -156,7 +158,7 @@ impl<'a> File<'a> {
     }
 
     /// A campaign and the places of its rules, which are numbered from `first`.
-    fn campaign(&self, (id, span, own): &Named<'a>, first: usize, mistakes: &mut Mistakes) -> (Campaign, Vec<Range<usize>>) {
+    fn campaign(&self, (id, span, own): &Named<'a>, first: usize, quiet: Option<&When>, mistakes: &mut Mistakes) -> (Campaign, Vec<Range<usize>>) {
         let table = RuleTable::new(span.clone(), &[own], &self.misfits);
         let buckets = self.merged("bucket", own);
         let bucket_names: Vec<&str> = buckets.iter().map(|(name, ..)| *name).collect();
@@ -168,6 +170,10 @@ impl<'a> File<'a> {
             limits: shared_keys::limits(table),
             per_group: table.text("per") == Some("group"),
         };
+        let leavers = leavers::read(&table, mistakes);
+        let codes: Vec<Arc<str>> = rules.iter().map(|rule| rule.code.clone()).collect();
+        let posts = self.merged("schedule", own);
+        let schedules: Vec<_> = posts.iter().filter_map(|(name, table)| schedule::read(table, name, id, &codes, mistakes)).collect();
         let campaign = Campaign {
             id: Arc::from(*id),
             title: table.text("title").map(Arc::from),
@@ -178,7 +184,12 @@ impl<'a> File<'a> {
             staff: staff(&table),
             limits: shared_keys::limits(&table),
             buckets: buckets.iter().map(bucket).collect(),
-            follows_presence: rules.iter().any(|rule| rule.kind.every_days().is_some()),
+            follows_presence: rules.iter().any(|rule| rule.kind.every_days().is_some())
+                || schedules.iter().any(|post| post.remind.is_some())
+                || leavers != leavers::Leavers::Keep,
+            leavers,
+            schedules,
+            max_posts: schedule::max_posts(&table),
             has_shares: table.get("budget").is_some() || rules.iter().any(|rule| rule.common.budget.is_some() || rule.kind.has_shares()),
             budget: table.get("budget").and_then(integer),
             point_value: point_value(&table, mistakes),
@@ -189,6 +200,10 @@ impl<'a> File<'a> {
             festivals,
         };
         level::check(&campaign, table.span("levels"), mistakes);
+        for (name, table) in &posts {
+            let own = campaign.schedules.iter().find(|post| post.code.strip_prefix("schedule.") == Some(name));
+            own.into_iter().for_each(|post| schedule::lint(&campaign, post, quiet, table.span(""), mistakes));
+        }
         (campaign, heads)
     }
 

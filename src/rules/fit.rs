@@ -14,10 +14,7 @@ use crate::rules::table::{Misfits, Written, in_order, integer};
 const NAME_CHARS_MAX: usize = 40;
 
 /// Tables and keys of the language that come with a later version.
-const NOT_YET: [(&str, &str); 28] = [
-    ("retention", "在群奖励"),
-    ("event", "事件加分"),
-    ("task", "任务"),
+const NOT_YET: &[(&str, &str)] = &[
     ("good", "积分商品"),
     ("order", "订单积分"),
     ("lottery", "抽奖"),
@@ -26,20 +23,10 @@ const NOT_YET: [(&str, &str); 28] = [
     ("submission", "投稿"),
     ("exam", "考试"),
     ("wish", "许愿"),
-    ("schedule", "定时发言"),
-    ("festival", "节日翻倍"),
-    ("level", "等级"),
-    ("levels", "等级"),
-    ("tags", "按标签限定"),
-    ("buyers", "按买家限定"),
-    ("joined_within", "按入群时间限定"),
-    ("budget", "预算"),
     ("factor", "倍数"),
     ("review", "人工审核"),
     ("images", "图片张数"),
     ("hosts", "链接域名"),
-    ("every", "周期奖励"),
-    ("point_value", "积分价值"),
     ("link", "链接"),
     ("mall", "商城"),
     ("redeem", "兑换"),

@@ -107,6 +107,7 @@ pub fn wants(rules: &Rules, act: &Act, day: Day, actor: u64) -> Vec<(Arc<str>, i
         | Act::Happened { .. }
         | Act::OrderPaid { .. }
         | Act::Due { .. }
+        | Act::Counted { .. }
         | Act::Listed { .. }
         | Act::Reinstated { .. } => Vec::new(),
         Act::Opened { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => Vec::new(),
@@ -151,6 +152,7 @@ pub fn decide(rules: &Rules, campaign: &Campaign, event: &Event, facts: &Facts<'
         | Act::Happened { .. }
         | Act::OrderPaid { .. }
         | Act::Due { .. }
+        | Act::Counted { .. }
         | Act::Opened { .. }
         | Act::Listed { .. }
         | Act::Reinstated { .. } => None,

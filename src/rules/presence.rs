@@ -50,6 +50,12 @@ pub fn key(group: GroupId) -> Arc<str> {
     format!("{IN_GROUP}{}", group.0).into()
 }
 
+/// The numbers of the groups that the member of an account is in.
+pub fn groups(state: &AccountState) -> impl Iterator<Item = GroupId> + '_ {
+    let present = state.codes.iter().filter(|(_, state)| state.since.is_some());
+    present.filter_map(|(code, _)| code.strip_prefix(IN_GROUP)?.parse().ok().map(GroupId))
+}
+
 /// What an event tells of its member's presence.
 pub(super) fn marks(scene: &Scene<'_>) -> Vec<Mark> {
     let group = scene.facts.group;

@@ -11,6 +11,7 @@ use crate::rules::assistant_table::AssistantTable;
 use crate::rules::festival::FestivalTable;
 use crate::rules::fit::resolve;
 use crate::rules::grant::GrantTable;
+use crate::rules::schedule::ScheduleTable;
 use crate::rules::shared_keys::{BucketTable, CampaignTable, SharedKeys};
 use crate::rules::testing::TestTable;
 use crate::rules::title::TitleTable;
@@ -28,9 +29,10 @@ pub static SHARED: LazyLock<Vec<String>> = LazyLock::new(|| {
 fn root() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     let kinds: Vec<(&Kind, Value)> = KINDS.iter().map(|kind| (kind, (kind.schema)(&mut generator).to_value())).collect();
-    let [shared, bucket, campaign, affinity, title, assistant, grant, festival, test] = [
+    let [shared, bucket, schedule, campaign, affinity, title, assistant, grant, festival, test] = [
         subschema::<SharedKeys>(&mut generator),
         subschema::<BucketTable>(&mut generator),
+        subschema::<ScheduleTable>(&mut generator),
         subschema::<CampaignTable>(&mut generator),
         subschema::<AffinityTable>(&mut generator),
         subschema::<TitleTable>(&mut generator),
@@ -54,6 +56,8 @@ fn root() -> Value {
         "festival".to_owned(),
         json!({ "type": "object", "description": "节日、周末、新品的倍数", "propertyNames": NAME.clone(), "additionalProperties": festival }),
     );
+    rules
+        .insert("schedule".to_owned(), json!({ "type": "object", "description": "定时发言", "propertyNames": NAME.clone(), "additionalProperties": schedule }));
     let campaign = campaign_with(&whole, &campaign, &rules);
     whole["definitions"]["CampaignTable"] = campaign;
     let mut tables = rules;

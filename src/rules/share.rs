@@ -5,11 +5,12 @@ use std::sync::{Arc, LazyLock};
 
 use crate::model::claim::Claim;
 use crate::model::day::PeriodKind;
-use crate::model::decision::{Cap, Refusal};
+use crate::model::decision::{Cap, Deed, Refusal};
+use crate::model::ids::GroupId;
 use crate::rules::campaign::{Campaign, Mode};
 use crate::rules::cap::Room;
 use crate::rules::decide::{CAMPAIGN_KEY, Scene};
-use crate::rules::{Hearing, Offer, Prepared, Scarce, Share, Shared, campaign::RuleEntry, campaign::Rules};
+use crate::rules::{Hearing, Offer, Prepared, Scarce, Share, Shared, campaign::RuleEntry, campaign::Rules, schedule};
 
 /// Name of a rule's budget.
 pub const BUDGET: &str = "budget";
@@ -18,7 +19,10 @@ pub const BUDGET: &str = "budget";
 pub static CAMPAIGN_BUDGET: LazyLock<Arc<str>> = LazyLock::new(|| "budget/campaign".into());
 
 /// The shared things whose state must be known to decide an event; by name and number.
-pub fn wants(rules: &Rules, campaign: &Campaign, prepared: &Prepared) -> Vec<(Arc<str>, i64)> {
+pub fn wants(rules: &Rules, campaign: &Campaign, prepared: &Prepared, group: GroupId) -> Vec<(Arc<str>, i64)> {
+    if let (Some(Deed::Due { .. }), None) = (&prepared.deed, &prepared.event.who) {
+        return schedule::wants(campaign, campaign.calendar.day(prepared.event.at), group);
+    }
     if !campaign.has_shares {
         return Vec::new();
     }

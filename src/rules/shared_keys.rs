@@ -234,6 +234,14 @@ pub struct CampaignTable {
     #[schemars(extend("examples" = ["0.01"]))]
     #[schemars(extend("x-en" = "What one point is worth in yuan; operators are then told of budgets in money too."))]
     pub point_value: Option<String>,
+    /// 每个群最多定时发几条;到了就不再发。不写不限。
+    #[schemars(extend("examples" = [{"day": 3, "month": 20}]))]
+    #[schemars(extend("x-en" = "How many scheduled posts a group gets at most."))]
+    pub max_posts: Option<LimitTable>,
+    /// 退出活动全部群的人,积分怎么办:keep 保留、freeze 冻结(回群前不得分也不能用)、写天数如 "30d" 则退群这么多天后清零。默认 keep。
+    #[schemars(extend("examples" = ["freeze"]))]
+    #[schemars(extend("x-en" = "Points of who left all groups: `keep` (default), `freeze` until they are back, or a number of days after which they are gone."))]
+    pub leavers: Option<String>,
 }
 
 /// month 或 day。
@@ -288,8 +296,12 @@ pub fn read(table: &RuleTable<'_>, kind: &Kind, buckets: &[&str], mistakes: &mut
 
 /// `max_times` and `max_points` as they are written.
 pub fn limits(table: &RuleTable<'_>) -> Limits {
-    let read = |key| table.pairs(key).into_iter().filter_map(|(name, value)| Some((period(name.get_ref())?, integer(value)?))).collect();
-    Limits { max_times: read("max_times"), max_points: read("max_points") }
+    Limits { max_times: periods(table, "max_times"), max_points: periods(table, "max_points") }
+}
+
+/// A table of periods, each with its number.
+pub fn periods(table: &RuleTable<'_>, key: &str) -> Vec<(PeriodKind, i64)> {
+    table.pairs(key).into_iter().filter_map(|(name, value)| Some((period(name.get_ref())?, integer(value)?))).collect()
 }
 
 /// One of these tables of limits, as it is written; `None` when it is not.
@@ -399,7 +411,8 @@ fn bucket(table: &RuleTable<'_>, buckets: &[&str], mistakes: &mut Mistakes) -> O
     found
 }
 
-fn mode(table: &RuleTable<'_>) -> Mode {
+/// `mode`
+pub fn mode(table: &RuleTable<'_>) -> Mode {
     match table.text("mode") {
         Some("shadow") => Mode::Shadow,
         Some("off") => Mode::Off,

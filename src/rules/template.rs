@@ -48,7 +48,7 @@ static DEFAULTS: LazyLock<Templates> = LazyLock::new(|| {
 });
 
 /// All occasions.
-pub const OCCASIONS: [Occasion; 30] = [
+pub const OCCASIONS: [Occasion; 31] = [
     Occasion::Paid,
     Occasion::Already,
     Occasion::Outside,
@@ -79,6 +79,7 @@ pub const OCCASIONS: [Occasion; 30] = [
     Occasion::TitleWon,
     Occasion::MadeUp,
     Occasion::Calendar,
+    Occasion::Posted,
 ];
 
 /// What is said when the operator wrote nothing of their own.
@@ -184,6 +185,7 @@ pub fn default_text(occasion: Occasion) -> &'static str {
              {% else %}{{月}} 月还没有签到记录。{% endfor %}\
              {% if 晚到 %}\n晚到后补记:{{晚到}} 日{% endif %}{% if 没记 %}\n发了但没记上:{{没记}} 日{% endif %}"
         }
+        Occasion::Posted => "还有 {{人数}} 位连续签到的朋友今天没签到,别断了{% if 已签 %}({{已签}} 位已签){% endif %}。",
     }
 }
 
@@ -200,7 +202,9 @@ pub fn own_texts(campaigns: &[Campaign], assistant: &Assistant) -> Vec<(Template
         let template = Template { occasion: Occasion::Paid, rule: Some(rule_key(campaign, rule)) };
         Some((template, rule.common.reply.clone()?))
     });
-    all.chain(rules).filter(|(_, texts)| texts.iter().any(|text| !text.is_empty())).collect()
+    let posts = campaigns.iter().flat_map(|campaign| &campaign.schedules);
+    let posts = posts.map(|post| (Template { occasion: Occasion::Posted, rule: Some(post.text_key.clone()) }, post.say.clone()));
+    all.chain(rules).chain(posts).filter(|(_, texts)| texts.iter().any(|text| !text.is_empty())).collect()
 }
 
 /// Checks one text for an occasion: its syntax, its variables, and that it can be rendered. The error says in Chinese what is wrong.

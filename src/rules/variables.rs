@@ -45,7 +45,7 @@ impl Variable {
 /// The variables of an occasion, those of every occasion first.
 pub fn variables(occasion: Occasion) -> Vec<Variable> {
     // A digest speaks of many: nobody's name and balance stand in it.
-    let personal = if matches!(occasion, Occasion::Digest | Occasion::Done | Occasion::Alarm | Occasion::TitleWon) { &[] } else { PERSONAL };
+    let personal = if matches!(occasion, Occasion::Digest | Occasion::Posted | Occasion::Done | Occasion::Alarm | Occasion::TitleWon) { &[] } else { PERSONAL };
     personal.iter().chain(COMMON).chain(own(occasion)).copied().collect()
 }
 
@@ -209,6 +209,14 @@ const MONTH: &[Variable] = &[
 /// `晚到` days whose check-in arrived later and was credited, `没记` days on which a check-in was refused.
 const CALENDAR: &[Variable] = &[int("月", "month"), list("条目", "entries", MONTH), text("晚到", "late"), text("没记", "refused")];
 
+/// `人数` who would lose a run of days and `已签` who has checked in, with `remind`; `榜` of this week, as for 排行.
+const POSTED: &[Variable] = &[
+    int("人数", "people"),
+    int("已签", "checked_in"),
+    list("榜", "board", &[int("名次", "rank"), name("昵称", "name"), int("得分", "points")]),
+    text("截至", "as_of"),
+];
+
 /// `得分` points given or `扣分` points taken, the other is 0.
 const GRANTED: &[Variable] = &[int("得分", "points"), int("扣分", "taken"), text("原因", "reason")];
 
@@ -272,5 +280,6 @@ fn own(occasion: Occasion) -> &'static [Variable] {
         Occasion::TitleWon => TITLE_WON,
         Occasion::MadeUp => MADE_UP,
         Occasion::Calendar => CALENDAR,
+        Occasion::Posted => POSTED,
     }
 }

@@ -36,7 +36,8 @@ struct Window {
 
 /// Windows of one rule; a message is compared with each.
 const WINDOWS_MAX: usize = 50;
-const EVERY_DAY: u8 = 0b111_1111;
+/// Every day of the week.
+pub const EVERY_DAY: u8 = 0b111_1111;
 const DAY_MINUTES: i16 = 24 * 60;
 
 impl When {
@@ -242,6 +243,11 @@ const DAY_WORDS: [(&str, u8); 24] = [
     ("daily", EVERY_DAY),
     ("every day", EVERY_DAY),
 ];
+
+/// Days of the week as an operator writes them, bit 0 = Monday: `周一至周五`.
+pub fn days(written: &str) -> Result<u8, String> {
+    weekdays(&normal(written))
+}
 
 fn weekdays(text: &str) -> Result<u8, String> {
     let unread = || format!("看不懂日子「{}」;可写 周一至周五、周六周日、工作日、周末,或 mon-fri", text.trim());

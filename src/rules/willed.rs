@@ -22,6 +22,7 @@ pub fn decide(act: &Act, validity: &Validity, account: Option<&AccountCell>, (da
         | Act::Happened { .. }
         | Act::OrderPaid { .. }
         | Act::Due { .. }
+        | Act::Counted { .. }
         | Act::Reinstated { .. }
         | Act::Listed { .. } => return None,
         Act::Granted { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => return None,

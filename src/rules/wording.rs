@@ -185,6 +185,7 @@ pub fn refusal(refusal: &Refusal, calendar: &Calendar, (at, now): (Millis, Milli
         Refusal::NotBought(why) => not_bought(why, calendar, (at, now)),
         Refusal::Twin => "同一条消息已从另一个通道记过".to_owned(),
         Refusal::TakenBack => "到达之前就已撤回".to_owned(),
+        Refusal::Frozen => "已退出活动的群,积分先冻结着,回到群里就恢复".to_owned(),
         Refusal::NotStayed => "那天在群还没满一段(中间退过群,或进群时间后来有更正)".to_owned(),
     }
 }

@@ -13,14 +13,15 @@ use crate::model::act::Act;
 use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
 use crate::model::event::{Channel, Event, Identity, Kind, Place, Via};
-use crate::model::ids::{AccountId, CorpName, EventKey, GroupId, KeyBytes, RulesHash};
+use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, GroupId, KeyBytes, RulesHash};
 use crate::outbox::board::Boards;
 use crate::outbox::gather::Unready;
 use crate::outbox::standing::{Read, winners};
 use crate::pipeline::{Pipeline, Work};
 use crate::rules::campaign::{Campaign, Rules};
-use crate::rules::clock::{Job, Reach, Slot, jobs};
+use crate::rules::clock::{Counts, Job, Reach, Slot, jobs};
 use crate::rules::coverage::{Coverage, covers};
+use crate::rules::presence;
 use crate::store::{Directory, Reader, Store, StoreError};
 
 /// Accounts looked at in one step: some milliseconds of reading.
@@ -57,7 +58,14 @@ pub struct Scheduler {
     boards: Boards,
     /// Where the run goes on once what was handed out is committed.
     then: Option<Phase>,
+    /// What was counted in the accounts walked so far in this run, by job and group.
+    counted: Counted,
+    /// What was counted in the chunk that was handed out last.
+    counting: Counted,
 }
+
+/// Counts by job and group.
+type Counted = HashMap<(JobKey, GroupId), Counts>;
 
 /// A job of a campaign of a corp.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,7 +98,8 @@ impl Scheduler {
     /// A scheduler that reads through `reader`. Its events come by `channel`: [`Channel::Replay`] for history, of which nothing is said.
     pub fn new(reader: Box<dyn Reader>, channel: Channel) -> Self {
         let (corps, rooms, next) = (Vec::new(), Vec::new(), HashMap::new());
-        Scheduler { reader, corps, rooms, channel, chunk: CHUNK, rules: None, next, run: None, boards: Boards::default(), then: None }
+        let (boards, counted, counting) = (Boards::default(), Counted::new(), Counted::new());
+        Scheduler { reader, corps, rooms, channel, chunk: CHUNK, rules: None, next, run: None, boards, then: None, counted, counting }
     }
 
     /// With other chunks; for tests.
@@ -121,10 +130,12 @@ impl Scheduler {
     pub fn step(&mut self, rules: &Rules, now: Millis) -> Result<Step, StoreError> {
         if self.rules != Some(rules.hash) {
             (self.run, self.then) = (None, None);
+            self.counted.clear();
             self.next = self.first_slots(rules, now)?;
             self.rules = Some(rules.hash);
         }
         if self.run.is_none() {
+            self.pass_over(rules, now);
             match self.next.iter().filter_map(|(key, slot)| Some((slot.as_ref()?.at, &key.corp))).min() {
                 Some((at, corp)) if at <= now => self.run = Some(self.run_of(rules, corp.clone(), at)),
                 earliest => return Ok(Step::Rest(earliest.map(|(at, _)| at))),
@@ -133,7 +144,12 @@ impl Scheduler {
         let Some(run) = self.run.clone() else { return Ok(Step::Rest(None)) };
         let directory = self.reader.directory()?;
         let (events, then) = match run.phase {
-            Phase::Accounts(after) => self.of_accounts(rules, &run, &directory, after, now)?,
+            Phase::Accounts(after) => {
+                let accounts = self.reader.accounts(after, self.chunk)?;
+                let then = accounts.last().filter(|_| accounts.len() == self.chunk).map_or(Phase::Groups, |last| Phase::Accounts(last.id));
+                self.counting = count(rules, &run, &directory, &accounts);
+                (self.of_accounts(rules, &run, &directory, &accounts, now)?, then)
+            }
             Phase::Groups => (self.of_groups(rules, &run, &directory, now), Phase::Winners),
             Phase::Winners => match self.of_winners(rules, &run, &directory, now)? {
                 Some(events) => (events, Phase::Closing),
@@ -149,14 +165,27 @@ impl Scheduler {
     /// What the last step handed out is committed.
     pub fn done(&mut self, rules: &Rules, now: Millis) {
         let (Some(run), Some(then)) = (&mut self.run, self.then.take()) else { return };
+        std::mem::take(&mut self.counting).into_iter().for_each(|(key, counts)| add(&mut self.counted, key, counts));
         run.phase = then;
         if then != Phase::Over {
             return;
         }
+        self.counted.clear();
         let items = self.run.take().map(|run| run.items).unwrap_or_default();
         for (key, slot) in items {
             let next = with_job(rules, &key, |campaign, job| job.next_slot(&campaign.calendar, slot.at.max(oldest(job, now)))).flatten();
             self.next.insert(key, next);
+        }
+    }
+
+    /// Passes over slots that are not worth running any more: the machine slept, or the clock was set.
+    fn pass_over(&mut self, rules: &Rules, now: Millis) {
+        for (key, next) in self.next.iter_mut().filter(|(_, next)| next.is_some_and(|slot| slot.at <= now)) {
+            let first = with_job(rules, key, |campaign, job| {
+                let oldest = oldest(job, now);
+                next.filter(|slot| slot.at > oldest).or_else(|| job.next_slot(&campaign.calendar, oldest))
+            });
+            *next = first.flatten();
         }
     }
 
@@ -209,37 +238,24 @@ impl Scheduler {
         let keys = all.map(|(campaign, job)| JobKey { corp: corp.clone(), campaign, job });
         let items = keys.filter_map(|key| self.next.get(&key)?.filter(|slot| slot.at == at).map(|slot| (key, slot)));
         let items: Vec<(JobKey, Slot)> = items.collect();
-        let has = |reach: Reach| items.iter().any(|(key, _)| with_job(rules, key, |_, job| job.reach() == reach) == Some(true));
-        let phase = if has(Reach::Accounts) { Phase::Accounts(AccountId(0)) } else { Phase::Groups };
+        let walks = |job: &dyn Job| job.reach() == Reach::Accounts || job.has_counts();
+        let phase =
+            if items.iter().any(|(key, _)| with_job(rules, key, |_, job| walks(job)) == Some(true)) { Phase::Accounts(AccountId(0)) } else { Phase::Groups };
         Run { corp, items, phase }
     }
 
-    /// A chunk of accounts, and where the next one begins.
-    fn of_accounts(&self, rules: &Rules, run: &Run, directory: &Directory, after: AccountId, now: Millis) -> Result<(Vec<Event>, Phase), StoreError> {
-        let mut walked = Vec::new();
-        for (key, slot) in &run.items {
-            let number = directory.campaigns.get(&(run.corp.clone(), key.campaign.clone()));
-            let campaign = rules.campaigns.iter().find(|campaign| campaign.id == key.campaign);
-            let job = campaign.and_then(|campaign| jobs(campaign).into_iter().find(|job| job.name() == key.job && job.reach() == Reach::Accounts));
-            walked.extend(number.zip(campaign).zip(job).map(|((number, campaign), job)| (key, *slot, *number, campaign, job)));
-        }
-        if walked.is_empty() {
-            return Ok((Vec::new(), Phase::Groups));
-        }
-        let accounts = self.reader.accounts(after, self.chunk)?;
+    /// The events of a chunk of accounts.
+    fn of_accounts(&self, rules: &Rules, run: &Run, directory: &Directory, accounts: &[AccountCell], now: Millis) -> Result<Vec<Event>, StoreError> {
+        let walkers = walkers(rules, run, directory);
         let mut events = Vec::new();
-        for account in &accounts {
-            for (key, slot, _, campaign, job) in walked.iter().filter(|(_, _, number, _, _)| *number == account.key.campaign) {
-                let due = job.due(campaign, *slot, account);
+        for account in accounts {
+            for walker in walkers.iter().filter(|walker| walker.number == account.key.campaign && walker.job.reach() == Reach::Accounts) {
+                let due = walker.job.due(walker.campaign, walker.slot, account);
                 let whom = if due.is_empty() { None } else { self.whom(directory, account)? };
-                events.extend(whom.iter().flat_map(|whom| due.iter().map(|slot| self.event(key, *slot, whom.clone(), now))));
+                events.extend(whom.iter().flat_map(|whom| due.iter().map(|slot| self.event(walker.key, *slot, whom.clone(), now))));
             }
         }
-        let then = match accounts.last() {
-            Some(last) if accounts.len() == self.chunk => Phase::Accounts(last.id),
-            Some(_) | None => Phase::Groups,
-        };
-        Ok((events, then))
+        Ok(events)
     }
 
     /// Who an account belongs to; `None` where nothing leads to it any more.
@@ -255,7 +271,20 @@ impl Scheduler {
         for (key, slot) in &run.items {
             let is_of_groups = with_job(rules, key, |_, job| job.reach() == Reach::Groups) == Some(true);
             let rooms = if is_of_groups { self.rooms_of(rules, key, directory) } else { Vec::new() };
-            events.extend(rooms.into_iter().map(|chat| self.event(key, *slot, Whom::Group(chat), now)));
+            let has_counts = with_job(rules, key, |_, job| job.has_counts()) == Some(true);
+            for chat in rooms {
+                let number = directory.groups.get(&(key.corp.clone(), chat.clone())).map(|group| group.id);
+                let counts = number.and_then(|number| self.counted.get(&(key.clone(), number)).copied()).unwrap_or_default();
+                let event = self.event(key, *slot, Whom::Group(chat), now);
+                match (has_counts, counts[0] > 0) {
+                    (true, false) => {}
+                    (true, true) => {
+                        let act = Act::Counted { job: key.job.clone(), slot: slot.number, counts };
+                        events.push(Event { kind: Kind::Did(act), ..event });
+                    }
+                    (false, _) => events.push(event),
+                }
+            }
         }
         events
     }
@@ -328,6 +357,47 @@ impl Scheduler {
             kind: Kind::Did(Act::Due { job: key.job.clone(), slot: slot.number }),
         }
     }
+}
+
+/// A job that looks at accounts.
+struct Walker<'r> {
+    key: &'r JobKey,
+    slot: Slot,
+    number: CampaignId,
+    campaign: &'r Campaign,
+    job: Box<dyn Job + 'r>,
+}
+
+/// The jobs of a run that look at accounts, with their campaigns.
+fn walkers<'r>(rules: &'r Rules, run: &'r Run, directory: &Directory) -> Vec<Walker<'r>> {
+    let mut walkers = Vec::new();
+    for (key, slot) in &run.items {
+        let number = directory.campaigns.get(&(run.corp.clone(), key.campaign.clone()));
+        let campaign = rules.campaigns.iter().find(|campaign| campaign.id == key.campaign);
+        let job = campaign.and_then(|campaign| jobs(campaign).into_iter().find(|job| job.name() == key.job));
+        if let (Some(number), Some(campaign), Some(job)) = (number, campaign, job) {
+            walkers.push(Walker { key, slot: *slot, number: *number, campaign, job });
+        }
+    }
+    walkers
+}
+
+/// Counts a chunk of accounts, each in the groups it is in.
+fn count(rules: &Rules, run: &Run, directory: &Directory, accounts: &[AccountCell]) -> Counted {
+    let mut counted = Counted::new();
+    for walker in walkers(rules, run, directory).iter().filter(|walker| walker.job.has_counts()) {
+        for account in accounts.iter().filter(|account| account.key.campaign == walker.number) {
+            let counts = walker.job.counts(walker.campaign, walker.slot, account);
+            for group in presence::groups(&account.state).filter(|_| counts != [0; 2]) {
+                add(&mut counted, (walker.key.clone(), group), counts);
+            }
+        }
+    }
+    counted
+}
+
+fn add(counted: &mut Counted, key: (JobKey, GroupId), counts: Counts) {
+    counted.entry(key).or_default().iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
 }
 
 /// Whom an event is of.

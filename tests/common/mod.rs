@@ -19,11 +19,15 @@ pub struct Bot {
 impl Bot {
     /// Starts a daemon with these rules.
     pub async fn start(rules: &str) -> Bot {
-        let options = demo::Options { listen: Some("127.0.0.1:0".into()), keep: None, rules_text: rules.to_owned() };
-        let demo = demo::start(options).await.expect("the demo starts");
-        let bot = Bot { demo, seen: 0 };
+        let bot = Bot::of(demo::Options { listen: Some("127.0.0.1:0".into()), keep: None, rules_text: rules.to_owned() }).await;
         bot.at("2026-11-22T12:00:00+08:00");
         bot
+    }
+
+    /// Starts a daemon with these options; its clock goes on from now.
+    pub async fn of(options: demo::Options) -> Bot {
+        let demo = demo::start(options).await.expect("the demo starts");
+        Bot { demo, seen: 0 }
     }
 
     /// Moves the clock.
