@@ -14,7 +14,26 @@ pub struct Preset {
 }
 
 /// All of them; the shipped rules.toml first.
-pub const PRESETS: &[Preset] = &[Preset { name: "default", title: "默认", about: "签到、连签、晚间发言", text: include_str!("../../rules.toml") }];
+pub const PRESETS: &[Preset] = &[
+    Preset { name: "default", title: "默认", about: "签到、连签、晚间发言", text: include_str!("../../rules.toml") },
+    Preset {
+        name: "s1-quanliang",
+        title: "社群运营",
+        about: "签到、截图打卡、每日一题、共读、留存",
+        text: include_str!("../../fixtures/presets/s1-quanliang.toml"),
+    },
+    Preset { name: "s2-bike", title: "童车售后", about: "骑行挑战打卡每月 200", text: include_str!("../../fixtures/presets/s2-bike.toml") },
+    Preset {
+        name: "s3-explorer", title: "探店达人", about: "实名、报名、探店,新人和每日任务", text: include_str!("../../fixtures/presets/s3-explorer.toml")
+    },
+    Preset {
+        name: "s4-live", title: "直播带货", about: "签到连签、看预告、早上提醒", text: include_str!("../../fixtures/presets/s4-live.toml")
+    },
+    Preset {
+        name: "s5-beauty", title: "美妆群", about: "签到、每日每周上限、三级会员", text: include_str!("../../fixtures/presets/s5-beauty.toml")
+    },
+    Preset { name: "s5-baby", title: "母婴群", about: "签到、话题讨论", text: include_str!("../../fixtures/presets/s5-baby.toml") },
+];
 
 /// The preset of a name.
 pub fn find(name: &str) -> Option<&'static Preset> {

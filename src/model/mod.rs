@@ -7,6 +7,7 @@ pub mod act;
 pub mod event;
 pub mod claim;
 pub mod decision;
+pub mod reply;
 pub mod repair;
 pub mod cells;
 pub mod lots;

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::day::{Calendar, Day, Millis};
-use crate::model::decision::{Arg, Args, Occasion, Question, Reply, Template};
+use crate::model::decision::{Arg, Args, Question};
 use crate::model::event::IdentityKind;
+use crate::model::reply::{Occasion, Reply, Template};
 use crate::outbox::announce::{Entry, Success};
 use crate::outbox::digest;
 use crate::outbox::manners::{campaign_of, slot};

@@ -168,7 +168,8 @@ pub(super) fn event_of(id: ReplyId) -> EventSeq {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::decision::{Occasion, Question};
+    use crate::model::decision::Question;
+    use crate::model::reply::Occasion;
     use crate::outbox::town::Town;
 
     const ROOM: Room = Room { shared: true, crowded: false };

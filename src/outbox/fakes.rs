@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use crate::model::day::Millis;
-use crate::model::decision::{Args, Occasion, Once, Reply, Template};
+use crate::model::decision::Args;
 use crate::model::event::{Channel, IdentityKind};
 use crate::model::ids::{CorpName, EventSeq, ReplyId, RulesHash};
+use crate::model::reply::{Occasion, Once, Reply, Template};
 use crate::outbox::route::Way;
 use crate::outbox::send::{Attempt, Sender};
 use crate::store::{Destination, ReplyRow, ReplyState, reply_id};

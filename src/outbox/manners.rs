@@ -11,7 +11,7 @@
 //! ```
 
 use crate::model::day::{Calendar, Millis};
-use crate::model::decision::Occasion;
+use crate::model::reply::Occasion;
 use crate::rules::assistant::Answer;
 use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::when::When;

@@ -1,7 +1,7 @@
 //! What the queue promises, stepped by hand.
 
 use super::*;
-use crate::model::decision::Occasion;
+use crate::model::reply::Occasion;
 use crate::outbox::circuit::FAILURES_TO_OPEN;
 use crate::outbox::fakes::{START, from_member, id, in_chat, once, row, unasked};
 use crate::outbox::route::{Outlet, Outlets};

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use crate::model::cells::{AccountCell, AccountKey, Occurrence};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Args, Chart, Mark, Occasion, Part, Payment, Question, Record, Refusal, Reply, Ruling, Template, Traits, Verdict};
+use crate::model::decision::{Args, Chart, Mark, Part, Payment, Question, Record, Refusal, Ruling, Traits, Verdict};
 use crate::model::event::{Channel, GroupKind, Identity, IdentityKind, Said};
 use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, RulesHash};
 use crate::model::journal::{AccountRef, EventRow, GroupRow, Posting};
 use crate::model::repair::{Changed, Repair};
+use crate::model::reply::{Occasion, Reply, Template};
 use crate::outbox::fakes;
 use crate::store::memory::{MemoryReader, MemoryStore};
 use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, ReplyOutcome, ReplyRow, Store};

@@ -1,9 +1,10 @@
 //! What a decision books: postings for its entries, outbox rows for its replies.
 
-use crate::model::decision::{Decision, Entry, Occasion, Part, Reply, Side};
+use crate::model::decision::{Decision, Entry, Part, Side};
 use crate::model::event::{Channel, Event, GroupKind, Place};
 use crate::model::ids::{AccountId, EventSeq, PostingSeq};
 use crate::model::journal::{AccountRef, Posting};
+use crate::model::reply::{Occasion, Reply};
 use crate::rules::coverage::Coverage;
 use crate::rules::grant::Notice;
 use crate::store::{Destination, REPLIES_PER_EVENT_MAX, ReplyRow, ReplyState, reply_id};

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use crate::model::act::Act;
 use crate::model::day::Millis;
-use crate::model::decision::{Args, Decision, Occasion, Outcome, Parking, Record, Reply, Ruling, Template, Traits};
+use crate::model::decision::{Args, Decision, Outcome, Parking, Record, Ruling, Traits};
 use crate::model::event::{Event, Identity, Kind, Place};
 use crate::model::ids::{CorpName, EventKey, EventSeq, GroupId, KeyBytes};
+use crate::model::reply::{Occasion, Reply, Template};
 use crate::rules::campaign::{Balance, Campaign};
 use crate::rules::command::{self, Command};
 use crate::rules::coverage::Coverage;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::decision::{Occasion, Question};
+use crate::model::decision::Question;
+use crate::model::reply::Occasion;
 use crate::rules::text::{Folded, fold};
 use crate::rules::when::When;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 
-use crate::model::decision::{Occasion, Question};
+use crate::model::decision::Question;
+use crate::model::reply::Occasion;
 use crate::rules::assistant::{Answer, Assistant};
 use crate::rules::mistake::Mistakes;
 use crate::rules::shared_keys::{self, OneOrMany};

@@ -1,7 +1,8 @@
 //! Budgets for operators: when one runs low they are told once, and what points are worth in money.
 
 use crate::model::claim::Claim;
-use crate::model::decision::{Args, Occasion, Reply, Template};
+use crate::model::decision::Args;
+use crate::model::reply::{Occasion, Reply, Template};
 use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 use crate::rules::share::{CAMPAIGN_BUDGET, budgets};
 

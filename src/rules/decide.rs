@@ -20,7 +20,8 @@ use crate::rules::task::Progress;
 use crate::rules::text::{fold, strip_mention, strip_token};
 use crate::rules::validity::{self, Bucket};
 use crate::rules::{
-    Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, leavers, presence, standing, task, willed,
+    Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, leavers, presence, questions, standing,
+    task, willed,
 };
 
 /// State key of the campaign's own caps.
@@ -123,7 +124,7 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
     so_far.marks.extend(presence::marks(&scene));
     let mut replies = answer::replies(&scene, &rulings, so_far.points);
     replies.extend(budget::alarms(campaign, &so_far.claims));
-    so_far.marks.extend(answer::marks(&scene));
+    so_far.marks.extend(questions::marks(&scene));
     let entries = rulings.iter().filter_map(|ruled| scene.entry(ruled)).chain(so_far.bought).collect();
     // What was bought stands, whatever is decided again around it.
     let deed = if so_far.is_willed { Some(Deed::Willed) } else { deed };
@@ -564,7 +565,7 @@ mod tests {
         assert_eq!(decide(&world.rules, None, &asking, &facts).replies.len(), 1);
         let others = [(0, &world.account)];
         let told = decide(&world.rules, None, &asking, &Facts { others: &others, ..facts });
-        assert_eq!(told.replies[0].template.occasion, crate::model::decision::Occasion::Balance);
+        assert_eq!(told.replies[0].template.occasion, crate::model::reply::Occasion::Balance);
     }
 
     proptest! {

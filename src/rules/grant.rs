@@ -9,12 +9,11 @@ use crate::model::act::{Act, GrantPart};
 use crate::model::cells::AccountCell;
 use crate::model::claim::Claim;
 use crate::model::day::{Day, Period, PeriodKind};
-use crate::model::decision::{
-    Args, Chart, Decision, Deed, Entry, Occasion, Outcome, Parking, Part, Payment, Record, Refusal, Reply, Ruling, Side, Template, Verdict,
-};
+use crate::model::decision::{Args, Chart, Decision, Deed, Entry, Outcome, Parking, Part, Payment, Record, Refusal, Ruling, Side, Verdict};
 use crate::model::event::{Event, Kind};
 use crate::model::lots::LotPart;
 use crate::model::points::Points;
+use crate::model::reply::{Occasion, Reply, Template};
 use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::cap::Periods;
 use crate::rules::shared_keys::{self, LimitTable};

@@ -22,7 +22,6 @@ pub fn check(campaigns: &[Campaign], assistant: &Assistant, heads: &[Vec<Range<u
         live.iter().for_each(|placed| keyword_is_question(*placed, assistant, mistakes));
         live.iter().for_each(|placed| unknown_level(campaign, *placed, mistakes));
         live.iter().for_each(|placed| lint_days::check(campaign, *placed, assistant, mistakes));
-        lint_days::word_in_word(&live, mistakes);
         same_keyword(&live, mistakes);
         overlap(&live, mistakes);
     }

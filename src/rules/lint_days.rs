@@ -6,9 +6,9 @@ use std::ops::Range;
 use crate::rules::assistant::Assistant;
 use crate::rules::campaign::{Campaign, RuleEntry};
 use crate::rules::check_in::StreakThen;
-use crate::rules::lint::{Placed, apart};
+use crate::rules::lint::Placed;
 use crate::rules::mistake::Mistakes;
-use crate::rules::text::{Folded, fold};
+use crate::rules::text::fold;
 use crate::rules::words::How;
 
 /// What a rule says of its days, for these checks.
@@ -90,32 +90,6 @@ fn answers(campaign: &Campaign, (rule, head): Placed<'_>, ladder: &Ladder<'_>, a
     }
 }
 
-/// Words that stand in another rule's word, where they need only be contained: one message pays both. Each rule is told of one.
-pub(super) fn word_in_word(live: &[Placed<'_>], mistakes: &mut Mistakes) {
-    let listens = |placed: &Placed<'_>| placed.0.kind.most() > 0;
-    let folded = |placed: &&Placed<'_>| placed.0.kind.listens_for().iter().map(|listen| (fold(&listen.text), listen.how)).collect::<Vec<_>>();
-    let paying: Vec<&Placed<'_>> = live.iter().filter(|placed| listens(placed)).collect();
-    let words: Vec<_> = paying.iter().map(folded).collect();
-    for (at, (rule, head)) in paying.iter().enumerate() {
-        let inner = |outer: &Folded, before: bool| {
-            let is_inside = |(word, how): &(Folded, How)| *how == How::Contains && outer.as_str().contains(word.as_str()) && (before || word != outer);
-            words[at].iter().position(is_inside)
-        };
-        if !words[at].iter().any(|(_, how)| *how == How::Contains) {
-            continue;
-        }
-        let outer = words.iter().enumerate().filter(|(other, _)| *other != at);
-        // Two that are the same are told of once, by the later.
-        let mut found = outer.flat_map(|(other, words)| words.iter().filter(|(_, how)| *how != How::Regex).map(move |(word, _)| (other, word)));
-        let found = found.find_map(|(other, word)| Some((other, inner(word, other < at)?)).filter(|_| !apart(rule, paying[other].0)));
-        if let Some((other, word)) = found {
-            let word = &rule.kind.listens_for()[word].text;
-            let text = format!("口令「{word}」包含在 {} 的口令里,说那一句两边都得分;不想这样就换一个口令", paying[other].0.code);
-            mistakes.warning((*head).clone(), "word-in-word", text);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::rules::file::load;
@@ -155,16 +129,5 @@ mod tests {
         assert_eq!(both("小雪"), [""; 0]);
         assert_eq!(both("签到"), ["answer-is-keyword"]);
         assert_eq!(both("排行"), ["answer-is-question"]);
-    }
-
-    #[test]
-    fn a_word_inside_another_rules_word_is_told() {
-        let two = |word: &str| {
-            warnings(&format!(
-                "check_in.a = {{ keywords = [\"{word}\"], match = \"contains\", points = 2 }}\ncheck_in.b = {{ keywords = [\"骑行打卡\"], match = \"contains\", points = 5 }}"
-            ))
-        };
-        assert_eq!(two("打卡"), ["word-in-word"]);
-        assert_eq!(two("跑步"), [""; 0]);
     }
 }

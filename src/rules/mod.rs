@@ -37,6 +37,7 @@ pub mod command;
 pub mod leavers;
 pub mod decide;
 pub mod answer;
+pub mod questions;
 pub mod wording;
 pub mod explain;
 pub mod hint;

@@ -74,8 +74,9 @@ fn heard_twice(live: &[Placed<'_>], mistakes: &mut Mistakes) {
     }
     let all: Vec<(&Placed<'_>, Vec<(Folded, How)>)> = live.iter().map(|placed| (placed, words(placed))).collect();
     for wide in inside {
-        let hears = |word: &Folded| {
-            words(wide).into_iter().find(|(own, how)| match how {
+        let own = words(wide);
+        let hears = |by: &[(Folded, How)], word: &Folded| {
+            by.iter().any(|(own, how)| match how {
                 How::Contains => word.as_str().contains(own.as_str()),
                 How::StartsWith => word.as_str().starts_with(own.as_str()),
                 How::Equals | How::Regex => false,
@@ -84,8 +85,12 @@ fn heard_twice(live: &[Placed<'_>], mistakes: &mut Mistakes) {
         for (other, theirs) in &all {
             let is_pair = other.0.index != wide.0.index && !apart(other.0, wide.0);
             // Of two that hear each other's words it is told once.
-            let told = |how: &How| *how == How::Equals || other.0.index < wide.0.index;
-            if is_pair && let Some((word, _)) = theirs.iter().find(|(word, how)| told(how) && *how != How::Regex && hears(word).is_some()) {
+            let is_mutual = own.iter().any(|(word, how)| *how != How::Regex && hears(theirs, word));
+            let is_told = !is_mutual || other.0.index < wide.0.index;
+            if is_pair
+                && is_told
+                && let Some((word, _)) = theirs.iter().find(|(word, how)| *how != How::Regex && hears(&own, word))
+            {
                 let text = format!("{} 的口令「{}」这里也听得到,一条消息两边都得分;不想这样就换一个口令,或改 match", other.0.code, word.as_str());
                 mistakes.warning(wide.1.clone(), "heard-twice", text);
                 break;
@@ -185,5 +190,16 @@ mod tests {
         ] {
             assert_eq!(warned(&format!("{DAILY}{text}")), [""; 0], "{text}");
         }
+    }
+
+    #[test]
+    fn a_word_inside_another_rules_word_is_told() {
+        let two = |word: &str| {
+            warned(&format!(
+                "check_in.a = {{ keywords = [\"{word}\"], match = \"contains\", points = 2 }}\ncheck_in.b = {{ keywords = [\"骑行打卡\"], match = \"contains\", points = 5 }}"
+            ))
+        };
+        assert_eq!(two("打卡"), ["heard-twice"]);
+        assert_eq!(two("跑步"), [""; 0]);
     }
 }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::model::day::PeriodKind;
-use crate::model::decision::Occasion;
+use crate::model::reply::Occasion;
 use crate::rules::campaign::{Common, Mode, Only};
 use crate::rules::cap::Limits;
 use crate::rules::fit::did_you_mean;

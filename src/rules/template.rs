@@ -5,7 +5,8 @@ use std::sync::{Arc, LazyLock};
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 
-use crate::model::decision::{Arg, Args, Occasion, Reply, Template};
+use crate::model::decision::{Arg, Args};
+use crate::model::reply::{Occasion, Reply, Template};
 use crate::rules::answer::own_text;
 use crate::rules::assistant::Assistant;
 use crate::rules::campaign::{Campaign, RuleEntry, Rules};

@@ -7,8 +7,9 @@ use jiff::Unit;
 use schemars::JsonSchema;
 
 use crate::model::day::{Calendar, Day, Millis, Period};
-use crate::model::decision::{Args, Chart, Decision, Entry, Mark, Occasion, Part, Payment, Record, Refusal, Reply, Ruling, Side, Template, Verdict};
+use crate::model::decision::{Args, Chart, Decision, Entry, Mark, Part, Payment, Record, Refusal, Ruling, Side, Verdict};
 use crate::model::points::Points;
+use crate::model::reply::{Occasion, Reply, Template};
 use crate::rules::KINDS;
 use crate::rules::board::{closes_at, days_of};
 use crate::rules::campaign::{Campaign, RuleEntry};

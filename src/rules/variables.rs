@@ -1,6 +1,6 @@
 //! Variables: what a reply text may speak of on each occasion, in Chinese and English.
 
-use crate::model::decision::Occasion;
+use crate::model::reply::Occasion;
 
 /// A variable of reply texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

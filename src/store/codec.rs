@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::{Destination, StoreError};
 use crate::model::cells::{AccountKey, AccountState};
-use crate::model::decision::{Record, Reply};
+use crate::model::decision::Record;
+use crate::model::reply::Reply;
 
 const VERSION: u8 = 2;
 

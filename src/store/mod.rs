@@ -20,12 +20,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::{Day, Millis};
-use crate::model::decision::{Chart, Reply};
+use crate::model::decision::Chart;
 use crate::model::event::{Channel, Identity, Look, Place};
 use crate::model::ids::{
     AccountId, CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, PostingSeq, ReplyId, RulesHash, SourceId,
 };
 use crate::model::journal::{AccountRef, Chain, EventRow, GroupRow, Posting};
+use crate::model::reply::Reply;
 use crate::store::proof::{Proof, ProofKey};
 
 /// Most replies one event may leave: their ids are `event × 16 + place`, so that an event's replies are found without an index.

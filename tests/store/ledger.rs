@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use jifen::model::cells::{AccountCell, AccountKey, Occurrence};
 use jifen::model::day::{Day, Millis, Period};
-use jifen::model::decision::{Args, Chart, Mark, Occasion, Part, Payment, Record, Reply, Ruling, Template, Verdict};
+use jifen::model::decision::{Args, Chart, Mark, Part, Payment, Record, Ruling, Verdict};
 use jifen::model::event::{Channel, GroupKind, Identity, IdentityKind};
 use jifen::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId, KeyBytes, MemberId, PostingSeq, RulesHash, SourceId};
 use jifen::model::journal::{AccountRef, EventRow, GroupRow, Posting};
+use jifen::model::reply::{Occasion, Reply, Template};
 use jifen::store::codec::encode_record;
 use jifen::store::{Batch, Destination, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, ReplyRow, ReplyState, Store, StoreError, Wants, reply_id};
 
