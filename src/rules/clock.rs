@@ -25,8 +25,11 @@ use crate::rules::decide::Scene;
 use crate::rules::title::{self, Title};
 use crate::rules::{expiry_jobs, leavers, retention, schedule};
 
+/// Finds the jobs of a campaign.
+type Source = fn(&Campaign) -> Vec<Box<dyn Job + '_>>;
+
 /// Where the jobs of a campaign come from. Jobs of one instant run in this order.
-const SOURCES: &[fn(&Campaign) -> Vec<Box<dyn Job + '_>>] = &[retention::jobs, schedule::jobs, leavers::jobs, expiry_jobs::jobs, title::jobs];
+const SOURCES: &[Source] = &[retention::jobs, schedule::jobs, leavers::jobs, expiry_jobs::jobs, title::jobs];
 
 /// Something the clock starts.
 pub trait Job: fmt::Debug {

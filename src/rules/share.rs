@@ -86,39 +86,6 @@ pub fn place(shared: Shared<'_>, so_far: &[Claim], rule: &RuleEntry, share: &Sha
     claim(shared, so_far, name(share.name, rule), share.number, 1, share.most)
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::model::cells::AccountCell;
-    use crate::model::decision::{Refusal, Ruling};
-    use crate::rules::world::World;
-
-    const BUDGETED: &str = "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\nmax_times = { day = 9 }\nbudget = 5";
-
-    #[test]
-    fn a_budget_is_paid_out_to_the_last_point_and_then_refuses() {
-        let mut world = World::new(BUDGETED);
-        let paid = ["09:00", "10:00", "11:00", "12:00"].map(|time| world.says(&format!("11-22 {time}"), "签到"));
-        assert_eq!(paid, [2, 2, 1, 0]);
-        assert_eq!(*world.ruling(), Ruling::Refused(Refusal::Spent));
-    }
-
-    #[test]
-    fn a_budget_is_shared_by_all_members() {
-        let mut world = World::new(BUDGETED);
-        world.says("11-22 09:00", "签到");
-        world.says("11-22 09:01", "签到");
-        world.account = AccountCell { id: world.account.id, ..AccountCell::default() };
-        assert_eq!(world.says("11-22 09:02", "签到"), 1, "小红 gets what 阿明 left");
-    }
-
-    #[test]
-    fn a_rule_on_trial_takes_nothing_of_the_budget() {
-        let mut world = World::new(&format!("{BUDGETED}\nmode = \"shadow\""));
-        world.says("11-22 09:00", "签到");
-        assert!(world.last.record.claims.is_empty() && world.shared.is_empty());
-    }
-}
-
 impl Scene<'_> {
     /// Places among the first that the rule wants; without one it does not pay, or pays less.
     pub(super) fn places(&self, rule: &RuleEntry, hearing: &Hearing<'_>, offer: &mut Offer, so_far: &[Claim]) -> Result<Vec<Claim>, Refusal> {
@@ -157,5 +124,38 @@ impl Scene<'_> {
             claim.taken = points;
         }
         Ok((Room { points, clipped_by }, claims))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::cells::AccountCell;
+    use crate::model::decision::{Refusal, Ruling};
+    use crate::rules::world::World;
+
+    const BUDGETED: &str = "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\nmax_times = { day = 9 }\nbudget = 5";
+
+    #[test]
+    fn a_budget_is_paid_out_to_the_last_point_and_then_refuses() {
+        let mut world = World::new(BUDGETED);
+        let paid = ["09:00", "10:00", "11:00", "12:00"].map(|time| world.says(&format!("11-22 {time}"), "签到"));
+        assert_eq!(paid, [2, 2, 1, 0]);
+        assert_eq!(*world.ruling(), Ruling::Refused(Refusal::Spent));
+    }
+
+    #[test]
+    fn a_budget_is_shared_by_all_members() {
+        let mut world = World::new(BUDGETED);
+        world.says("11-22 09:00", "签到");
+        world.says("11-22 09:01", "签到");
+        world.account = AccountCell { id: world.account.id, ..AccountCell::default() };
+        assert_eq!(world.says("11-22 09:02", "签到"), 1, "小红 gets what 阿明 left");
+    }
+
+    #[test]
+    fn a_rule_on_trial_takes_nothing_of_the_budget() {
+        let mut world = World::new(&format!("{BUDGETED}\nmode = \"shadow\""));
+        world.says("11-22 09:00", "签到");
+        assert!(world.last.record.claims.is_empty() && world.shared.is_empty());
     }
 }

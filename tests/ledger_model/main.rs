@@ -42,7 +42,7 @@ fn ten_thousand_accounts_hold_what_the_model_says_on_every_day() {
         *all.entry(code).or_default() += points;
         all
     });
-    assert!(moved["expiry"] < 0 && moved["grant"] < 0 && moved.contains_key("settlement") && moved["check_in.held"] > 0, "{moved:?}");
+    assert!(moved["expiry"] < 0 && moved["opening"] < 0 && moved.contains_key("settlement") && moved["check_in.held"] > 0, "{moved:?}");
 }
 
 #[test]

@@ -203,8 +203,8 @@ proptest! {
     #[test]
     fn merges_and_partings_in_any_order_agree_with_the_naive_model(steps in steps()) {
         let (mut world, mut naive) = (World::in_memory(PLAIN), Naive::default());
-        for id in 0..IDS.len() {
-            world.says(IDS[id], at(16, 9), "签到");
+        for (id, name) in IDS.into_iter().enumerate() {
+            world.says(name, at(16, 9), "签到");
             naive.earn(id, 2);
         }
         for (number, step) in steps.into_iter().enumerate() {
