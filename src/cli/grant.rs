@@ -36,7 +36,7 @@ pub struct Scope {
     /// 群名或群编号;balance = "per_group" 时必须写
     #[arg(long)]
     group: Option<String>,
-    /// 谁办的:[operators] 里的成员编号
+    /// 谁办的:jifen.toml 的 operators 里的成员编号
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }

@@ -27,7 +27,7 @@ const OTHER: i64 = 5;
 /// Kinds that bring something else.
 const WEIGHTS: [(&str, i64); 3] = [("check_in", 6), ("speaking", 4), ("retention", 0)];
 
-/// 亲密度:按最近几天得分的情况算出 0 到 100℃。写上 [affinity] 就打开。
+/// 亲密度:按最近几天得分的情况算出 0 到 100℃。写上 `[affinity]` 就打开。
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct AffinityTable {

@@ -11,7 +11,7 @@
 //! | of the whole campaign: the slot is done | nobody | none |
 //!
 //! What follows from such an event is decided like everything else: by [`Job::decide`], or where that has nothing to say by the rules that look
-//! at [`Deed::Due`]. A new job is a type that implements [`Job`], and its line in [`SOURCES`].
+//! at [`Deed::Due`]. A new job is a type that implements [`Job`], and its line in `SOURCES`.
 
 use std::fmt;
 use std::sync::Arc;

@@ -31,7 +31,7 @@ pub const WAITS_DAYS: i64 = 7;
 /// Characters of a reason: what fits a line of a phone twice.
 pub const REASON_CHARS_MAX: usize = 100;
 
-/// 管理员手工加分、扣分:`jifen grant`,或在群里对助手说「给 小红 加 10 分 帮忙答疑」(管理员写在 jifen.toml 的 [operators])。
+/// 管理员手工加分、扣分:`jifen grant`,或在群里对助手说「给 小红 加 10 分 帮忙答疑」(管理员写在 jifen.toml 的 `[operators]`)。
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct GrantTable {

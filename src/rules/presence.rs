@@ -7,7 +7,7 @@
 //! | `out` | the member is out of all of them |
 //!
 //! Joins and leaves tell it. Who was there before anybody told is known to be there from their first message on, where the campaign asks for it
-//! ([`Campaign::follows_presence`]), and from the day that a member list gives. A member list also tells of what was missed: a later day than the
+//! ([`crate::rules::campaign::Campaign::follows_presence`]), and from the day that a member list gives. A member list also tells of what was missed: a later day than the
 //! one known means that the member left and came back.
 
 use std::sync::{Arc, LazyLock};

@@ -30,7 +30,7 @@ use crate::web::metrics::PANICS;
 
 /// Largest body taken. A callback is below 40 KiB (20 000 characters, encrypted, base64); the rest is room.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
-/// Largest body under [`API`] of who brings a token (whether it is one is seen later): a thousand events.
+/// Largest body under `API` of who brings a token (whether it is one is seen later): a thousand events.
 pub const API_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Where callers with tokens come.
 const API: &str = "/api/";
