@@ -44,7 +44,8 @@ pub fn calendar(question: &Question<'_>) -> Result<Args, StoreError> {
             let counts = has_day(asker.account.as_ref(), &verdict.rule, event.day);
             match &verdict.ruling {
                 Ruling::Paid(_) if came_late && counts && is_late(event) => _ = late.insert(event.day),
-                Ruling::Refused(_) if !counts => _ = refused.insert(event.day),
+                // Who checked in by another rule that day misses nothing.
+                Ruling::Refused(_) if !has_any(asker.account.as_ref(), event.day) => _ = refused.insert(event.day),
                 Ruling::Paid(_) | Ruling::Refused(_) | Ruling::Shadow(_) | Ruling::Moved(_) => {}
             }
         }
@@ -60,6 +61,12 @@ fn is_late(event: &EventRow) -> bool {
         Outcome::DecidedAlone | Outcome::Unparked { .. } => true,
         Outcome::RecalledBefore | Outcome::Parked(_) | Outcome::Failed(_) | Outcome::TwinOf(_) => false,
     }
+}
+
+/// Whether any check-in has the day.
+fn has_any(account: Option<&AccountCell>, day: Day) -> bool {
+    let mut codes = account.map_or(&[][..], |account| &account.state.codes).iter();
+    codes.any(|(code, state)| code.starts_with("check_in.") && state.has_day(day))
 }
 
 fn has_day(account: Option<&AccountCell>, code: &str, day: Day) -> bool {
