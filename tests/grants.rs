@@ -43,6 +43,10 @@ impl Office {
     }
 
     fn says(&mut self, id: &str, name: &str, text: &str, hour: i64) {
+        self.hears(Channel::App, id, name, text, hour);
+    }
+
+    fn hears(&mut self, channel: Channel, id: &str, name: &str, text: &str, hour: i64) {
         self.events += 1;
         let event = Event {
             key: EventKey { source: "acme/app/1".into(), key: KeyBytes::of(&self.events.to_string()) },
@@ -53,8 +57,8 @@ impl Office {
             place: Place::Group { chat: "wrA".into(), kind: GroupKind::Internal, title: Some("骑行一群".into()) },
             who: Some(Identity { kind: IdentityKind::Userid, value: id.into() }),
             name: Some(name.into()),
-            via: Via { channel: Channel::App, ..Via::default() },
-            kind: Kind::Said(Said { text: text.into(), ..Said::default() }),
+            via: Via { channel, ..Via::default() },
+            kind: Kind::Said(Said { text: text.into(), at_assistant: text.starts_with('@'), ..Said::default() }),
         };
         self.pipeline.hear(event).unwrap();
     }
@@ -184,5 +188,15 @@ fn by_chat_a_name_that_two_bear_is_asked_back_and_an_id_is_enough() {
     let notice = &office.reader.replies_of(granted.seq).unwrap()[0];
     assert_eq!((&notice.destination.chat, notice.state), (&None, ReplyState::Waiting), "the member is told privately");
     assert_eq!(notice.destination.to.as_ref().map(|(_, id)| &**id), Some("xiaohong2"));
+    office.is_sound();
+}
+
+#[test]
+fn a_caller_of_the_api_cannot_speak_for_an_operator() {
+    let mut office = Office::new();
+    office.hears(Channel::Api, "wangwu", "王五", "@积分助手 给 aming 加 10 分 冒充", 2);
+    assert_eq!(office.balances(), [2, 2, 2]);
+    office.says("wangwu", "王五", "@积分助手 给 aming 加 10 分 答疑", 3);
+    assert_eq!(office.balances(), [12, 2, 2]);
     office.is_sound();
 }
