@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::failpoint;
+use crate::keeper::{Desk, Keeper};
 use crate::model::event::Channel;
 use crate::model::ids::{CorpName, EventSeq};
 use crate::outbox::desk::ReaderDesk;
@@ -47,6 +48,8 @@ pub struct Parts {
     pub vault: Vault,
     /// The rules to begin with.
     pub rules: Arc<Rules>,
+    /// The file they came from: what is saved there goes live.
+    pub rules_file: PathBuf,
     /// What time it is.
     pub clock: Clock,
     /// What to do when the database lacks some of its history.
@@ -88,6 +91,8 @@ pub struct App {
     // For the loop that decides parked events again: what it reads with, and what wakes it.
     unparking: (SqliteReader, Arc<Notify>),
     scheduler: Scheduler,
+    keeper: Keeper,
+    desk: Desk,
     writer: thread::JoinHandle<()>,
     // Held until the end: a second daemon on this file is refused.
     _lock: Lock,
@@ -120,6 +125,7 @@ impl App {
         let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear { inbox: inbox.clone(), names_told: unparking.1.clone() }));
         let pipeline = pipeline.with_operators((&settings.operators).into());
         let (handle, writer) = pipeline::start(pipeline).context("写入线程起不来")?;
+        let (keeper, desk) = Keeper::new(&parts.rules_file, handle.clone(), parts.clock.clone(), settings.corp.keys().next().map(|name| name.as_str().into()));
         let outbox = Outbox::new(Mouth::new(settings)?, handle.clone(), ReaderDesk::new(Box::new(reader)), voices(settings), parts.clock.clone());
         // The hook was made before the outbox that it feeds.
         let _ = inbox.set(outbox.inbox());
@@ -127,7 +133,7 @@ impl App {
         let api = api::routes(Callers::from_settings(settings), ears(&handle), teller, parts.clock.clone());
         let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(api).merge(health::routes(probe(&handle), metrics));
         let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
-        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, scheduler, writer, _lock: lock })
+        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, scheduler, keeper, desk, writer, _lock: lock })
     }
 
     /// The bound address.
@@ -138,6 +144,11 @@ impl App {
     /// The way into the pipeline.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// The way to whoever keeps the live rules.
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
     }
 
     /// Adds routes beside the daemon's own (the demo's pages).
@@ -156,6 +167,7 @@ impl App {
             tokio::spawn(unparking),
             look_around(self.handle.clone()),
             tokio::spawn(ticking),
+            tokio::spawn(self.keeper.run()),
         ];
         let (stop_web, web_stopped) = oneshot::channel::<()>();
         let (stop_outbox, outbox_stopped) = oneshot::channel::<()>();

@@ -2,17 +2,14 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
 use super::workspace::print_mistakes;
 use super::{DONE, FINDING};
+use crate::gate::{self, Examined};
 use crate::rules::file;
-use crate::rules::mistake::{Mistake, Severity};
-use crate::scenario::{self, Failure};
 
 #[derive(Debug, Args)]
 #[command(after_help = "例子:
@@ -39,27 +36,12 @@ enum Format {
     Json,
 }
 
-#[derive(Debug, Serialize)]
-struct Report {
-    ok: bool,
-    mistakes: Vec<Mistake>,
-    tests: usize,
-    failures: Vec<Failure>,
-}
-
-impl Report {
-    fn errors(&self) -> usize {
-        self.mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count()
-    }
-}
-
 pub fn run(options: Options) -> Result<u8> {
     let bytes = std::fs::read(&options.file).with_context(|| format!("读不到 {}", options.file.display()))?;
-    let report = match String::from_utf8(bytes) {
-        Ok(text) if options.resolved => return print_resolved(&options, &text),
-        Ok(text) => examine(&text),
-        Err(_) => anyhow::bail!("{} 不是 UTF-8 文本(可能是 GBK)。请用编辑器另存为 UTF-8", options.file.display()),
-    };
+    if let (true, Ok(text)) = (options.resolved, std::str::from_utf8(&bytes)) {
+        return print_resolved(&options, text);
+    }
+    let report = gate::examine(&bytes);
     match options.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
         Format::Text => print(&options, &report),
@@ -80,18 +62,7 @@ fn print_resolved(options: &Options, text: &str) -> Result<u8> {
     }
 }
 
-fn examine(text: &str) -> Report {
-    match file::load(text) {
-        Err(mistakes) => Report { ok: false, mistakes, tests: 0, failures: Vec::new() },
-        Ok((rules, warnings)) => {
-            let rules = Arc::new(rules);
-            let failures: Vec<Failure> = rules.tests.iter().flat_map(|test| scenario::run(&rules, test)).collect();
-            Report { ok: failures.is_empty(), mistakes: warnings, tests: rules.tests.len(), failures }
-        }
-    }
-}
-
-fn print(options: &Options, report: &Report) {
+fn print(options: &Options, report: &Examined) {
     print_mistakes(&options.file, &report.mistakes);
     for failure in &report.failures {
         eprintln!("{}:{failure}", options.file.display());

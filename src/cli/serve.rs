@@ -20,7 +20,7 @@ use crate::store::sqlite::serving::Loss;
   jifen serve --config jifen.toml
   RUST_LOG=debug jifen serve --log json
 
-第一行打印实际监听的地址(端口写 0 就用空闲端口)。收到 SIGTERM 或 Ctrl-C 后先处理完手里的请求再退出;SIGHUP 不理会,改了规则请重启。
+第一行打印实际监听的地址(端口写 0 就用空闲端口)。rules.toml 一保存就检查,通过就在两秒内生效;没通过就还用原来的,并说明为什么。收到 SIGTERM 或 Ctrl-C 后先处理完手里的请求再退出;SIGHUP 不理会。
 日志里没有消息正文、姓名和密钥。")]
 pub struct Options {
     #[command(flatten)]
@@ -57,10 +57,11 @@ pub fn run(options: Options) -> Result<u8> {
     if workspace.settings.keys.is_none() {
         bail!("正式运行要在 jifen.toml 写明密钥:[keys] master = \"file:master.key\"。生成一个:openssl rand -hex 32 > master.key && chmod 600 master.key");
     }
+    let rules_file = options.rules.clone().unwrap_or_else(|| PathBuf::from(workspace.settings.rules.as_str()));
     let rules = workspace.rules(options.rules.as_deref())?;
     failpoint::hit("rules.parsed");
     let loss = if options.accept_loss { Loss::Accept } else { Loss::Refuse };
-    let parts = Parts { database: workspace.database.clone(), vault: workspace.vault.clone(), rules, clock: Clock::default(), loss };
+    let parts = Parts { database: workspace.database.clone(), vault: workspace.vault.clone(), rules, rules_file, clock: Clock::default(), loss };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         outlive_file_size_limit()?;

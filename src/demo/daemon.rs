@@ -31,7 +31,14 @@ pub async fn start(plan: Plan) -> Result<Running> {
         let told: Vec<String> = mistakes.iter().map(|mistake| mistake.in_file(settings.rules.as_str())).collect();
         anyhow::anyhow!("规则文件有错:\n{}", told.join("\n"))
     })?;
-    let parts = Parts { database: database.clone(), vault: vault.clone(), rules: Arc::new(rules), clock: plan.clock, loss: Loss::Refuse };
+    let parts = Parts {
+        database: database.clone(),
+        vault: vault.clone(),
+        rules: Arc::new(rules),
+        rules_file: settings.rules.as_str().into(),
+        clock: plan.clock,
+        loss: Loss::Refuse,
+    };
     let app = App::open(settings, parts).await?.with_routes(plan.routes);
     let (addr, handle) = (app.addr(), app.handle());
     let hear = ear(&handle);

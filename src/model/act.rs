@@ -102,6 +102,15 @@ pub enum Act {
         /// The batch it belongs to.
         batch: Option<Arc<str>>,
     },
+    /// Another rules.toml went live, or was refused.
+    RulesChanged {
+        /// Who wanted it: an operator's id, or the file itself (`rules.toml`).
+        by: Arc<str>,
+        /// Whether it is live.
+        accepted: bool,
+        /// What the operators are told of it.
+        told: Arc<str>,
+    },
     /// A grant was taken back, each part into the bucket it came from.
     TakenBack {
         /// The event that booked it.
@@ -153,7 +162,7 @@ impl Act {
         match self {
             Act::Granted { reason, .. } | Act::Reviewed { reason, .. } | Act::TakenBack { reason, .. } => Some(reason),
             Act::Joined | Act::JoinedBy { .. } | Act::Left | Act::Happened { .. } | Act::OrderPaid { .. } | Act::Due { .. } | Act::Counted { .. } => None,
-            Act::Opened { .. } | Act::Reinstated { .. } | Act::Listed { .. } => None,
+            Act::Opened { .. } | Act::Reinstated { .. } | Act::Listed { .. } | Act::RulesChanged { .. } => None,
         }
     }
 
@@ -171,6 +180,7 @@ impl Act {
             Act::Listed { .. } => "listed",
             Act::Reviewed { .. } => "reviewed",
             Act::TakenBack { .. } => "taken_back",
+            Act::RulesChanged { .. } => "rules_changed",
         }
     }
 }

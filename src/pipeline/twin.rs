@@ -24,8 +24,8 @@ const APART_MILLIS: i64 = 120_000;
 
 /// Questions remembered: what a busy corp asks within [`APART_MILLIS`], in some 100 KB.
 const ASKED_MAX: usize = 1_024;
-/// Ends of sources that tell of no talk: the clock, imports, merges.
-const SILENT: [&str; 3] = ["/clock", "/import", "/merge"];
+/// Ends of sources that tell of no talk: the clock, imports, merges, changes of the rules.
+const SILENT: [&str; 4] = ["/clock", "/import", "/merge", "/rules"];
 
 /// What copies of one message have in common, and the channel that tells them apart.
 #[derive(Debug, Clone, Copy)]

@@ -23,7 +23,7 @@ use crate::rules::{Facts, Prepared, Shared, answer, grant, share};
 use crate::store::codec::encode_record;
 use crate::store::proof::{Proof, ProofKey};
 use crate::store::waiting::{UNPARKED, unparked_key};
-use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, SharedKey, Store, StoreError, Wants};
+use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Person, PersonKey, RulesChange, SharedKey, Store, StoreError, Wants};
 
 use super::batch::Context;
 use super::command::Told;
@@ -344,6 +344,7 @@ impl<'a> Working<'a> {
         }
         self.batch.postings.extend(postings);
         self.take_proofs(store, &row)?;
+        self.batch.rules_changes.extend(rules_change(event, &row));
         // The contents of a waiting event stay with it.
         let contents = heard.of.map_or_else(|| contents(&event.kind), |_| None);
         self.batch.events.push(NewEvent { key: heard.key(), row, encoded, contents });
@@ -442,6 +443,12 @@ fn said(kind: &Kind) -> &str {
     }
 }
 
+/// What is written down of another rules.toml that went live or was refused.
+fn rules_change(event: &Event, row: &EventRow) -> Option<RulesChange> {
+    let Kind::Did(Act::RulesChanged { by, accepted, told }) = &event.kind else { return None };
+    Some(RulesChange { event: row.seq, at: row.at, rules: row.rules, by: by.clone(), accepted: *accepted, told: told.clone() })
+}
+
 /// What is kept, sealed, of an event's contents.
 fn contents(kind: &Kind) -> Option<Vec<u8>> {
     match kind {
@@ -457,6 +464,7 @@ fn contents(kind: &Kind) -> Option<Vec<u8>> {
             | Act::Reinstated { .. }
             | Act::Listed { .. }
             | Act::Reviewed { .. }
+            | Act::RulesChanged { .. }
             | Act::TakenBack { .. }),
         ) => serde_json::to_vec(act).ok(),
     }

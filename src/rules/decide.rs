@@ -20,8 +20,8 @@ use crate::rules::task::Progress;
 use crate::rules::text::{fold, strip_mention, strip_token};
 use crate::rules::validity::{self, Bucket};
 use crate::rules::{
-    Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, leavers, presence, questions, standing,
-    task, willed,
+    Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, leavers, notice, presence, questions,
+    standing, task, willed,
 };
 
 /// State key of the campaign's own caps.
@@ -63,7 +63,7 @@ fn deed(kind: &Kind, key: &FingerprintKey) -> Option<Deed> {
         Act::Due { job, slot } | Act::Counted { job, slot, .. } => Some(Deed::Due { job: job.clone(), slot: *slot }),
         Act::Listed { joined_at } => Some(Deed::Listed { joined_at: *joined_at }),
         Act::Granted { .. } | Act::Opened { .. } | Act::Reinstated { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => Some(Deed::Willed),
-        Act::OrderPaid { .. } => None,
+        Act::OrderPaid { .. } | Act::RulesChanged { .. } => None,
     }
 }
 
@@ -84,7 +84,7 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
     let nothing = Traits::default();
     let heard = prepared.traits.as_ref().unwrap_or(&nothing);
     if prepared.traits.is_none() && deed.is_none() {
-        return Decision::default();
+        return notice::decide(&prepared.event).unwrap_or_default();
     }
     let Some(campaign) = campaign.and_then(|index| rules.campaigns.get(index)) else {
         let mut decision = Decision { record: Record { heard: prepared.traits.clone(), deed, ..Record::default() }, ..Decision::default() };

@@ -108,6 +108,7 @@ pub fn wants(rules: &Rules, act: &Act, day: Day, actor: u64) -> Vec<(Arc<str>, i
         | Act::Due { .. }
         | Act::Counted { .. }
         | Act::Listed { .. }
+        | Act::RulesChanged { .. }
         | Act::Reinstated { .. } => Vec::new(),
         Act::Opened { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => Vec::new(),
     }
@@ -154,6 +155,7 @@ pub fn decide(rules: &Rules, campaign: &Campaign, event: &Event, facts: &Facts<'
         | Act::Counted { .. }
         | Act::Opened { .. }
         | Act::Listed { .. }
+        | Act::RulesChanged { .. }
         | Act::Reinstated { .. } => None,
     }?;
     if decision.record.verdicts.iter().any(|verdict| verdict.ruling.booked() > 0) {

@@ -32,6 +32,7 @@ pub mod coverage;
 pub mod clock;
 pub mod presence;
 pub mod grant;
+pub mod notice;
 pub mod festival;
 pub mod command;
 pub mod leavers;

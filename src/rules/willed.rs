@@ -24,6 +24,7 @@ pub fn decide(act: &Act, validity: &Validity, account: Option<&AccountCell>, (da
         | Act::Due { .. }
         | Act::Counted { .. }
         | Act::Reinstated { .. }
+        | Act::RulesChanged { .. }
         | Act::Listed { .. } => return None,
         Act::Granted { .. } | Act::Reviewed { .. } | Act::TakenBack { .. } => return None,
     };

@@ -8,7 +8,7 @@ use super::proof::{LOOKS_MAX, Proof, ProofKey};
 use super::waiting::is_waiting;
 use super::{
     Batch, Directory, Earning, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyOutcome, ReplyRow,
-    ReplyState, SharedKey, Store, StoreError, Wants, reply_id,
+    ReplyState, RulesChange, SharedKey, Store, StoreError, Wants, reply_id,
 };
 use crate::model::cells::{AccountCell, AccountKey};
 use crate::model::day::Millis;
@@ -55,6 +55,7 @@ struct Rows {
     replies: BTreeMap<ReplyId, ReplyRow>,
     outbox_held: bool,
     hidden: BTreeSet<AccountId>,
+    rules_changes: Vec<RulesChange>,
 }
 
 impl Store for MemoryStore {
@@ -201,6 +202,7 @@ impl Rows {
             }
         }
         self.outbox_held = batch.outbox_held.unwrap_or(self.outbox_held);
+        self.rules_changes.extend(batch.rules_changes.iter().cloned());
         for (account, hidden) in &batch.hidden {
             let _ = if *hidden { self.hidden.insert(*account) } else { self.hidden.remove(account) };
         }
@@ -265,6 +267,10 @@ impl Reader for MemoryReader {
 
     fn rules_text(&self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
         self.read(|rows| rows.rules.get(&hash).cloned())
+    }
+
+    fn rules_changes(&self, before: EventSeq, limit: usize) -> Result<Vec<RulesChange>, StoreError> {
+        self.read(|rows| rows.rules_changes.iter().rev().filter(|change| change.event < before).take(limit).cloned().collect())
     }
 
     fn event(&self, seq: EventSeq) -> Result<Option<EventRow>, StoreError> {

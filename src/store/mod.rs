@@ -178,8 +178,27 @@ pub struct Batch {
     pub erase_texts_before: Option<Millis>,
     /// Accounts that from now on stand on no board (`true`), or on them again; in order.
     pub hidden: Vec<(AccountId, bool)>,
+    /// Versions of rules.toml that went live, or were refused.
+    pub rules_changes: Vec<RulesChange>,
     /// Write what a callback takes beside all this, to prove that there is room for one.
     pub probe: bool,
+}
+
+/// Another rules.toml went live, or was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulesChange {
+    /// The event that tells of it.
+    pub event: EventSeq,
+    /// When.
+    pub at: Millis,
+    /// The version that is live since then; of a refused one the version that stayed.
+    pub rules: RulesHash,
+    /// Who wanted it: an operator's id, or `rules.toml` for the file itself.
+    pub by: Arc<str>,
+    /// Whether it is live.
+    pub accepted: bool,
+    /// What the operators were told of it.
+    pub told: Arc<str>,
 }
 
 /// An event to write.
@@ -447,6 +466,8 @@ pub trait Reader: Send {
     fn directory(&self) -> Result<Directory, StoreError>;
     /// The text of a rules.toml version.
     fn rules_text(&self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError>;
+    /// Up to `limit` changes of the rules before this event, newest first.
+    fn rules_changes(&self, before: EventSeq, limit: usize) -> Result<Vec<RulesChange>, StoreError>;
     /// One event.
     fn event(&self, seq: EventSeq) -> Result<Option<EventRow>, StoreError>;
     /// Up to `limit` events from `from` on, ascending.

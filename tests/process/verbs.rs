@@ -115,9 +115,9 @@ fn check_runs_the_tests_and_lets_warnings_pass() {
     assert_eq!((json["failures"].as_array().unwrap().len(), &json["tests"]), (1, &Value::from(1)));
 
     fs::write(house.path("gbk.toml"), b"title = \"\xc7\xa9\xb5\xbd\"").unwrap();
-    for (file, sentence) in [("gbk.toml", "不是 UTF-8"), ("nowhere.toml", "读不到 nowhere.toml")] {
+    for (file, code, sentence) in [("gbk.toml", FINDING, "不是 UTF-8"), ("nowhere.toml", USAGE, "读不到 nowhere.toml")] {
         let ran = house.jifen(&["check", file]);
-        assert_eq!(ran.code, USAGE, "{ran:?}");
+        assert_eq!(ran.code, code, "{ran:?}");
         assert!(ran.err.contains(sentence), "{ran:?}");
     }
 }

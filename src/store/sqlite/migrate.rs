@@ -21,6 +21,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_shared.sql"),
     include_str!("../migrations/0005_picture.sql"),
     include_str!("../migrations/0006_board.sql"),
+    include_str!("../migrations/0007_rules_change.sql"),
 ];
 
 /// Refuses what is not ours and what a newer program wrote. A new file is fine.

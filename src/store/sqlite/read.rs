@@ -18,8 +18,8 @@ use crate::model::journal::{Chain, EventRow, GroupRow, Posting};
 use crate::store::proof::{Proof, ProofKey};
 use crate::store::vault::Vault;
 use crate::store::{
-    Directory, Earning, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyRow, SharedKey, StoreError, Wants,
-    codec, reply_id,
+    Directory, Earning, Head, IdentityRow, Loaded, MemberRow, Past, Person, PersonKey, REPLIES_PER_EVENT_MAX, Reader, ReplyRow, RulesChange, SharedKey,
+    StoreError, Wants, codec, reply_id,
 };
 
 pub(super) fn head(db: &Connection) -> Result<Head, StoreError> {
@@ -277,6 +277,15 @@ impl Reader for SqliteReader {
 
     fn rules_text(&self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
         rules_text(&self.db, hash)
+    }
+
+    fn rules_changes(&self, before: EventSeq, limit: usize) -> Result<Vec<RulesChange>, StoreError> {
+        const SQL: &str = "SELECT event, at, rules, author, accepted, told FROM rules_change WHERE event < ?1 ORDER BY event DESC LIMIT ?2";
+        all(&self.db, SQL, [before.0, limit as i64], |row| {
+            let text = |column| row.get::<_, String>(column).map(Arc::from);
+            let (event, at, rules) = (EventSeq(row.get(0)?), Millis(row.get(1)?), RulesHash(row.get(2)?));
+            Ok(RulesChange { event, at, rules, by: text(3)?, accepted: row.get(4)?, told: text(5)? })
+        })
     }
 
     fn event(&self, seq: EventSeq) -> Result<Option<EventRow>, StoreError> {

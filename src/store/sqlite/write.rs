@@ -14,7 +14,7 @@ use crate::model::ids::{AccountId, CampaignId, CorpName, ReplyId, RulesHash, Sou
 use crate::model::journal::{GroupRow, Posting};
 use crate::store::proof::{Proof, ProofKey};
 use crate::store::vault::Vault;
-use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, Overrule, ReplyOutcome, ReplyRow, ReplyState, SharedKey, StoreError, codec};
+use crate::store::{Batch, Head, IdentityRow, MemberRow, NewEvent, Overrule, ReplyOutcome, ReplyRow, ReplyState, RulesChange, SharedKey, StoreError, codec};
 
 /// What a probe writes: a callback's long text and the dozen pages around it. On a disk that is nearly full a smaller commit
 /// still goes through where no callback does.
@@ -42,6 +42,7 @@ pub(super) fn batch(db: &Connection, names: &mut Names, keys: &mut DayKeys, vaul
     overrules(db, &batch.overrules)?;
     erasure(db, keys, batch.erase_texts_before)?;
     hidden(db, &batch.hidden)?;
+    rules_changes(db, &batch.rules_changes)?;
     probe(db, batch.probe)?;
     batch.outbox_held.map_or(Ok(()), |held| meta::hold_outbox(db, held))?;
     head(db, &batch.head)
@@ -57,6 +58,14 @@ fn hidden(db: &Connection, hidden: &[(AccountId, bool)]) -> Result<(), StoreErro
     for (account, hidden) in hidden {
         let sql = if *hidden { "INSERT INTO board_hidden (account) VALUES (?1) ON CONFLICT DO NOTHING" } else { "DELETE FROM board_hidden WHERE account = ?1" };
         db.prepare_cached(sql)?.execute([account.0])?;
+    }
+    Ok(())
+}
+
+fn rules_changes(db: &Connection, changes: &[RulesChange]) -> Result<(), StoreError> {
+    for change in changes {
+        let mut statement = db.prepare_cached("INSERT INTO rules_change (event, at, rules, author, accepted, told) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        statement.execute(params![change.event.0, change.at.0, change.rules.0, &*change.by, change.accepted, &*change.told])?;
     }
     Ok(())
 }

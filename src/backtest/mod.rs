@@ -1,0 +1,3 @@
+//! Backtest: recorded history decided again under another rules.toml, in memory, through the very pipeline that production uses.
+
+pub mod report;

@@ -1,0 +1,19 @@
+//! What the operators are told when another rules.toml went live or was refused: in their chat, or where one of them asked for it.
+
+use crate::model::act::Act;
+use crate::model::decision::{Args, Decision};
+use crate::model::event::{Event, Kind, Place};
+use crate::model::reply::{Occasion, Reply, Template};
+
+/// The decision on such an event; `None` for every other.
+pub fn decide(event: &Event) -> Option<Decision> {
+    let Kind::Did(Act::RulesChanged { told, .. }) = &event.kind else { return None };
+    // Who asked is answered where they asked; what the file did by itself is told in the operators' chat.
+    let (occasion, asked) = match event.place {
+        Place::Books { .. } => (Occasion::Alarm, false),
+        Place::Single | Place::Group { .. } => (Occasion::Done, true),
+    };
+    let args = Args::default().text("说明", told.trim_end_matches('。'));
+    let reply = Reply { template: Template { occasion, rule: None }, args, asked, once: None };
+    Some(Decision { replies: vec![reply], ..Decision::default() })
+}
