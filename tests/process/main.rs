@@ -27,3 +27,4 @@ mod api;
 mod pictures;
 mod expiry;
 mod people;
+mod switch;
