@@ -6,6 +6,7 @@
 //! Nothing is written.
 
 pub mod report;
+mod beginning;
 mod history;
 mod kinds;
 mod summary;
