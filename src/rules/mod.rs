@@ -63,6 +63,7 @@ pub mod affinity;
 pub mod title;
 pub mod schema;
 pub mod resolved;
+pub mod difference;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

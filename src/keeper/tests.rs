@@ -1,0 +1,1 @@
+//! What the keeper takes, refuses and says.
