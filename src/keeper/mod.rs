@@ -4,6 +4,7 @@
 //! A version goes live with the next batch: no message is lost, none is decided twice, and what was decided stays as it is.
 
 pub mod watched;
+pub mod shelf;
 mod note;
 #[cfg(test)]
 mod tests;
