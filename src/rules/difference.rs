@@ -146,7 +146,7 @@ fn tables(text: &str) -> Tables {
 }
 
 /// Notes a campaign: its own keys, and each table of rules, caps and the like in it.
-fn note(tables: &mut Tables, campaign: &String, own: &Value) {
+fn note(tables: &mut Tables, campaign: &str, own: &Value) {
     let is_kind = |key: &str| NAMED.contains(&key) || KINDS.iter().any(|kind| kind.name == key);
     let mut keys = Keys::new();
     for (key, value) in own.as_table().into_iter().flatten() {
@@ -158,9 +158,9 @@ fn note(tables: &mut Tables, campaign: &String, own: &Value) {
     tables.insert((None, format!("campaign.{campaign}")), keys);
 }
 
-fn note_all(tables: &mut Tables, campaign: Option<&String>, kind: &str, things: &toml::Table) {
+fn note_all(tables: &mut Tables, campaign: Option<&str>, kind: &str, things: &toml::Table) {
     for (name, value) in things {
-        flatten(tables.entry((campaign.cloned(), format!("{kind}.{name}"))).or_default(), "", value);
+        flatten(tables.entry((campaign.map(str::to_owned), format!("{kind}.{name}"))).or_default(), "", value);
     }
 }
 
