@@ -27,6 +27,8 @@
 //!   they had on a day: [`statement`].
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`]; what notices that the file fell back, broke or was
 //!   taken away: [`store::sqlite::serving`]; backups: [`store::sqlite::copy`] and [`store::sqlite::restore`].
+//! * Another rules.toml under a running daemon: [`keeper`] looks at the file, [`gate`] lets it pass or not, [`rules::difference`] says what changed,
+//!   [`keeper::shelf`] finds earlier versions.
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
 //! * Who cannot send now, and how much a destination bears: [`outbox::open_ways`]; what an error code means: `wecom/errcode.rs`.
 //!

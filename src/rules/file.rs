@@ -69,10 +69,15 @@ pub fn load(text: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistake>> {
 /// What is wrong with the file.
 pub fn resolved(text: &str) -> Result<String, Vec<Mistake>> {
     load(text)?;
+    Ok(written_out(text))
+}
+
+/// [`resolved`] of a file that was loaded before.
+pub fn written_out(text: &str) -> String {
     let source = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (document, _) = DeTable::parse_recoverable(source);
     let file = File { source, lines: Lines::of(source), root: document.get_ref(), misfits: Misfits::new() };
-    Ok(file.resolved())
+    file.resolved()
 }
 
 struct File<'a> {

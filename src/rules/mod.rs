@@ -64,6 +64,7 @@ pub mod affinity;
 pub mod title;
 pub mod schema;
 pub mod resolved;
+pub mod difference;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
