@@ -34,6 +34,7 @@ pub mod presence;
 pub mod grant;
 pub mod notice;
 pub mod festival;
+pub mod good;
 pub mod command;
 pub mod leavers;
 pub mod decide;
@@ -65,6 +66,7 @@ pub mod schema;
 pub mod resolved;
 pub mod edit;
 pub mod switch;
+pub mod difference;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

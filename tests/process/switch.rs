@@ -58,8 +58,8 @@ async fn what_somebody_is_writing_in_the_file_is_kept_beside_it() {
     let text = "@积分助手 停用 签到";
     assert_eq!(post(&client(), &daemon, &robot_text("r-1", "boss", "老板", text)).await, 200);
     let told = double.said("已停用 每日签到").await;
-    assert!(told.text.contains("rules.draft.toml"), "{told:?}");
-    assert_eq!(std::fs::read_to_string(house.path("rules.draft.toml")).unwrap(), draft);
+    assert!(told.text.contains("rules.toml.bak"), "{told:?}");
+    assert_eq!(std::fs::read_to_string(house.path("rules.toml.bak")).unwrap(), draft);
     assert!(rules(&house).contains("mode = \"off\""));
     assert_eq!(daemon.stop().await, Some(0));
     house.must_verify();
