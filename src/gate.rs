@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::rules::campaign::Rules;
 use crate::rules::file;
 use crate::rules::mistake::{Mistake, Severity};
-use crate::scenario::{self, Failure};
+use crate::scenario;
+use crate::scenario::failure::Failure;
 
 /// What was found in a file.
 #[derive(Debug, Clone, Serialize)]

@@ -294,8 +294,13 @@ impl<'a> File<'a> {
 
     fn tests(&self, mistakes: &mut Mistakes) -> Vec<testing::Test> {
         let Some(DeValue::Array(tables)) = self.root.get("test").map(Spanned::get_ref) else { return Vec::new() };
-        let tables = tables.iter().filter_map(|item| item.get_ref().as_table().map(|table| (item.span(), table)));
-        tables.map(|(span, table)| testing::read(self.source, &self.lines, &RuleTable::new(span, &[table], &self.misfits), mistakes)).collect()
+        if let Some(beyond) = tables.get(testing::TESTS_MAX) {
+            mistakes.error(beyond.span(), "too-many", format!("一个文件最多 {} 个测试,这里写了 {} 个", testing::TESTS_MAX, tables.len()));
+        }
+        let mut left = testing::LINES_MAX;
+        let tables = tables.iter().take(testing::TESTS_MAX).filter_map(|item| item.get_ref().as_table().map(|table| (item.span(), table)));
+        let read = |(span, table)| testing::read(self.source, &self.lines, &RuleTable::new(span, &[table], &self.misfits), &mut left, mistakes);
+        tables.map(read).collect()
     }
 }
 
