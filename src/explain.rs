@@ -39,7 +39,7 @@ pub struct Explained {
     pub event: ExplainedEvent,
     /// One for each rule that looked at it, in file order.
     pub verdicts: Vec<ExplainedVerdict>,
-    /// The rules of the campaign that did not look at it, in file order; empty where nothing was decided.
+    /// The rules of the campaign that did not look at a message, in file order; empty where nothing was decided.
     pub bystanders: Vec<Bystander>,
 }
 
@@ -260,9 +260,11 @@ fn told(reader: &dyn Reader, rules: Option<&Rules>, (id, source): (&str, Arc<str
     Ok(Explained { event, verdicts, bystanders })
 }
 
+/// The rules that did not look at a message; of what is no message only a few ever do.
 fn passed_by(campaign: &Campaign, decided: &EventRow) -> Vec<Bystander> {
+    let Some(heard) = &decided.record.heard else { return Vec::new() };
     let looked: Vec<&str> = decided.record.verdicts.iter().map(|verdict| &*verdict.rule).collect();
-    let idle = bystanders(campaign, &looked, decided.record.heard.as_ref(), decided.group == GroupId::NONE);
+    let idle = bystanders(campaign, &looked, heard, decided.group == GroupId::NONE);
     idle.into_iter().map(|(rule, why)| Bystander { rule: rule.code.clone(), title: rule.common.title.clone(), why }).collect()
 }
 
@@ -448,5 +450,52 @@ mod tests {
     fn an_unknown_id_says_what_an_id_is() {
         let error = explained(&Town::default(), "m-9", None).expect_err("nobody said it");
         assert!(error.to_string().contains("MsgId"), "{error}");
+    }
+
+    #[test]
+    fn an_id_is_not_needed_for_somebodys_last_messages() {
+        let mut town = Town::default();
+        town.says("aming", 1, "11-21 09:00", "签到", 2);
+        town.says("xiaohong", 1, "11-22 09:00", "签到", 2);
+        town.says("aming", 1, "11-22 09:01", "哈哈", 0);
+        let reader = town.reader();
+        let identity = crate::model::event::Identity::from_wecom("aming");
+        let aming = reader.person(&crate::store::PersonKey { corp: "acme".into(), identity }).expect("memory reads").expect("aming is known");
+        let told = explain_last(&reader, &mut Versions::default(), &aming, 5).expect("memory reads");
+        let points: Vec<i64> = told.iter().map(|explained| explained.event.points).collect();
+        assert_eq!(points, [0, 2], "the newest first, and nobody else's");
+        assert_eq!(explain_last(&reader, &mut Versions::default(), &aming, 1).expect("memory reads").len(), 1);
+    }
+
+    const MANY: &str = r#"
+        check_in.daily = { keywords = ["签到"], points = 3, streak = { 2 = 4 }, bucket = "all" }
+        check_in.other = { keywords = ["打卡"], match = "contains", points = 2, max_times = { day = 2 } }
+        check_in.trial = { keywords = ["签到"], points = 9, mode = "shadow" }
+        speaking.talk = { points = 1, bucket = "all", max_points = { day = 4 }, cool_down = "10s" }
+        bucket.all = { max_points = { day = 6 } }
+        campaign.main = { max_points = { day = 8, ever = 19 } }
+    "#;
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+        #[test]
+        fn the_verdicts_of_a_history_add_up_to_the_ledger(said in proptest::collection::vec((0u32..3, 0u32..24, 0u32..60, 0usize..6, proptest::bool::ANY), 1..40)) {
+            let (rules, _) = crate::rules::file::load(MANY).expect("good rules");
+            let mut stage = crate::scenario::Stage::new(&Arc::new(rules));
+            for (number, (day, hour, minute, text, is_aming)) in said.iter().enumerate() {
+                let text = ["签到".to_owned(), "今天打卡".to_owned(), format!("随便说说第{number}句"), "撤回".to_owned(), "@积分助手 积分".to_owned(), "哈哈".to_owned()][*text].clone();
+                let who = if *is_aming { "阿明" } else { "小红" };
+                let line = format!("11-{:02} {hour:02}:{minute:02} {who}: {text}", day + 20);
+                for line in crate::rules::testing::parse_line(&line, 2026, 1).expect("a line") {
+                    stage.play(&line, "测试群").expect("memory never fails");
+                }
+            }
+            let (reader, mut versions, mut sum) = (stage.reader(), Versions::default(), 0);
+            for event in reader.events(EventSeq(1), usize::MAX >> 1).expect("memory reads") {
+                sum += of_event(reader, &mut versions, ("", "".into()), event.seq).expect("it is there").event.points;
+            }
+            let booked = stage.balance("阿明").expect("memory reads") + stage.balance("小红").expect("memory reads");
+            proptest::prop_assert_eq!(sum, booked);
+        }
     }
 }

@@ -59,6 +59,8 @@ pub struct Tried {
     pub is_known: bool,
     /// Where: the group's name or chat id, or `单聊`.
     pub place: String,
+    /// By how much the member's points change, what it takes back included.
+    pub points: i64,
     /// The message, every rule's verdict, and the rules that did not look.
     pub explained: Explained,
     /// What would be said, whole.
@@ -229,7 +231,9 @@ impl Trial {
         let after = self.standing(&at_place, &who, at)?;
         let explained = self.explained(&line.said, &key, &id)?;
         notes.extend(unlooked(&line.said, &explained));
-        Ok(Tried { name: line.member.clone(), is_known, place: at_place.title, explained, replies, before, after, notes })
+        let all = |standing: &Option<Standing>| standing.as_ref().map_or(0, |it| it.balance.saturating_add(it.pending).saturating_add(it.held));
+        let points = all(&after).saturating_sub(all(&before));
+        Ok(Tried { name: line.member.clone(), is_known, points, place: at_place.title, explained, replies, before, after, notes })
     }
 
     fn explained(&mut self, said: &Said, key: &EventKey, id: &str) -> Result<Explained, TrialError> {

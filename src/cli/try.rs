@@ -236,7 +236,7 @@ fn lines(options: &Options, at: DateTime) -> Result<Result<Vec<TestLine>, String
 
 /// What did not come out as the line expects.
 fn unlike(line: &TestLine, tried: &Tried) -> Vec<String> {
-    let points = tried.explained.event.points;
+    let points = tried.points;
     let wrong = line.expect_points.filter(|expected| *expected != points).map(|expected| format!("应得 {expected:+},实得 {points:+}"));
     let unsaid = line.expect_reply.as_ref().filter(|expected| !tried.replies.iter().any(|reply| reply.contains(*expected)));
     wrong.into_iter().chain(unsaid.map(|expected| format!("回复里应有「{expected}」"))).collect()
@@ -257,7 +257,7 @@ fn tell(tried: &Tried) {
     for note in tried.notes.iter().chain(Some(&event.note).filter(|note| !note.is_empty())) {
         println!("  {note}");
     }
-    println!("{strong}得分 {:+}{plain}", event.points);
+    println!("{strong}得分 {:+}{plain}", tried.points);
     match tried.replies.as_slice() {
         [] => println!("没有回复"),
         replies => replies.iter().for_each(|reply| println!("回复:{}", reply.replace('\n', "\n      "))),
@@ -272,7 +272,7 @@ pub(super) fn tell_verdict(verdict: &ExplainedVerdict) {
     let mark = if verdict.points != 0 { "+" } else { "·" };
     let caps = in_words(&verdict.caps);
     let caps = if caps.is_empty() { String::new() } else { format!("  [{caps}]") };
-    println!("  {mark} {} {:+} {}{caps}", verdict.rule, verdict.points, verdict.why);
+    println!("  {mark} {} {}{caps}", verdict.rule, verdict.why);
 }
 
 /// A version as people tell it, and since when it is live.

@@ -1,4 +1,4 @@
-//! Rules that did not look at an event, and why: without a verdict, nobody could tell a rule that is off from a word that was not said.
+//! Rules that did not look at a message, and why: without a verdict, nobody could tell a rule that is off from a word that was not said.
 
 use crate::model::decision::Traits;
 use crate::rules::campaign::{Campaign, Mode, RuleEntry};
@@ -6,13 +6,13 @@ use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 /// Words of a rule that are named; more would not be read.
 const WORDS_MAX: usize = 3;
 
-/// The rules of a campaign without a verdict among `codes`, each with why. `heard` is what was said; `None` where nothing was.
-pub fn bystanders<'a>(campaign: &'a Campaign, looked: &[&str], heard: Option<&Traits>, is_single: bool) -> Vec<(&'a RuleEntry, String)> {
+/// The rules of a campaign that are not among those that `looked`, each with why.
+pub fn bystanders<'a>(campaign: &'a Campaign, looked: &[&str], heard: &Traits, is_single: bool) -> Vec<(&'a RuleEntry, String)> {
     let idle = campaign.rules.iter().filter(|rule| !looked.contains(&&*rule.code));
     idle.map(|rule| (rule, why(rule, heard, is_single))).collect()
 }
 
-fn why(rule: &RuleEntry, heard: Option<&Traits>, is_single: bool) -> String {
+fn why(rule: &RuleEntry, heard: &Traits, is_single: bool) -> String {
     if rule.common.mode == Mode::Off {
         return "停用着(mode = \"off\")".into();
     }
@@ -22,7 +22,6 @@ fn why(rule: &RuleEntry, heard: Option<&Traits>, is_single: bool) -> String {
     if rule.kind.follows() {
         return "任务:它的步骤这次都没有得分".into();
     }
-    let Some(heard) = heard else { return "不看这种事".into() };
     if rule.kind.hears_talk() {
         return talk(heard, is_single).into();
     }
@@ -62,7 +61,7 @@ mod tests {
         let mut told = |text| {
             world.says("11-22 09:00", text);
             let looked: Vec<&str> = world.last.record.verdicts.iter().map(|verdict| &*verdict.rule).collect();
-            let idle = bystanders(&world.rules.campaigns[0], &looked, world.last.record.heard.as_ref(), false);
+            let idle = bystanders(&world.rules.campaigns[0], &looked, world.last.record.heard.as_ref().expect("a message"), false);
             idle.into_iter().map(|(rule, why)| format!("{} {why}", rule.code)).collect::<Vec<_>>()
         };
         assert_eq!(told("签到"), ["check_in.off 停用着(mode = \"off\")", "speaking.talk 是口令,不算发言", "event.quiz 要由外部系统报告事件"]);

@@ -477,6 +477,17 @@ mod tests {
     }
 
     #[test]
+    fn tests_that_would_never_end_are_refused_with_their_place() {
+        let chat = |days: &str| format!("[[test]]\nname = \"a\"\nchat = \"{days} 09:00 阿明: 签到\"\n");
+        let codes = |text: &str| load(text).err().map(|mistakes| mistakes.iter().map(|mistake| (mistake.line, mistake.code)).collect::<Vec<_>>());
+        assert_eq!(codes(&chat("1970-01-01..2070-01-01")), Some(vec![(3, "bad-chat-line")]), "a hundred years");
+        let years: String = (0..60).map(|_| chat("2026-01-01..2026-12-31")).collect();
+        assert!(codes(&years).is_some_and(|codes| codes[0] == (3 * 54 + 3, "too-many")), "{:?}", codes(&years));
+        let many = chat("11-22").repeat(testing::TESTS_MAX + 1);
+        assert_eq!(codes(&many), Some(vec![(3 * testing::TESTS_MAX + 1, "too-many")]));
+    }
+
+    #[test]
     fn too_much_is_refused_at_once() {
         assert_eq!(told(&"#".repeat(FILE_BYTES_MAX + 1)), [("too-large", 1, 1)]);
         let many: String = (0..=RULES_MAX).map(|number| format!("check_in.r{number} = {{ keywords = [\"口令{number}\"], points = 2 }}\n")).collect();
