@@ -307,8 +307,13 @@ impl<'a> File<'a> {
 
     fn tests(&self, mistakes: &mut Mistakes) -> Vec<testing::Test> {
         let Some(DeValue::Array(tables)) = self.root.get("test").map(Spanned::get_ref) else { return Vec::new() };
-        let tables = tables.iter().filter_map(|item| item.get_ref().as_table().map(|table| (item.span(), table)));
-        tables.map(|(span, table)| testing::read(self.source, &self.lines, &RuleTable::new(span, &[table], &self.misfits), mistakes)).collect()
+        if let Some(beyond) = tables.get(testing::TESTS_MAX) {
+            mistakes.error(beyond.span(), "too-many", format!("一个文件最多 {} 个测试,这里写了 {} 个", testing::TESTS_MAX, tables.len()));
+        }
+        let mut left = testing::LINES_MAX;
+        let tables = tables.iter().take(testing::TESTS_MAX).filter_map(|item| item.get_ref().as_table().map(|table| (item.span(), table)));
+        let read = |(span, table)| testing::read(self.source, &self.lines, &RuleTable::new(span, &[table], &self.misfits), &mut left, mistakes);
+        tables.map(read).collect()
     }
 }
 
@@ -483,6 +488,17 @@ mod tests {
         assert_eq!(told("[check_in.daily]\nkeywords = [\"签到\"]\npoints = \"two\"\n"), [("wrong-type", 3, 10)]);
         assert_eq!(told("[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2.5\n"), [("wrong-type", 3, 10)]);
         assert_eq!(told("[check_in.daily]\nkeywords = [\"签到\"]\npoints = 签到\n"), [("syntax", 3, 10)]);
+    }
+
+    #[test]
+    fn tests_that_would_never_end_are_refused_with_their_place() {
+        let chat = |days: &str| format!("[[test]]\nname = \"a\"\nchat = \"{days} 09:00 阿明: 签到\"\n");
+        let codes = |text: &str| load(text).err().map(|mistakes| mistakes.iter().map(|mistake| (mistake.line, mistake.code)).collect::<Vec<_>>());
+        assert_eq!(codes(&chat("1970-01-01..2070-01-01")), Some(vec![(3, "bad-chat-line")]), "a hundred years");
+        let years: String = (0..60).map(|_| chat("2026-01-01..2026-12-31")).collect();
+        assert!(codes(&years).is_some_and(|codes| codes[0] == (3 * 54 + 3, "too-many")), "{:?}", codes(&years));
+        let many = chat("11-22").repeat(testing::TESTS_MAX + 1);
+        assert_eq!(codes(&many), Some(vec![(3 * testing::TESTS_MAX + 1, "too-many")]));
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub mod waiting;
 pub mod aftermath;
 pub mod proof;
 pub mod merged;
+pub mod overlay;
+pub mod state_then;
 
 use std::collections::HashMap;
 use std::sync::Arc;

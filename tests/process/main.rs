@@ -24,6 +24,7 @@ mod damage;
 mod backup;
 mod verbs;
 mod outbox_verbs;
+mod trying;
 mod api;
 mod pictures;
 mod expiry;
