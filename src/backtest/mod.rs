@@ -3,3 +3,6 @@
 pub mod report;
 pub mod words;
 pub mod table;
+pub mod page;
+#[cfg(test)]
+mod sample;

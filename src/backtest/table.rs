@@ -241,3 +241,34 @@ impl Ink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backtest::sample;
+    use crate::rules::reference::blessed;
+
+    #[test]
+    fn the_table_reads_well() {
+        blessed("fixtures/cli/backtest/one.txt", &table(&sample::report(), false));
+        blessed("fixtures/cli/backtest/two.txt", &table(&sample::two_campaigns(), false));
+        blessed("fixtures/cli/backtest/same.txt", &table(&sample::same(), false));
+    }
+
+    #[test]
+    fn no_line_of_lists_is_wider_than_a_hundred_columns() {
+        let told = table(&sample::two_campaigns(), false);
+        for line in told.lines().skip_while(|line| !line.starts_with("规则")) {
+            assert!(line.width() <= 100 || line.contains('。'), "{} columns: {line}", line.width());
+        }
+    }
+
+    #[test]
+    fn nothing_a_member_wrote_moves_the_cursor() {
+        let mut report = sample::report();
+        report.campaigns[0].winners[0].name = Some("\x1b[2J阿明\r\n".into());
+        report.campaigns[0].verdicts[0].examples[0].text = "签到\x1b]0;x\x07\n\u{202e}".into();
+        let told = table(&report, false);
+        assert!(!told.chars().any(|c| c.is_control() && c != '\n') && !told.contains('\u{202e}'), "{told}");
+    }
+}

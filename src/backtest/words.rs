@@ -136,3 +136,56 @@ pub fn notes(report: &Report) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backtest::sample;
+
+    /// A headline with plain spaces.
+    fn said(report: &Report) -> String {
+        headline(report).replace(GROUP, " ")
+    }
+
+    #[test]
+    fn the_answer_is_one_sentence() {
+        let says = "如果从 10 月 26 日起就用「新规则.toml」,会多发 1 240 积分(约 12.40 元),多 8.1%;18 人变多,3 人变少,40 人不变。";
+        assert_eq!(said(&sample::report()), says);
+    }
+
+    #[test]
+    fn each_campaign_has_a_line_of_its_own() {
+        let says = "如果从 10 月 26 日起就用「新规则.toml」:\n  「骑行积分」会多发 1 240 积分(约 12.40 元),多 8.1%;18 人变多,3 人变少,40 人不变;\n  「VIP」没有变化,仍是 600 积分。";
+        assert_eq!(said(&sample::two_campaigns()), says);
+    }
+
+    #[test]
+    fn no_difference_is_said_plainly() {
+        assert_eq!(said(&sample::same()), "如果从 10 月 26 日起就用「新规则.toml」,每个人得的都和现在一样。");
+        let nothing = Report { from: None, to: None, ..sample::same() };
+        assert_eq!(said(&nothing), "这段时间没有可以重判的消息,看不出新旧规则差多少。");
+    }
+
+    #[test]
+    fn a_difference_among_members_shows_though_the_sum_stays() {
+        let mut report = sample::report();
+        report.campaigns[0].total.now = report.campaigns[0].total.was;
+        assert!(said(&report).ends_with("总共发的不变,仍是 15 400 积分;18 人变多,3 人变少,40 人不变。"), "{}", said(&report));
+    }
+
+    #[test]
+    fn shares_are_rounded_and_never_made_up() {
+        for (was, now, says) in [(15_400, 16_640, "多 8.1%"), (100, 108, "多 8%"), (10_000, 9_999, "少不到 0.1%"), (3, 9, "多 200%"), (1000, 0, "少 100%")]
+        {
+            assert_eq!(share(was, now).as_deref(), Some(says));
+        }
+        assert_eq!((share(0, 5), share(7, 7)), (None, None));
+        assert_eq!(share(1, i64::MAX).as_deref(), Some("多 922337203685477580600%"));
+    }
+
+    #[test]
+    fn numbers_stay_in_one_piece() {
+        assert_eq!((grouped(1_234_567), grouped(-999), signed(1000)), ("1\u{a0}234\u{a0}567".into(), "-999".into(), "+1\u{a0}000".into()));
+        assert_eq!((grouped(i64::MIN), money(-1240, 100)), ("-9\u{a0}223\u{a0}372\u{a0}036\u{a0}854\u{a0}775\u{a0}808".into(), "-12.40 元".into()));
+    }
+}
