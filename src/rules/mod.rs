@@ -64,7 +64,7 @@ pub mod title;
 pub mod schema;
 pub mod resolved;
 #[cfg(test)]
-mod reference;
+pub(crate) mod reference;
 #[cfg(test)]
 mod world;
 
