@@ -3,6 +3,7 @@
 mod workspace;
 mod progress;
 mod usage;
+mod backtest;
 mod backup;
 mod budget;
 mod check;
@@ -61,6 +62,8 @@ enum Verb {
     Serve(serve::Options),
     /// 检查 rules.toml:一次说出所有错误,并跑其中的 [[test]]
     Check(check::Options),
+    /// 回测:拿记下来的真实消息,看换一份规则会多发、少发多少
+    Backtest(backtest::Options),
     /// 把历史事件(每行一个 JSON)重新走一遍,补记积分;重复执行不会重复记
     Replay(replay::Options),
     /// 说明某一条消息为什么得分、为什么没得分
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(options) => demo::run(options),
         Verb::Serve(options) => serve::run(options),
         Verb::Check(options) => check::run(options),
+        Verb::Backtest(options) => backtest::run(options),
         Verb::Replay(options) => replay::run(options),
         Verb::Explain(options) => explain::run(options),
         Verb::Retry(options) => retry::run(options),

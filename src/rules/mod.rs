@@ -64,7 +64,7 @@ pub mod title;
 pub mod schema;
 pub mod resolved;
 #[cfg(test)]
-pub(crate) mod reference;
+pub(super) mod reference;
 #[cfg(test)]
 mod world;
 

@@ -3,6 +3,8 @@
 
 mod house;
 mod wecom;
+#[path = "../common/talk.rs"]
+mod talk;
 mod senders;
 mod double;
 mod history;
@@ -23,6 +25,7 @@ mod damage;
 mod backup;
 mod verbs;
 mod outbox_verbs;
+mod backtest;
 mod api;
 mod pictures;
 mod expiry;

@@ -13,10 +13,11 @@ const DONE: Option<i32> = Some(0);
 const FINDING: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
 
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 21] = [
     "demo",
     "serve",
     "check",
+    "backtest",
     "replay",
     "explain",
     "retry",
