@@ -6,12 +6,17 @@
 //! Nothing is written.
 
 pub mod report;
+pub mod words;
+pub mod table;
+pub mod page;
 mod beginning;
 mod history;
 mod kinds;
 mod summary;
 mod tally;
 mod world;
+#[cfg(test)]
+mod sample;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

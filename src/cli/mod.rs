@@ -3,6 +3,7 @@
 mod workspace;
 mod progress;
 mod usage;
+mod backtest;
 mod backup;
 mod budget;
 mod check;
@@ -65,6 +66,8 @@ enum Verb {
     Check(check::Options),
     /// 规则的版本:什么时候改过、改了什么,退回旧的
     Rules(rules::Options),
+    /// 回测:拿记下来的真实消息,看换一份规则会多发、少发多少
+    Backtest(backtest::Options),
     /// 把历史事件(每行一个 JSON)重新走一遍,补记积分;重复执行不会重复记
     Replay(replay::Options),
     /// 试一句话:现在说,会得多少分、怎么回复;什么也不写
@@ -125,6 +128,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(options) => serve::run(options),
         Verb::Check(options) => check::run(options),
         Verb::Rules(options) => rules::run(options),
+        Verb::Backtest(options) => backtest::run(options),
         Verb::Replay(options) => replay::run(options),
         Verb::Try(options) => r#try::run(options),
         Verb::Explain(options) => explain::run(options),

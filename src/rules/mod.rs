@@ -71,7 +71,7 @@ pub mod difference;
 pub mod edit;
 pub mod switch;
 #[cfg(test)]
-mod reference;
+pub(super) mod reference;
 #[cfg(test)]
 mod world;
 
