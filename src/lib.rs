@@ -28,6 +28,8 @@
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`]; what notices that the file fell back, broke or was
 //!   taken away: [`store::sqlite::serving`]; backups: [`store::sqlite::copy`] and [`store::sqlite::restore`].
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
+//! * What another rules.toml would have paid: [`backtest`] reads the journal back, `pipeline/keep.rs` books what stands, [`store::lean`] forgets
+//!   what deciding cannot ask for any more; [`backtest::parity`] proves that it decides as production did.
 //! * Who cannot send now, and how much a destination bears: [`outbox::open_ways`]; what an error code means: `wecom/errcode.rs`.
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)

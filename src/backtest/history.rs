@@ -150,10 +150,11 @@ impl<'r> History<'r> {
     }
 
     /// How the worlds begin: all stands as it was booked until the first day that is asked for, and until the last text that is erased.
-    pub(super) fn beginning(&mut self) -> Result<Beginning, StoreError> {
+    /// `progress` is told how many events are behind.
+    pub(super) fn beginning(&mut self, closes_boards: bool, progress: &mut dyn FnMut(u64)) -> Result<Beginning, StoreError> {
         let (head, directory) = (self.reader.head()?, self.directory.clone());
         let erased = self.last_erased(head.event)?;
-        let mut fold = Fold::new(self.reader, &head, &directory);
+        let mut fold = Fold::new(self.reader, &head, &directory, closes_boards);
         while let Some((row, postings)) = self.walk.step()? {
             let clock = self.clock.max(self.clock_at(&row));
             let is_asked = self.from.is_none_or(|from| clock >= from);
@@ -164,6 +165,9 @@ impl<'r> History<'r> {
             self.clock = clock;
             self.counts.erased += u64::from(is_asked && &*row.kind == "said");
             self.fold(&mut fold, &row, &postings)?;
+            if row.seq.0 % PAGE as i64 == 0 {
+                progress(row.seq.0.unsigned_abs());
+            }
         }
         fold.finish(&directory)
     }

@@ -106,7 +106,8 @@ fn decide_again(reader: &dyn Reader, current: &Arc<Rules>, ask: &Ask, progress: 
     let total = reader.head()?.event.0.max(0).unsigned_abs();
     let (from, until) = span(current, ask);
     let mut history = History::new(reader, Some(current), from, until)?;
-    let beginning = history.beginning()?;
+    let closes_boards = current.campaigns.iter().chain(&ask.new.campaigns).any(|campaign| !campaign.titles.is_empty());
+    let beginning = history.beginning(closes_boards, &mut |behind| progress(behind, total))?;
     let worlds = [current, &ask.new].map(|rules| World::new(&beginning, rules.clone(), ask.fingerprints.clone()));
     let mut pairing = Pairing::new(current.clone(), ask.new.clone());
     let tallies = thread::scope(|scope| {
