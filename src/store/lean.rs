@@ -364,6 +364,10 @@ impl Reader for LeanReader {
         Ok(lock(&self.rows).rules.get(&hash).cloned())
     }
 
+    fn rules_versions(&self) -> Result<Vec<RulesHash>, StoreError> {
+        Ok(lock(&self.rows).rules.keys().copied().collect())
+    }
+
     fn rules_changes(&self, _before: EventSeq, _limit: usize) -> Result<Vec<RulesChange>, StoreError> {
         Ok(Vec::new())
     }
