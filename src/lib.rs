@@ -32,6 +32,8 @@
 //! * What proves a rules.toml: the lines of its tests [`rules::testing`], played by [`scenario`]; one line against the live state: [`trial`] over
 //!   [`store::overlay`]; why a message earned what it did: [`explain`], its words [`rules::explain`], [`rules::hint`], [`rules::bystanders`].
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
+//! * What another rules.toml would have paid: [`backtest`] reads the journal back, `pipeline/keep.rs` books what stands, [`store::lean`] forgets
+//!   what deciding cannot ask for any more; [`backtest::parity`] proves that it decides as production did.
 //! * Who cannot send now, and how much a destination bears: [`outbox::open_ways`]; what an error code means: `wecom/errcode.rs`.
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)

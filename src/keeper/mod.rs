@@ -349,8 +349,7 @@ async fn examined(bytes: Vec<u8>, live: Arc<Rules>) -> Verdict {
 }
 
 /// An empty file is good TOML: most often it was cut off, or is not written yet.
-const NO_RULES: &str =
-    "文件里一条规则都没有,多半是没存完或清空了。真要停掉所有规则,给每条写上 mode = \"off\";要从空的重来,停掉 jifen,改好再启动";
+const NO_RULES: &str = "文件里一条规则都没有,多半是没存完或清空了。真要停掉所有规则,给每条写上 mode = \"off\";要从空的重来,停掉 jifen,改好再启动";
 
 fn is_empty(rules: &Rules) -> bool {
     rules.campaigns.iter().all(|campaign| campaign.rules.is_empty())
