@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use super::workspace::{Workspace, print_mistakes};
 use super::{DONE, FINDING, Where, progress};
 use crate::backtest::page::page;
+use crate::backtest::parity::parity;
 use crate::backtest::table::table;
 use crate::backtest::{Ask, run as decide_again};
 use crate::gate::examine;
@@ -32,14 +33,15 @@ const TOLD_MAX: usize = 20;
   jifen backtest --rules 新规则.toml --from 2026-11-01 --campaign main
   jifen backtest --rules 新规则.toml --html 回测.html --open   带图表的报告,在浏览器里打开
   jifen backtest --rules 新规则.toml --against 上月.toml --format json
+  jifen backtest --parity                                  核对重判和账本一模一样,不一样时退出码是 1
 
 先把 rules.toml 复制一份,改复制的那份,回测满意了再换上去。记下来的消息、订单、进退群按新旧两份规则各判一遍:
 每条规则、每个群、每个人差多少,哪些消息的判定变了。只读,什么也不写,可以在 serve 运行时执行。
 新规则通不过 jifen check 时退出码是 1,没有回测。")]
 pub struct Options {
     /// 想试的规则文件
-    #[arg(long, value_name = "FILE")]
-    rules: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "parity")]
+    rules: Option<PathBuf>,
     /// 和这个文件比 (默认:配置里的 rules;没有就用最近记账的那一版)
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
@@ -61,6 +63,9 @@ pub struct Options {
     /// 写好后在浏览器里打开
     #[arg(long, requires = "html")]
     open: bool,
+    /// 不试新规则:每个事件按它当时的那一版规则重判,核对和账本一模一样
+    #[arg(long, conflicts_with_all = ["rules", "against", "from", "to", "campaign", "format", "html"])]
+    parity: bool,
     #[command(flatten)]
     place: Where,
 }
@@ -77,13 +82,14 @@ fn day(text: &str) -> Result<Date, String> {
 }
 
 pub fn run(options: Options) -> Result<u8> {
-    let Some(new) = passed(&options.rules)? else { return Ok(FINDING) };
+    let Some(tried) = &options.rules else { return prove(&options) };
+    let Some(new) = passed(tried)? else { return Ok(FINDING) };
     let workspace = Workspace::open(&options.place)?;
     let reader = workspace.reader()?;
-    let Some((current, name)) = current(&options, &workspace, &reader)? else { return Ok(FINDING) };
+    let Some((current, name)) = current(&options, tried, &workspace, &reader)? else { return Ok(FINDING) };
     let ask = Ask {
         new,
-        name: options.rules.display().to_string(),
+        name: tried.display().to_string(),
         from: options.from,
         to: options.to,
         campaign: options.campaign.as_deref().map(Arc::from),
@@ -107,6 +113,22 @@ pub fn run(options: Options) -> Result<u8> {
     Ok(DONE)
 }
 
+/// Whether deciding again gives the ledger as it is.
+fn prove(options: &Options) -> Result<u8> {
+    let workspace = Workspace::open(&options.place)?;
+    let found = parity(&workspace.reader()?, workspace.vault.fingerprint_key(), &mut progress::events("核对"))?;
+    let kept = if found.kept > 0 { format!("(另有 {} 个照当时记的:人工加分、原文已销毁的等)", found.kept) } else { String::new() };
+    let Some(difference) = found.difference else {
+        println!("重判了 {} 个事件,和账本一模一样{kept}", found.same);
+        return Ok(DONE);
+    };
+    println!("第 {} 个事件重判出来和账本不一样,它前面的 {} 个都一样{kept}", difference.seq, found.same);
+    println!("  账本 {}", difference.recorded);
+    println!("  重判 {}", difference.decided);
+    println!("账本没有动。这是程序的错:请连同 jifen --version 和这几行一起报告");
+    Ok(FINDING)
+}
+
 /// The rules of a file that may go live; what keeps another one from it is told.
 fn passed(path: &Path) -> Result<Option<Arc<Rules>>> {
     let bytes = fs::read(path).with_context(|| format!("读不到规则文件 {}", path.display()))?;
@@ -124,13 +146,13 @@ fn passed(path: &Path) -> Result<Option<Arc<Rules>>> {
 }
 
 /// What is compared with, and its name.
-fn current(options: &Options, workspace: &Workspace, reader: &dyn Reader) -> Result<Option<(Arc<Rules>, String)>> {
+fn current(options: &Options, tried: &Path, workspace: &Workspace, reader: &dyn Reader) -> Result<Option<(Arc<Rules>, String)>> {
     if let Some(path) = &options.against {
         return Ok(passed(path)?.map(|rules| (rules, path.display().to_string())));
     }
     let live = Path::new(workspace.settings.rules.as_str());
     // Who edits the live file itself wants to know what it changes, not that it is the same as itself.
-    let is_tried = fs::canonicalize(live).ok().is_some_and(|live| fs::canonicalize(&options.rules).ok() == Some(live));
+    let is_tried = fs::canonicalize(live).ok().is_some_and(|live| fs::canonicalize(tried).ok() == Some(live));
     if let (false, Ok(bytes)) = (is_tried, fs::read(live)) {
         let examined = examine(&bytes);
         match examined.rules {

@@ -49,6 +49,8 @@ fn the_same_file_changes_nothing_and_another_is_told_in_numbers() {
     let plain = double.out.replace('\u{a0}', "");
     assert!(check_ins > 0 && plain.contains(&format!("会多发 {check_ins} 积分")) && !plain.contains('\x1b'), "{plain}");
 
+    let parity = house.jifen(&["backtest", "--parity"]);
+    assert!(parity.code == DONE && parity.out.contains("和账本一模一样"), "{parity:?}");
     assert!(fs::read(house.path("jifen.db")).unwrap() == before, "nothing is written");
     house.must_verify();
 }
@@ -111,6 +113,7 @@ fn wrong_questions_are_answered_in_words() {
         (&["--campaign", "riders"], "没有叫 riders 的活动,现有:main"),
         (&["--against", "nowhere.toml"], "读不到规则文件 nowhere.toml"),
         (&["--open"], "--html"),
+        (&["--parity"], "不能一起写"),
         (&["--database", "sqlite:nowhere.db"], "没有数据库"),
     ] {
         let ran = house.jifen(&[&["backtest", "--rules", "rules.toml"], args].concat());
