@@ -8,6 +8,7 @@ pub mod shelf;
 mod note;
 #[cfg(test)]
 mod tests;
+pub mod wishes;
 
 use std::collections::VecDeque;
 use std::io;

@@ -20,9 +20,11 @@ pub fn alarms(campaign: &Campaign, claims: &[Claim]) -> Vec<Reply> {
     if claims.is_empty() {
         return Vec::new();
     }
+    // Of what is only tried nobody is told.
+    let claims: Vec<&Claim> = claims.iter().filter(|claim| !claim.name.starts_with('~')).collect();
     let mut seen: Vec<&str> = Vec::new();
     let mut alarms = Vec::new();
-    for (claim, rule) in claims.iter().filter_map(|claim| Some((claim, whose(campaign, claim)?))) {
+    for (claim, rule) in claims.iter().filter_map(|claim| Some((*claim, whose(campaign, claim)?))) {
         if seen.contains(&&*claim.name) {
             continue;
         }
@@ -93,6 +95,12 @@ pub fn point_value(text: &str) -> Result<i64, String> {
 pub fn yuan(points: i64, value: i64) -> String {
     let fen = (i128::from(points) * i128::from(value) * 100 + i128::from(PARTS_PER_YUAN) / 2).div_euclid(i128::from(PARTS_PER_YUAN));
     format!("{}.{:02}", fen / 100, fen % 100)
+}
+
+/// Hundredths of a fen in yuan, all four decimals: `0.0125`.
+pub fn yuan_exact(parts: i128) -> String {
+    let parts_per_yuan = i128::from(PARTS_PER_YUAN);
+    format!("{}.{:04}", parts / parts_per_yuan, parts % parts_per_yuan)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::rules::affinity::Affinity;
 use crate::rules::assistant::Assistant;
 use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
+use crate::rules::good::Good;
 use crate::rules::grant::Grant;
 use crate::rules::leavers::Leavers;
 use crate::rules::schedule::Schedule;
@@ -65,6 +66,8 @@ pub struct Campaign {
     pub balance: Balance,
     /// Whether staff earn.
     pub staff: Staff,
+    /// `mode`: holds for all that pays or speaks by itself in it; what members have stays and is told as always.
+    pub mode: Mode,
     /// `max_points` over all rules of the campaign.
     pub limits: Limits,
     /// `[bucket.<name>]`: caps shared by several rules.
@@ -81,6 +84,8 @@ pub struct Campaign {
     pub titles: Vec<Title>,
     /// Its festivals in file order.
     pub festivals: Vec<Festival>,
+    /// What points are to buy, in file order.
+    pub goods: Vec<Good>,
     /// What becomes of the points of who left.
     pub leavers: Leavers,
     /// What is said at a time of day, in file order.
@@ -205,7 +210,7 @@ pub struct Only {
 }
 
 /// `mode`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Mode {
     /// Books points.
     #[default]
