@@ -144,7 +144,7 @@ async fn a_bad_file_is_refused_with_its_place_and_the_old_rules_stay() {
         ("half written", RULES[..30].into(), &["rules.toml:2:", "error[syntax]"]),
         ("meaning", RULES.replace("points", "pionts").into(), &["rules.toml:3:1: error[unknown-key]", "points"]),
         ("another kind", RULES.replace("= 2", "= \"two\"").into(), &["rules.toml:3:10: error[wrong-type]"]),
-        ("failing test", failing.into(), &["rules.toml:7:", "error[test-failed]", "三分"]),
+        ("failing test", failing.into(), &["rules.toml:7:", "error[test-failed]", "三分", "就把 [[test]] 里的得数一起改"]),
         ("GBK", gbk, &["rules.toml:4:4: error[not-utf8]", "GBK"]),
         ("UTF-16", utf16, &["error[not-utf8]", "UTF-16"]),
         ("NUL", RULES.replace("= 2", "= 2\0").into(), &["rules.toml:3:"]),
