@@ -38,7 +38,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → keeper → {gate, trial} → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate, backtest, plan} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
+//! `main → cli → demo → app → keeper → {gate, trial} → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate, backtest, plan, shadow} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -94,6 +94,7 @@ pub mod explain;
 pub mod reinstate;
 pub mod backtest;
 pub mod plan;
+pub mod shadow;
 pub mod web;
 pub mod gate;
 pub mod trial;

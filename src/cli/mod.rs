@@ -20,6 +20,7 @@ mod reinstate;
 mod retry;
 mod rules;
 mod serve;
+mod shadow;
 mod statement;
 mod r#try;
 mod verify;
@@ -102,6 +103,8 @@ enum Verb {
     Backup(backup::Options),
     /// 用备份恢复数据库:先查清楚再替换,原来的留在旁边
     Restore(restore::Options),
+    /// 试运行的规则(mode = "shadow")这几天会发多少分
+    Shadow(shadow::Options),
     /// 恢复过期的积分:回到原来的批次,已过期的再给几天
     Reinstate(reinstate::Options),
 }
@@ -146,6 +149,7 @@ pub fn main() -> ExitCode {
         Verb::Reject(options) => grant::reject(options),
         Verb::Backup(options) => backup::run(options),
         Verb::Restore(options) => restore::run(options),
+        Verb::Shadow(options) => shadow::run(options),
         Verb::Reinstate(options) => reinstate::run(options),
     };
     match result {

@@ -32,3 +32,4 @@ mod api;
 mod pictures;
 mod expiry;
 mod people;
+mod switch;
