@@ -29,12 +29,14 @@
 //!   taken away: [`store::sqlite::serving`]; backups: [`store::sqlite::copy`] and [`store::sqlite::restore`].
 //! * What proves a rules.toml: the lines of its tests [`rules::testing`], played by [`scenario`]; one line against the live state: [`trial`] over
 //!   [`store::overlay`]; why a message earned what it did: [`explain`], its words [`rules::explain`], [`rules::hint`], [`rules::bystanders`].
+//! * Another rules.toml under a running daemon: [`keeper`] looks at the file, [`gate`] lets it pass or not, [`rules::difference`] says what changed,
+//!   [`keeper::shelf`] finds earlier versions.
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
 //! * Who cannot send now, and how much a destination bears: [`outbox::open_ways`]; what an error code means: `wecom/errcode.rs`.
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → keeper → {gate, trial} → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate, backtest} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
+//! `main → cli → demo → app → keeper → {gate, trial} → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate, backtest, plan} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -89,6 +91,7 @@ pub mod export;
 pub mod explain;
 pub mod reinstate;
 pub mod backtest;
+pub mod plan;
 pub mod web;
 pub mod gate;
 pub mod trial;

@@ -34,6 +34,7 @@ pub mod presence;
 pub mod grant;
 pub mod notice;
 pub mod festival;
+pub mod good;
 pub mod command;
 pub mod leavers;
 pub mod decide;
@@ -66,6 +67,7 @@ pub mod affinity;
 pub mod title;
 pub mod schema;
 pub mod resolved;
+pub mod difference;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

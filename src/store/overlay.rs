@@ -210,6 +210,11 @@ impl Reader for OverlayReader {
         self.either(|reader| reader.rules_text(hash))
     }
 
+    fn rules_versions(&self) -> Result<Vec<RulesHash>, StoreError> {
+        let below = self.base().rules_versions()?;
+        Ok(Self::merged(below, self.top.rules_versions()?, |hash| *hash))
+    }
+
     fn rules_changes(&self, before: EventSeq, limit: usize) -> Result<Vec<RulesChange>, StoreError> {
         self.both_back(limit, |reader, limit| reader.rules_changes(before, limit))
     }

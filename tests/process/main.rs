@@ -14,6 +14,7 @@ mod machine;
 mod crowds;
 mod soak;
 mod lifecycle;
+mod reload;
 mod envelopes;
 mod limits;
 mod oddities;

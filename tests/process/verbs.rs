@@ -13,10 +13,11 @@ const DONE: Option<i32> = Some(0);
 const FINDING: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 22] = [
     "demo",
     "serve",
     "check",
+    "rules",
     "replay",
     "try",
     "explain",
