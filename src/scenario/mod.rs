@@ -296,7 +296,7 @@ pub fn run(rules: &Arc<Rules>, test: &Test) -> Vec<Failure> {
     });
     match played {
         Ok(failures) => failure::at_most(failures),
-        Err(error) => vec![Failure { test: test.name.clone(), line: test.line, text: error.to_string(), ..Failure::default() }],
+        Err(error) => vec![Failure { line: test.line, ..Failure::new(&test.name, error.to_string()) }],
     }
 }
 
