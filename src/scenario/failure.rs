@@ -10,7 +10,7 @@ use crate::rules::testing::{Said, Test, TestLine};
 use crate::store::StoreError;
 
 /// Failures told of one test; more would not be read.
-const FAILURES_MAX: usize = 20;
+pub(super) const FAILURES_MAX: usize = 20;
 
 /// Lines of a ledger or of replies that are told as different; more would not be read.
 const LINES_MAX: usize = 10;
@@ -142,8 +142,7 @@ pub(super) fn of_end(test: &Test, played: &Played, balance: impl Fn(&str) -> Res
         let points = balance(&expected.member)?;
         if points != expected.points {
             let unlike = vec![Unlike { expected: Some(expected.points.to_string()), actual: Some(points.to_string()) }];
-            failures
-                .push(Failure { test: test.name.clone(), line: expected.line, text: format!("最后{}的余额", expected.member), unlike, why: Vec::new() });
+            failures.push(Failure { line: expected.line, unlike, ..Failure::new(&test.name, format!("最后{}的余额", expected.member)) }.told());
         }
     }
     Ok(failures)

@@ -258,7 +258,8 @@ impl Stage {
             for posting in heard.clock_postings.iter().chain(&heard.postings) {
                 played.ledger.push(self.booked(posting, year)?);
             }
-            played.failures.extend(failure::of_line(test, line, &heard, || self.why(line, &heard)));
+            let is_told = played.failures.len() < failure::FAILURES_MAX;
+            played.failures.extend(failure::of_line(test, line, &heard, || if is_told { self.why(line, &heard) } else { Vec::new() }));
         }
         Ok(played)
     }
