@@ -27,6 +27,7 @@
 //!   they had on a day: [`statement`].
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`]; what notices that the file fell back, broke or was
 //!   taken away: [`store::sqlite::serving`]; backups: [`store::sqlite::copy`] and [`store::sqlite::restore`].
+//! * What points may buy and what they cost: [`rules::good`], [`plan`].
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
 //! * Who cannot send now, and how much a destination bears: [`outbox::open_ways`]; what an error code means: `wecom/errcode.rs`.
 //!
