@@ -31,6 +31,7 @@
 //!   [`keeper::shelf`] finds earlier versions.
 //! * What proves a rules.toml: the lines of its tests [`rules::testing`], played by [`scenario`]; one line against the live state: [`trial`] over
 //!   [`store::overlay`]; why a message earned what it did: [`explain`], its words [`rules::explain`], [`rules::hint`], [`rules::bystanders`].
+//! * What points may buy and what they cost: [`rules::good`], [`plan`].
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
 //! * What another rules.toml would have paid: [`backtest`] reads the journal back, `pipeline/keep.rs` books what stands, [`store::lean`] forgets
 //!   what deciding cannot ask for any more; [`backtest::parity`] proves that it decides as production did.

@@ -6,6 +6,11 @@ mod usage;
 mod backtest;
 mod backup;
 mod budget;
+mod columns;
+mod plan;
+mod liability;
+mod init;
+mod schema;
 mod check;
 mod demo;
 mod explain;
@@ -95,6 +100,14 @@ enum Verb {
     Grant(grant::Options),
     /// 预算还剩多少
     Budget(budget::Options),
+    /// 定价:每样商品多少人换得到,价格怎么定
+    Plan(plan::Options),
+    /// 没用的积分值多少元,以后几个月会有多少
+    Liability(liability::Options),
+    /// 新建 rules.toml:答六个问题,或用现成的预设
+    Init(init::Options),
+    /// 打印 rules.toml 的 JSON Schema,编辑器补全用
+    Schema(schema::Options),
     /// 批准另一位管理员提的加分、扣分
     Approve(grant::ReviewOptions),
     /// 驳回另一位管理员提的加分、扣分
@@ -145,6 +158,10 @@ pub fn main() -> ExitCode {
         Verb::Verify(options) => verify::run(options),
         Verb::Grant(options) => grant::run(options),
         Verb::Budget(options) => budget::run(options),
+        Verb::Plan(options) => plan::run(options),
+        Verb::Liability(options) => liability::run(options),
+        Verb::Init(options) => init::run(options),
+        Verb::Schema(options) => schema::run(options),
         Verb::Approve(options) => grant::approve(options),
         Verb::Reject(options) => grant::reject(options),
         Verb::Backup(options) => backup::run(options),

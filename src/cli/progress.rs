@@ -58,6 +58,19 @@ pub fn verify(reader: &dyn Reader) -> Result<Report> {
     Ok(report)
 }
 
+/// Tells postings read.
+pub fn postings() -> impl FnMut(i64, i64) {
+    let is_terminal = std::io::stderr().is_terminal();
+    move |done, all| {
+        if is_terminal {
+            eprint!("\r已读 {done} / {all} 笔 ");
+        }
+        if is_terminal && done >= all {
+            eprintln!();
+        }
+    }
+}
+
 /// What is wrong, a line each.
 pub fn print_findings(report: &Report) {
     for finding in &report.findings {
