@@ -148,6 +148,21 @@ pub trait Rule: fmt::Debug + Send + Sync {
         self.most()
     }
 
+    /// Least seconds between two payments to one member, by its own keys, for the linter.
+    fn pause_secs(&self) -> i64 {
+        1
+    }
+
+    /// For a rule that any talk satisfies: the fewest letters that are paid, for the linter.
+    fn least_chars(&self) -> Option<u32> {
+        None
+    }
+
+    /// What else it hears by name: an event, for the linter.
+    fn hears_of(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether it ever takes of things that members share.
     fn has_shares(&self) -> bool {
         false

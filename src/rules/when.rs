@@ -95,6 +95,31 @@ impl When {
         (open != EVERY_DAY).then_some(most)
     }
 
+    /// The most minutes of one day on which it is open, and the most windows that a day has to do with.
+    pub fn busiest_day(&self) -> (i64, i64) {
+        let parts = |day: u32| {
+            let today = self.windows.iter().filter(move |window| window.days >> day & 1 == 1).map(|window| (window.opens, window.closes.min(DAY_MINUTES)));
+            let late = self.windows.iter().filter(move |window| window.closes > DAY_MINUTES && window.days >> ((day + 6) % 7) & 1 == 1);
+            today.chain(late.map(|window| (0, window.closes - DAY_MINUTES))).collect::<Vec<(i16, i16)>>()
+        };
+        let minutes = |parts: &[(i16, i16)]| (0..DAY_MINUTES).filter(|minute| parts.iter().any(|(from, to)| (*from..*to).contains(minute))).count();
+        let days: Vec<Vec<(i16, i16)>> = (0..7).map(parts).collect();
+        let most = |counts: Vec<usize>| counts.into_iter().max().map_or(0, |most| most as i64);
+        (most(days.iter().map(|parts| minutes(parts)).collect()), most(days.iter().map(Vec::len).collect()))
+    }
+
+    /// Minutes of its longest window.
+    pub fn longest_minutes(&self) -> i64 {
+        self.windows.iter().map(|window| i64::from(window.closes - window.opens)).max().unwrap_or(0)
+    }
+
+    /// Whether it is open for some time of a date.
+    pub fn is_open_on(&self, date: Date) -> bool {
+        let yesterday = date.yesterday().ok();
+        let is_late = |window: &Window| window.closes > DAY_MINUTES && yesterday.is_some_and(|date| window.opens_on(date));
+        self.windows.iter().any(|window| window.opens_on(date) || is_late(window))
+    }
+
     /// In words: `20:00–21:00`, `周六周日 20:00–22:00`.
     pub fn in_words(&self) -> String {
         self.windows.iter().map(Window::in_words).collect::<Vec<_>>().join("、")
