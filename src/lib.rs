@@ -32,7 +32,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → keeper → gate → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate, backtest} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
+//! `main → cli → demo → app → keeper → gate → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate, backtest, plan} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -87,6 +87,7 @@ pub mod export;
 pub mod explain;
 pub mod reinstate;
 pub mod backtest;
+pub mod plan;
 pub mod web;
 pub mod gate;
 pub mod keeper;

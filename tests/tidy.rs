@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["app"],
     &["keeper"],
     &["gate"],
-    &["web", "archive", "scenario", "replay", "grants", "import", "statement", "verify", "export", "explain", "reinstate", "backtest"],
+    &["web", "archive", "scenario", "replay", "grants", "import", "statement", "verify", "export", "explain", "reinstate", "backtest", "plan"],
     &["scheduler"],
     &["pipeline", "outbox"],
     &["rules", "store", "wecom", "settings", "clock", "line", "picture"],

@@ -23,8 +23,8 @@ use crate::rules::template::{Templates, own_texts};
 use crate::rules::when::When;
 use crate::rules::words::{Listen, Matcher};
 use crate::rules::{
-    KINDS, Kind, affinity, assistant_table, budget, festival, fit, grant, leavers, level, lint, prudence, schedule, shared_keys, syntax, task, testing, title,
-    validity,
+    KINDS, Kind, affinity, assistant_table, budget, festival, fit, good, grant, leavers, level, lint, prudence, schedule, shared_keys, syntax, task, testing,
+    title, validity,
 };
 
 /// Size of a file: a hundred times what the largest programme needs, small enough to read on every change.
@@ -35,7 +35,7 @@ const RULES_MAX: usize = 2_000;
 const CAMPAIGNS_MAX: usize = 200;
 
 /// Tables beside rules that a campaign inherits.
-const SHARED_TABLES: [&str; 2] = ["bucket", "festival"];
+const SHARED_TABLES: [&str; 3] = ["bucket", "festival", "good"];
 
 /// Where a table of rules begins and what is in it.
 type Named<'a> = (&'a str, Range<usize>, &'a DeTable<'a>);
@@ -200,6 +200,7 @@ impl<'a> File<'a> {
             validity: validity::read(&table, mistakes),
             levels: level::read(&table, &self.misfits, mistakes),
             festivals,
+            goods: self.merged("good", own).iter().filter_map(|(name, table)| good::read(name, table, mistakes)).collect(),
         };
         level::check(&campaign, table.span("levels"), mistakes);
         for (name, table) in &posts {

@@ -16,7 +16,6 @@ const NAME_CHARS_MAX: usize = 40;
 
 /// Tables and keys of the language that come with a later version.
 const NOT_YET: &[(&str, &str)] = &[
-    ("good", "积分商品"),
     ("order", "订单积分"),
     ("adopt", "采纳"),
     ("submission", "投稿"),

@@ -34,6 +34,7 @@ pub mod presence;
 pub mod grant;
 pub mod notice;
 pub mod festival;
+pub mod good;
 pub mod command;
 pub mod leavers;
 pub mod decide;
