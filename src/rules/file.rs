@@ -15,7 +15,7 @@ use crate::model::day::Calendar;
 use crate::model::ids::RulesHash;
 use crate::rules::assistant::Assistant;
 use crate::rules::campaign::{Balance, Bucket, Campaign, Mode, RuleEntry, Rules, Staff};
-use crate::rules::mistake::{Lines, Mistake, Mistakes};
+use crate::rules::mistake::{Lines, Mistake, Mistakes, Severity};
 use crate::rules::resolved::{self, Writer};
 use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order, integer};
@@ -56,6 +56,12 @@ pub fn load(text: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistake>> {
     let file = File { source, lines: Lines::of(source), root: document.get_ref(), misfits };
     let rules = file.compile(text, &mut mistakes);
     mistakes.forget_since(fit_count, |span, _| file.misfits.contains_key(&span.start));
+    // Of a table that is half read nothing is sure but what is wrong with it.
+    mistakes.forget_since(fit_count, |span, code| {
+        let lines = lint::table_lines(source, file.lines.line(span.start));
+        lint::codes::find(code).is_some_and(|code| code.severity == Severity::Warning)
+            && file.misfits.keys().any(|place| lines.contains(&file.lines.line(*place)))
+    });
     mistakes.forget_since(syntax_count, |span, code| !hopeless.is_empty() && (code == "missing-key" || hopeless.contains(&file.lines.line(span.start))));
     lint::allow::apply(source, &file.lines, file.root, &mut mistakes);
     match mistakes.has_errors() {
@@ -279,9 +285,11 @@ impl<'a> File<'a> {
                     None => buckets.push((table.span(""), name, is_used)),
                 }
             }
-            lint::promised::check(own, campaign, &[], mistakes);
+            let goods: Vec<(&str, Range<usize>)> = self.merged("good", own).iter().map(|(name, table)| (*name, table.span(""))).collect();
+            lint::goods::check(campaign, &goods, mistakes);
+            lint::promised::check(own, campaign, mistakes);
         }
-        campaigns.iter().take(1).for_each(|campaign| lint::promised::check(self.root, campaign, &[], mistakes));
+        campaigns.iter().take(1).for_each(|campaign| lint::promised::check(self.root, campaign, mistakes));
         for (span, name, _) in buckets.iter().filter(|(.., is_used)| !is_used) {
             mistakes.warning(span.clone(), "idle-bucket", format!("没有规则用 [bucket.{name}],它什么也不限;在要合计的规则里写 bucket = \"{name}\",或删掉它"));
         }

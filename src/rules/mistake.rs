@@ -115,7 +115,7 @@ impl Lines {
     }
 
     /// Where a line begins.
-    fn begin(&self, line: usize) -> usize {
+    pub fn begin(&self, line: usize) -> usize {
         self.0[line - 1]
     }
 }

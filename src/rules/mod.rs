@@ -4,6 +4,7 @@
 //! and three lines here: its `mod`, its arm in [`Kind`]'s list, its doc line below.
 
 pub mod mistake;
+pub mod hand;
 pub mod syntax;
 pub mod table;
 pub mod fit;

@@ -170,7 +170,7 @@ mod tests {
         for (text, code) in [
             ("check_in.x = { keywords = [\"打卡\"], points = 20000 }", "absurd"),
             ("check_in.x = { keywords = [\"打卡\"], points = 20, budget = 10 }", "small-budget"),
-            ("check_in.x = { keywords = [\"签\"], match = \"contains\", points = 2 }", "heard-twice"),
+            ("check_in.x = { keywords = [\"签到\"], match = \"contains\", points = 2 }", "heard-twice"),
             ("festival.x = { factor = \"50%\" }", "factor-lowers"),
             ("festival.x = { factor = \"120%\" }", "factor-in-vain"),
             ("festival.a = { factor = \"200%\" }\nfestival.b = { factor = \"200%\", days = \"周六周日\" }", "festivals-overlap"),

@@ -192,7 +192,13 @@ fn days_in_words(days: u8) -> String {
 
 /// A time of day: `9:00`, `24:00`. In minutes after midnight.
 pub fn clock_minutes(text: &str) -> Result<i16, String> {
-    let unread = || format!("「{text}」不是时刻;请写成 时:分,例如 20:00");
+    let unread = || {
+        let hour: String = text.trim().chars().take_while(char::is_ascii_digit).collect();
+        let minute: String = text.trim()[hour.len()..].trim_start_matches(['点', '.', '时']).chars().take_while(char::is_ascii_digit).collect();
+        let hour = hour.parse::<u8>().ok().filter(|hour| *hour < 24).unwrap_or(20);
+        let minute = minute.parse::<u8>().ok().filter(|minute| *minute < 60).unwrap_or(0);
+        format!("「{text}」不是时刻;请写成 时:分,例如 {hour}:{minute:02}")
+    };
     let (hour, minute) = text.split_once(':').ok_or_else(unread)?;
     let number = |text: &str| (1..=2).contains(&text.len()).then(|| text.parse::<i16>().ok()).flatten();
     let (hour, minute) = (number(hour).ok_or_else(unread)?, number(minute).ok_or_else(unread)?);
@@ -275,7 +281,16 @@ pub fn days(written: &str) -> Result<u8, String> {
 }
 
 fn weekdays(text: &str) -> Result<u8, String> {
-    let unread = || format!("看不懂日子「{}」;可写 周一至周五、周六周日、工作日、周末,或 mon-fri", text.trim());
+    let unread = || {
+        let named = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        match () {
+            () if named(&["早上", "上午", "中午", "下午", "晚上", "凌晨"]) => {
+                format!("看不懂「{}」;时刻用 24 小时制,例如晚上 8 点写 20:00", text.trim())
+            }
+            () if named(&["倍"]) => format!("看不懂「{}」;要加倍请写一张 [festival.<名字>]:factor = \"200%\",days = \"周六周日\"", text.trim()),
+            () => format!("看不懂日子「{}」;可写 周一至周五、周六周日、工作日、周末,或 mon-fri", text.trim()),
+        }
+    };
     let mut rest = text.trim();
     let mut days = 0;
     let mut range_from: Option<Weekday> = None;

@@ -13,7 +13,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::rules::fit::did_you_mean;
-use crate::rules::lint::codes::{self, CODES};
+use crate::rules::lint::codes;
+use crate::rules::lint::table_lines;
 use crate::rules::mistake::{Lines, Mistakes};
 
 /// One comment.
@@ -34,9 +35,12 @@ pub fn apply(source: &str, lines: &Lines, document: &DeTable<'_>, mistakes: &mut
     let mut allows = Vec::new();
     let mut begins = 0;
     for (at, line) in source.split('\n').enumerate() {
-        if let Some((place, written)) = directive(line).filter(|(place, _)| !strings.iter().any(|span| span.contains(&(begins + place)))) {
+        let is_text = |place: usize| strings.iter().any(|span| span.contains(&(begins + place)));
+        if let Some((place, written)) = directive(line, is_text) {
             let span = begins + place..begins + line.trim_end().len();
-            read(source, at + 1, place, span, written, &mut allows, mistakes);
+            let codes = allowed(&span, written, mistakes);
+            let (lines, head) = target(source, at + 1, place);
+            allows.extend(codes.into_iter().map(|code| Allow { span: span.clone(), code, lines: lines.clone(), head, is_used: false }));
         }
         begins += line.len() + 1;
     }
@@ -56,39 +60,38 @@ pub fn apply(source: &str, lines: &Lines, document: &DeTable<'_>, mistakes: &mut
     }
 }
 
-/// The comment of a line: where it begins, and what stands behind `jifen:`.
-fn directive(line: &str) -> Option<(usize, &str)> {
-    line.match_indices('#').find_map(|(place, _)| {
-        let rest = line[place + 1..].trim_start().strip_prefix("jifen")?.trim_start();
-        Some((place, rest.strip_prefix([':', '\u{ff1a}'])?.trim()))
-    })
+/// The comment of a line, where it is one for us: where it begins, and what stands behind `jifen:`.
+fn directive(line: &str, is_text: impl Fn(usize) -> bool) -> Option<(usize, &str)> {
+    let place = line.match_indices('#').map(|(place, _)| place).find(|place| !is_text(*place))?;
+    let rest = line[place + 1..].trim_start().strip_prefix("jifen")?.trim_start();
+    Some((place, rest.strip_prefix([':', '\u{ff1a}'])?.trim()))
 }
 
-fn read(source: &str, line: usize, place: usize, span: Range<usize>, written: &str, allows: &mut Vec<Allow>, mistakes: &mut Mistakes) {
+/// The codes that a comment allows; what is wrong with it is noted.
+fn allowed(span: &Range<usize>, written: &str, mistakes: &mut Mistakes) -> Vec<&'static str> {
     let inner = written.strip_prefix("allow").map(str::trim_start).and_then(|rest| rest.strip_prefix(['(', '\u{ff08}']));
     let Some((named, reason)) = inner.and_then(|rest| rest.split_once([')', '\u{ff09}'])) else {
-        mistakes.warning(span, "bad-allow", "看不懂这条注释;放行一条提醒请写 # jifen: allow(no-cap) 为什么");
-        return;
+        mistakes.warning(span.clone(), "bad-allow", "看不懂这条注释;放行一条提醒请写 # jifen: allow(no-cap) 为什么");
+        return Vec::new();
     };
     if reason.trim_start_matches([',', '\u{ff0c}', ':', '\u{ff1a}', '-', ' ']).trim().is_empty() {
-        mistakes.warning(span, "allow-reason", "放行要写理由,以后的人才知道为什么;例如 # jifen: allow(no-cap) 内部测试群,不限");
-        return;
+        mistakes.warning(span.clone(), "allow-reason", "放行要写理由,不写不算数:以后的人才知道为什么;例如 # jifen: allow(no-cap) 内部测试群,不限");
+        return Vec::new();
     }
+    let mut allowed = Vec::new();
     for name in named.split([',', '\u{ff0c}', '、']).map(str::trim) {
         match codes::find(name) {
-            Some(code) if code.can_be_allowed() => {
-                let (lines, head) = target(source, line, place);
-                allows.push(Allow { span: span.clone(), code: code.code, lines, head, is_used: false });
-            }
+            Some(code) if code.can_be_allowed() => allowed.push(code.code),
             Some(_) => mistakes.warning(span.clone(), "not-allowable", format!("{name} 是写错了,不能放行;请照它说的改")),
             None => {
-                let known: Vec<&str> = CODES.iter().flat_map(|codes| codes.iter()).filter(|code| code.can_be_allowed()).map(|code| code.code).collect();
+                let known: Vec<&str> = codes::all().filter(|code| code.can_be_allowed()).map(|code| code.code).collect();
                 let near = did_you_mean(name, &known);
                 let rest = if near.is_empty() { ";提醒的代码写在方括号里,例如 warning[no-cap]".to_owned() } else { near };
                 mistakes.warning(span.clone(), "unknown-lint", format!("没有叫「{name}」的提醒{rest}"));
             }
         }
     }
+    allowed
 }
 
 /// The lines that a comment of a line is for, and the head of their table.
@@ -100,8 +103,7 @@ fn target(source: &str, line: usize, place: usize) -> (Range<usize>, usize) {
     let own = if is_behind { line } else { (line + 1..=texts.len()).find(|line| !is_empty(*line)).unwrap_or(line) };
     let is_head = |line: usize| text(line).starts_with('[');
     if is_head(own) {
-        let end = (own + 1..=texts.len()).find(|line| is_head(*line)).unwrap_or(texts.len() + 1);
-        return (own..end, own);
+        return (table_lines(source, own), own);
     }
     let head = (1..own).rev().find(|line| is_head(*line)).unwrap_or(own);
     (own..own + 1, head)
@@ -165,5 +167,6 @@ mod tests {
     #[test]
     fn what_stands_in_a_string_is_no_comment() {
         assert_eq!(codes(&format!("{TALK}title = \"# jifen: allow(no-cap) 不限\"\n")), ["no-cap"]);
+        assert_eq!(codes(&format!("# 这样放行:# jifen: allow(代码) 理由\n{TALK}")), ["no-cap"]);
     }
 }

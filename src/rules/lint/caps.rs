@@ -25,11 +25,16 @@ pub fn of_rule(campaign: &Campaign, (rule, head): Placed<'_>, mistakes: &mut Mis
 /// A cap of points below what a single time pays.
 fn clipped(campaign: &Campaign, rule: &RuleEntry, head: &Range<usize>, mistakes: &mut Mistakes) {
     let bucket = rule.common.bucket.and_then(|index| campaign.buckets.get(index)).map(|bucket| (&*bucket.code, &bucket.limits));
-    let whose = [Some((&*rule.code, &rule.common.limits)), bucket, Some(("活动", &campaign.limits))];
+    let whose = [Some(("它", &rule.common.limits)), bucket, Some(("活动", &campaign.limits))];
     let least = rule.kind.least();
     let tightest = whose.into_iter().flatten().flat_map(|(of, limits)| limits.max_points.iter().map(move |(kind, most)| (of, *kind, *most)));
     if let Some((of, kind, most)) = tightest.min_by_key(|(.., most)| *most).filter(|(.., most)| *most < least) {
-        let text = format!("{} 一次 {least} 分,可{of}的 max_points {}最多 {most} 分,第一次就被截成 {most} 分;请把其中一个改掉", rule.code, wording::each(kind));
+        let text = format!(
+            "{} 一次 {least} 分,可{}的 max_points {}最多 {most} 分,第一次就被截成 {most} 分;请把其中一个改掉",
+            rule.code,
+            spaced(of),
+            wording::each(kind)
+        );
         mistakes.warning(head.clone(), "clipped", text);
     }
 }
@@ -42,10 +47,15 @@ pub fn falling(of: &str, limits: &Limits, place: &Range<usize>, mistakes: &mut M
         if let Some(pair) = caps.windows(2).find(|pair| pair[0].1 > pair[1].1) {
             let ((short, most), (long, least)) = (pair[0], pair[1]);
             let (each, whole) = (wording::each(short), wording::each(long));
-            let text = format!("{of} 的 {key} {each} {most} 比{whole} {least} 还多,{each}的那条永远到不了;是不是写反了?");
+            let text = format!("{}的 {key} {each} {most} 比{whole} {least} 还多,{each}的那条永远到不了;是不是写反了?", spaced(of).trim_start());
             mistakes.warning(place.clone(), "caps-fall", text);
         }
     }
+}
+
+/// A name of the file stands apart from the words around it.
+fn spaced(of: &str) -> String {
+    if of.is_ascii() { format!(" {of} ") } else { of.to_owned() }
 }
 
 fn length(kind: PeriodKind) -> u8 {

@@ -82,6 +82,13 @@ pub const FORM: &[Code] = &[
         "[check_in.\"每日签到\"]\nkeywords = [\"签到\"]\npoints = 2\n",
     ),
     Code::form(
+        "no-name",
+        ("表少了名字", "规则、共用上限、节日的表都要有名字:[check_in.daily]。名字随你起,是账本里的代号,以后别改。"),
+        ("A table without a name", "Tables of rules, buckets and festivals have names: `[check_in.daily]`. The name is the ledger code; keep it."),
+        "[check_in]\nkeywords = [\"签到\"]\npoints = 2\n",
+        "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n",
+    ),
+    Code::form(
         "unknown-choice",
         ("不是这几个之一", "这个键只能写列出来的几个词。"),
         ("Not one of the choices", "The key takes only the words that are listed."),
@@ -123,8 +130,8 @@ pub const FORM: &[Code] = &[
         "word-twice",
         ("一种说法问两件事", "assistant.words 里同一个说法只能问一件事。"),
         ("One word, two questions", "A word of `assistant.words` asks one thing only."),
-        "[assistant.words]\nrank = [\"积分\"]\n",
-        "[assistant.words]\nrank = [\"排行\"]\n",
+        "[assistant.words]\nrank = [\"排行\"]\nbalance = [\"排行\"]\n",
+        "[assistant.words]\nrank = [\"排行\"]\nbalance = [\"积分\"]\n",
     ),
     Code::form(
         "bad-template",

@@ -114,6 +114,13 @@ pub const MONEY: &[Code] = &[
         "[event.friend]\ntitle = \"邀请好友\"\npoints = 10\nmax_times = { day = 9 }\n",
     ),
     Code::warning(
+        "prize-unreachable",
+        ("谁也换不到的商品", "就算天天拿满,90 天能得的分也不够换。降价,或提高得分、放宽上限。每个成员实际够不够得着,看 jifen plan。"),
+        ("A good nobody can reach", "All that can be earned in 90 days is less than its price. `jifen plan` tells who reaches what in fact."),
+        "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n[good.bike]\ntitle = \"童车\"\nprice = 3000\n",
+        "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n[good.cup]\ntitle = \"水杯\"\nprice = 150\n",
+    ),
+    Code::warning(
         "lottery-pays-more",
         ("抽奖倒贴", "抽一次平均中的分比花的分多:抽得越多赚得越多。提高 price、降低 odds,或限制次数。"),
         ("A draw that pays more than it costs", "On average a draw wins more than its price. Raise the price, lower the odds, or bound how often."),

@@ -7,6 +7,7 @@ pub mod codes;
 mod codes_form;
 mod codes_money;
 mod codes_sense;
+pub mod goods;
 pub mod law;
 pub mod promised;
 pub mod talk;
@@ -125,6 +126,14 @@ fn overlap(campaign: &Campaign, live: &[Placed<'_>], mistakes: &mut Mistakes) {
             mistakes.costly((*head).clone(), Severity::Warning, "overlap", text, worst::cost(campaign, &[earlier, rule]));
         }
     }
+}
+
+/// The lines of the table whose head stands on a line; that line alone where it is a key.
+pub fn table_lines(source: &str, line: usize) -> Range<usize> {
+    let is_head = |text: &str| text.trim_start().starts_with('[');
+    let below = source.lines().skip(line).take_while(|text| !is_head(text)).count();
+    let is_own = source.lines().nth(line - 1).is_some_and(is_head);
+    line..line + 1 + if is_own { below } else { 0 }
 }
 
 /// Notes a test that passes whatever the rules are.

@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use crate::rules::budget;
 use crate::rules::campaign::Campaign;
 use crate::rules::fit;
+use crate::rules::good::Good;
 use crate::rules::lint::{law, worst};
 use crate::rules::mistake::{Mistakes, Severity, grouped};
 use crate::rules::schema::{SCHEMA, properties, without_null};
@@ -104,8 +105,8 @@ pub fn is_kind(name: &str) -> bool {
     KINDS.iter().any(|(kind, _)| *kind == name)
 }
 
-/// Looks at the tables of a file's top, or of a campaign. `prices` are the goods by name.
-pub fn check(parent: &DeTable<'_>, campaign: &Campaign, prices: &[(String, i64)], mistakes: &mut Mistakes) {
+/// Looks at the tables of a file's top, or of a campaign.
+pub fn check(parent: &DeTable<'_>, campaign: &Campaign, mistakes: &mut Mistakes) {
     let mut tables = DeTable::new();
     for (kind, value) in parent.iter().filter(|(kind, _)| is_kind(kind.get_ref())) {
         tables.insert(kind.clone(), value.clone());
@@ -118,7 +119,7 @@ pub fn check(parent: &DeTable<'_>, campaign: &Campaign, prices: &[(String, i64)]
             let table = RuleTable::new(name.span(), &[table], &misfits);
             let place = Promised { table: &table, name: &format!("{kind}.{}", name.get_ref()), head: name.span(), campaign };
             match kind {
-                "lottery" => place.lottery(prices, mistakes),
+                "lottery" => place.lottery(mistakes),
                 _ => place.referral(mistakes),
             }
             let text = format!("{title}还没有做好,不会记分;先删掉这张表,或在每行行首加 #。别的提醒届时照样适用");
@@ -136,7 +137,7 @@ struct Promised<'a> {
 }
 
 impl Promised<'_> {
-    fn lottery(&self, prices: &[(String, i64)], mistakes: &mut Mistakes) {
+    fn lottery(&self, mistakes: &mut Mistakes) {
         self.spreads(mistakes);
         let prizes: Vec<RuleTable<'_>> = self.prizes();
         let odds: Vec<i64> = prizes.iter().map(|prize| self.odds(prize, mistakes)).collect();
@@ -145,7 +146,7 @@ impl Promised<'_> {
             let text = format!("{} 的概率加起来是 {},超过 100%;请改小", self.name, percent(sum));
             mistakes.error(self.table.span("prizes"), "bad-odds", text);
         }
-        let worth: Vec<i64> = prizes.iter().map(|prize| worth(prize, prices)).collect();
+        let worth: Vec<i64> = prizes.iter().map(|prize| worth(prize, &self.campaign.goods)).collect();
         self.pays_more(&worth, &odds, mistakes);
         self.too_dear(worth.iter().copied().max().unwrap_or(0), mistakes);
         self.unannounced(&prizes, mistakes);
@@ -164,7 +165,7 @@ impl Promised<'_> {
         let mean = i64::try_from(expected / i128::from(WHOLE)).unwrap_or(i64::MAX);
         let todo = if price == 0 { "不花积分又没写 max_times,可以一直抽" } else { "抽得越多赚得越多" };
         let text = format!("{} 抽一次花 {price} 分,平均却中 {} 分,{todo};请提高 price、降低 odds,或写上 max_times", self.name, grouped(&mean.to_string()));
-        let most = worth.iter().copied().max().unwrap_or(0).saturating_sub(price).saturating_mul(times.unwrap_or(86_400));
+        let most = mean.saturating_sub(price).saturating_mul(times.unwrap_or(86_400));
         mistakes.costly(self.head.clone(), Severity::Warning, "lottery-pays-more", text, worst::of_points(self.campaign, most, None, times.is_none()));
     }
 
@@ -196,16 +197,15 @@ impl Promised<'_> {
         let points = self.table.get("points").and_then(integer).unwrap_or(0);
         let limits = shared_keys::limits(self.table);
         let times = limits.max_times.iter().map(|(_, most)| *most).min();
-        // Somebody who brings a friend a second is the bound; nobody knows a better one.
         let most = limits.max_points.iter().map(|(_, most)| *most).chain(times.map(|times| points.saturating_mul(times))).min();
-        let cost = worst::of_points(self.campaign, most.unwrap_or(points.saturating_mul(86_400)), None, most.is_none());
         if levels > 1 {
             let text = format!("{} 往上 {levels} 级都得分:按下级带来的人计酬,两级以上有传销风险,所以不采用;请改成 levels = 1", self.name);
-            mistakes.costly(self.table.span("levels"), Severity::Error, "multi-level", text, cost.clone());
+            let cost = worst::of_points(self.campaign, most.unwrap_or(points), None, most.is_none());
+            mistakes.costly(self.table.span("levels"), Severity::Error, "multi-level", text, cost);
         }
         if most.is_none() && points > 0 {
             let text = format!("{} 没有上限:每邀请一个人 {points} 分,拉多少人得多少;建议加上 max_times = {{ month = 20 }}", self.name);
-            mistakes.costly(self.head.clone(), Severity::Warning, "no-cap", text, cost);
+            mistakes.warning(self.head.clone(), "no-cap", text);
         }
     }
 
@@ -235,8 +235,9 @@ impl Promised<'_> {
 }
 
 /// What a prize is worth in points.
-fn worth(prize: &RuleTable<'_>, prices: &[(String, i64)]) -> i64 {
-    let good = prize.text("good").and_then(|good| prices.iter().find(|(name, _)| name == good)).map(|(_, price)| *price);
+fn worth(prize: &RuleTable<'_>, goods: &[Good]) -> i64 {
+    let named = |name: &str| goods.iter().find(|good| good.code.strip_prefix("good.") == Some(name));
+    let good = prize.text("good").and_then(named).map(|good| good.price);
     prize.get("points").and_then(integer).or(good).unwrap_or(0)
 }
 

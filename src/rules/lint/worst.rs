@@ -7,7 +7,7 @@ use crate::model::day::PeriodKind;
 use crate::model::decision::Factor;
 use crate::rules::boost::{Festival, multiplied};
 use crate::rules::budget;
-use crate::rules::campaign::{Campaign, RuleEntry};
+use crate::rules::campaign::{Bucket, Campaign, Mode, RuleEntry};
 use crate::rules::cap::Limits;
 use crate::rules::mistake::{Cost, GROUP_SIZE};
 
@@ -56,7 +56,7 @@ pub fn of_points(campaign: &Campaign, points: i64, budget: Option<i64>, unlimite
 
 /// The most that one member can get by a campaign's rules in so many days from the first message on; `None` where nothing bounds it.
 pub fn in_days(campaign: &Campaign, days: i64) -> Option<i64> {
-    let live = || campaign.rules.iter().filter(|rule| rule.common.mode == crate::rules::campaign::Mode::Live && !rule.kind.sells());
+    let live = || campaign.rules.iter().filter(|rule| rule.common.mode == Mode::Live && !rule.kind.sells());
     let mut free: i64 = 0;
     let mut shared = vec![0_i64; campaign.buckets.len()];
     for rule in live() {
@@ -67,9 +67,8 @@ pub fn in_days(campaign: &Campaign, days: i64) -> Option<i64> {
         }
     }
     for (bucket, sum) in campaign.buckets.iter().zip(shared) {
-        let most = over_days(&lifted(campaign, None, &bucket.limits).max_points, days, 1);
-        // A bucket a group holds in each of them.
-        free = free.saturating_add(if bucket.per_group { sum } else { most.map_or(sum, |most| most.min(sum)) });
+        let most = in_all_groups(campaign, bucket).and_then(|limits| over_days(&lifted(campaign, None, &limits).max_points, days, 1));
+        free = free.saturating_add(most.map_or(sum, |most| most.min(sum)));
     }
     let whole = over_days(&lifted(campaign, None, &campaign.limits).max_points, days, 1);
     let rules = [whole, campaign.budget].into_iter().flatten().fold(free, i64::min);
@@ -131,8 +130,19 @@ fn festivals<'c>(campaign: &'c Campaign, rule: Option<&RuleEntry>) -> Vec<&'c Fe
 
 /// All caps over a rule: its own, its bucket's, its campaign's.
 fn caps<'c>(campaign: &'c Campaign, rule: &'c RuleEntry) -> impl Iterator<Item = Limits> + 'c {
-    let bucket = rule.common.bucket.and_then(|index| campaign.buckets.get(index)).map(|bucket| &bucket.limits);
-    [Some(&rule.common.limits), bucket, Some(&campaign.limits)].into_iter().flatten().map(|limits| lifted(campaign, Some(rule), limits))
+    let bucket = rule.common.bucket.and_then(|index| campaign.buckets.get(index)).and_then(|bucket| in_all_groups(campaign, bucket));
+    let own = [&rule.common.limits, &campaign.limits].into_iter().cloned();
+    own.chain(bucket).map(|limits| lifted(campaign, Some(rule), &limits))
+}
+
+/// A bucket's caps over all groups; `None` where each of nobody knows how many groups has its own.
+fn in_all_groups(campaign: &Campaign, bucket: &Bucket) -> Option<Limits> {
+    if !bucket.per_group {
+        return Some(bucket.limits.clone());
+    }
+    let groups = (!campaign.groups.iter().any(|group| **group == *"*")).then(|| i64::try_from(campaign.groups.len()).unwrap_or(i64::MAX))?;
+    let all = |caps: &[(PeriodKind, i64)]| caps.iter().map(|(kind, most)| (*kind, most.saturating_mul(groups))).collect();
+    Some(Limits { max_times: all(&bucket.limits.max_times), max_points: all(&bucket.limits.max_points) })
 }
 
 /// Caps as far as festivals lift them.
