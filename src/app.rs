@@ -10,16 +10,19 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use axum::Router;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::failpoint;
+use crate::keeper::wishes::{self, WISHES_MAX};
 use crate::keeper::{Desk, Keeper};
 use crate::model::event::Channel;
 use crate::model::ids::{CorpName, EventSeq};
+use crate::model::wish::Wish;
 use crate::outbox::desk::ReaderDesk;
 use crate::outbox::mouth::Mouth;
+use crate::outbox::route::Outlets;
 use crate::outbox::{Inbox, Ledger, Outbox, Voice};
 use crate::pipeline::{self, Death, Handle, Listener, Pipeline, unparker};
 use crate::rules::campaign::Rules;
@@ -93,6 +96,8 @@ pub struct App {
     scheduler: Scheduler,
     keeper: Keeper,
     desk: Desk,
+    /// What operators want of the rules.
+    wishes: mpsc::Receiver<Wish>,
     writer: thread::JoinHandle<()>,
     // Held until the end: a second daemon on this file is refused.
     _lock: Lock,
@@ -122,10 +127,16 @@ impl App {
         let scheduler = scheduler(settings, SqliteReader::open(&parts.database, &parts.vault)?);
         warn_of_a_clock_behind(&reader, newest, &parts.clock)?;
         let inbox: Arc<OnceLock<Inbox>> = Arc::default();
-        let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear { inbox: inbox.clone(), names_told: unparking.1.clone() }));
+        let (wishing, wishes) = mpsc::channel(WISHES_MAX);
+        let listener = Ear { inbox: inbox.clone(), names_told: unparking.1.clone(), wishes: wishing };
+        let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(listener));
         let pipeline = pipeline.with_operators((&settings.operators).into());
         let (handle, writer) = pipeline::start(pipeline).context("写入线程起不来")?;
-        let (keeper, desk) = Keeper::new(&parts.rules_file, handle.clone(), parts.clock.clone(), settings.corp.keys().next().map(|name| name.as_str().into()));
+        let (keeper, desk) = Keeper::new(&parts.rules_file, handle.clone(), parts.clock.clone(), corp_of_operators(settings));
+        let keeper = match reader.event(newest)? {
+            Some(event) => keeper.after(event.rules, reader.rules_text(event.rules)?.as_deref()),
+            None => keeper,
+        };
         let outbox = Outbox::new(Mouth::new(settings)?, handle.clone(), ReaderDesk::new(Box::new(reader)), voices(settings), parts.clock.clone());
         // The hook was made before the outbox that it feeds.
         let _ = inbox.set(outbox.inbox());
@@ -133,7 +144,23 @@ impl App {
         let api = api::routes(Callers::from_settings(settings), ears(&handle), teller, parts.clock.clone());
         let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(api).merge(health::routes(probe(&handle), metrics));
         let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
-        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, scheduler, keeper, desk, writer, _lock: lock })
+        Ok(App {
+            server,
+            routes,
+            outbox,
+            newest,
+            handle,
+            clock: parts.clock,
+            texts_days,
+            guard,
+            unparking,
+            scheduler,
+            keeper,
+            desk,
+            wishes,
+            writer,
+            _lock: lock,
+        })
     }
 
     /// The bound address.
@@ -168,6 +195,7 @@ impl App {
             look_around(self.handle.clone()),
             tokio::spawn(ticking),
             tokio::spawn(self.keeper.run()),
+            tokio::spawn(wishes::run(self.wishes, self.desk, self.handle.clone(), self.clock.clone())),
         ];
         let (stop_web, web_stopped) = oneshot::channel::<()>();
         let (stop_outbox, outbox_stopped) = oneshot::channel::<()>();
@@ -234,6 +262,8 @@ struct Ear {
     inbox: Arc<OnceLock<Inbox>>,
     /// Wakes the loop that decides parked events again.
     names_told: Arc<Notify>,
+    /// To whom keeps rules.toml.
+    wishes: mpsc::Sender<Wish>,
 }
 
 impl Listener for Ear {
@@ -245,9 +275,19 @@ impl Listener for Ear {
         if let Some(inbox) = self.inbox.get() {
             inbox.push(&batch.replies);
         }
-        if batch.groups.iter().any(|(_, group)| group.title.is_some()) {
+        for wish in &batch.wishes {
+            if self.wishes.try_send(wish.clone()).is_err() {
+                tracing::warn!(rule = &*wish.switch.target, "too many wishes wait; the operator has to ask again");
+            }
+        }
+        // Other rules may cover the groups that events wait for.
+        if batch.groups.iter().any(|(_, group)| group.title.is_some()) || batch.rules_changes.iter().any(|change| change.accepted) {
             self.names_told.notify_one();
         }
+    }
+
+    fn keeps_rules(&self) -> bool {
+        true
     }
 
     fn disturbed(&self) {
@@ -306,6 +346,13 @@ impl Ledger for Handle {
 
 fn voices(settings: &Settings) -> HashMap<CorpName, Voice> {
     settings.corp.iter().map(|(name, corp)| (name.as_str().into(), Voice::of(corp))).collect()
+}
+
+/// The corp whose robot or app can speak in the operators' chat; else the first.
+fn corp_of_operators(settings: &Settings) -> Option<CorpName> {
+    let chat = settings.operators.chat.as_ref().map(crate::settings::Text::as_str);
+    let speaks_there = |corp: &&String| Outlets::of(&settings.corp[*corp]).rooms().any(|room| Some(&**room) == chat);
+    settings.corp.keys().find(speaks_there).or(settings.corp.keys().next()).map(|name| name.as_str().into())
 }
 
 /// The clock's events for these corps.

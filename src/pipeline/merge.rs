@@ -67,7 +67,8 @@ impl<S: Store> Pipeline<S> {
     /// The store cannot be read or is busy.
     pub fn rehearse_reuniting(&mut self, work: Work) -> Result<Result<Batch, Refused>, StoreError> {
         let rules = self.rules.load_full();
-        let context = batch::Context { rules: &rules, fingerprints: &self.fingerprints, operators: &self.operators, has_room: true, failed: None };
+        let context =
+            batch::Context { rules: &rules, fingerprints: &self.fingerprints, operators: &self.operators, has_room: true, keeps_rules: false, failed: None };
         match batch::rehearse(&mut self.store, &mut self.memory, &context, &[work]) {
             Ok(batch) => Ok(Ok(batch)),
             Err(StoreError::Corrupt(reason)) => Ok(Err(Refused(reason))),
@@ -175,7 +176,7 @@ impl Working<'_> {
         Ok(self.people.get(&key).cloned())
     }
 
-    fn new_person(&mut self, corp: &CorpName, id: &Identity) -> Person {
+    pub(super) fn new_person(&mut self, corp: &CorpName, id: &Identity) -> Person {
         self.batch.head.identity.0 += 1;
         let person = Person { identity: self.batch.head.identity, member: None, name: None };
         self.identities.insert(person.identity, IdentityRow { id: person.identity, corp: corp.clone(), identity: id.clone(), member: None });
@@ -184,7 +185,7 @@ impl Working<'_> {
     }
 
     /// The member a person is, made now if it never earned.
-    fn member_of(&mut self, corp: &CorpName, id: &Identity, person: &Person) -> MemberId {
+    pub(super) fn member_of(&mut self, corp: &CorpName, id: &Identity, person: &Person) -> MemberId {
         if let Some(member) = person.member {
             return member;
         }

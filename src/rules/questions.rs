@@ -97,14 +97,14 @@ pub(super) fn balance_args(scene: &Scene<'_>, args: Args) -> Args {
     let others = others.iter().filter_map(block).collect();
     let held = scene.facts.account.map_or(0, |account| account.held);
     let args = lots_args(scene, today_args(scene, args)).int("冻结", held).with("其他", Arg::List(others));
-    if has_level(scene) { level::args(scene.campaign, lifetime(scene), args) } else { args }
+    if has_level(scene) { level::args(scene.campaign, scene.facts.account, args) } else { args }
 }
 
 pub(super) fn level_args(scene: &Scene<'_>, args: Args) -> Args {
     if !has_level(scene) {
         return args;
     }
-    level::args(scene.campaign, lifetime(scene), args).with("阶梯", level::ladder(scene.campaign, lifetime(scene)))
+    level::args(scene.campaign, scene.facts.account, args).with("阶梯", level::ladder(scene.campaign, scene.facts.account))
 }
 
 /// Whether there is a ladder and one account here that stands on it.
@@ -271,7 +271,7 @@ pub(super) fn help_args(scene: &Scene<'_>, args: Args) -> Args {
     let words: Vec<String> = words.take(HELP_WORDS_MAX).map(|listen| format!("「{}」", listen.text)).collect();
     let questions = [Question::Balance, Question::Today, Question::Rank, Question::History, Question::Why, Question::Rules];
     let has_tasks = scene.campaign.rules.iter().any(|rule| rule.kind.follows() && is_on(scene, rule));
-    let has_months = scene.campaign.rules.iter().any(|rule| rule.kind.month(&scene.hearing(rule), scene.own(rule)).is_some());
+    let has_months = scene.campaign.rules.iter().any(|rule| is_listed(scene, rule) && rule.kind.month(&scene.hearing(rule), scene.own(rule)).is_some());
     let further = has_tasks.then_some(Question::Tasks).into_iter().chain(has_months.then_some(Question::Calendar));
     let questions: Vec<&str> = questions.iter().copied().chain(further).filter_map(|question| scene.rules.assistant.word(question)).collect();
     args.text("口令", words.join("或"))

@@ -7,18 +7,19 @@ use jiff::Unit;
 use schemars::JsonSchema;
 
 use crate::model::day::{Calendar, Day, Millis, Period};
-use crate::model::decision::{Args, Chart, Decision, Entry, Mark, Part, Payment, Record, Refusal, Ruling, Side, Verdict};
+use crate::model::decision::{Args, Chart, Decision, Mark, Payment, Record, Refusal, Ruling, Verdict};
 use crate::model::points::Points;
 use crate::model::reply::{Occasion, Reply, Template};
 use crate::rules::KINDS;
 use crate::rules::board::{closes_at, days_of};
-use crate::rules::campaign::{Campaign, RuleEntry};
+use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 use crate::rules::check_in::RULE_POINTS_MAX;
 use crate::rules::clock::{Job, Reach, Slot, Whose};
 use crate::rules::decide::Scene;
 use crate::rules::fit::did_you_mean;
 use crate::rules::mistake::Mistakes;
 use crate::rules::table::{RuleTable, integer};
+use crate::rules::validity;
 
 /// Titles of one campaign: each is a job of the clock.
 const TITLES_MAX: usize = 50;
@@ -251,24 +252,23 @@ impl Job for Award<'_> {
 /// The extra points, and that the title was won in this period: the clock submits it once for each winner.
 fn award(scene: &Scene<'_>, title: &Title, slot: i64) -> Decision {
     let points = title.points;
-    let fits = |before: i64| Points(before).checked_add(Points(points)).is_some();
     let verdict = |ruling| vec![Verdict { rule: title.code.clone(), ruling }];
+    let payment = Payment { points, offered: points, base: points, ..Payment::default() };
+    match scene.campaign.mode {
+        Mode::Live => {}
+        // Its slot is over: nothing of it is paid once the campaign is live.
+        Mode::Shadow => return Decision { record: Record { verdicts: verdict(Ruling::Shadow(payment)), ..Record::default() }, ..Decision::default() },
+        Mode::Off => return Decision::default(),
+    }
+    let fits = |before: i64| Points(before).checked_add(Points(points)).is_some();
     if !scene.facts.account.is_none_or(|account| fits(account.available) && fits(account.lifetime)) {
         return Decision { record: Record { verdicts: verdict(Ruling::Refused(Refusal::TooMany)), ..Record::default() }, ..Decision::default() };
     }
-    let entry = (points > 0).then(|| Entry {
-        code: title.code.clone(),
-        src: Side::System(Chart::Issued),
-        dst: Side::Own(Part::Available),
-        amount: points,
-        day: scene.day,
-        vests_on: None,
-        expires_on: None,
-        slot_event: None,
-        reverses: None,
-    });
+    // It lives as long as what is earned otherwise.
+    let bucket = scene.campaign.validity.bucket(None, None, scene.day);
+    let entry = (points > 0).then(|| validity::given(&title.code, Chart::Issued, points, scene.day, bucket));
     let marks = vec![Mark::Count { key: title.code.clone(), period: title.period(slot), times: 1, points }];
-    let verdicts = verdict(Ruling::Paid(Payment { points, offered: points, base: points, ..Payment::default() }));
+    let verdicts = verdict(Ruling::Paid(payment));
     Decision { record: Record { verdicts, marks, ..Record::default() }, entries: entry.into_iter().collect(), replies: Vec::new() }
 }
 
@@ -308,8 +308,8 @@ impl Job for Telling<'_> {
             .int(SLOT, slot);
         let reply = Reply { template: Template { occasion: Occasion::TitleWon, rule: None }, args, asked: false, once: None };
         match whose {
-            Whose::Group(_) => Some(Decision { replies: vec![reply], ..Decision::default() }),
-            Whose::Member | Whose::Campaign => Some(Decision::default()),
+            Whose::Group(_) if scene.campaign.mode == Mode::Live => Some(Decision { replies: vec![reply], ..Decision::default() }),
+            Whose::Group(_) | Whose::Member | Whose::Campaign => Some(Decision::default()),
         }
     }
 }

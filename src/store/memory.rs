@@ -23,6 +23,16 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
+    /// A store without events that knows these campaigns, groups and sources, and goes on with the numbers of this head.
+    pub fn beginning(head: Head, directory: Directory) -> Self {
+        MemoryStore { rows: Arc::new(Mutex::new(Rows { head, directory, ..Rows::default() })) }
+    }
+
+    /// Another one that holds the same.
+    pub fn copied(&self) -> Self {
+        MemoryStore { rows: Arc::new(Mutex::new(lock(&self.rows).clone())) }
+    }
+
     /// A reader that sees what this store commits.
     pub fn reader(&self) -> MemoryReader {
         MemoryReader { rows: self.rows.clone(), frozen: Mutex::new(None) }
@@ -267,6 +277,10 @@ impl Reader for MemoryReader {
 
     fn rules_text(&self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
         self.read(|rows| rows.rules.get(&hash).cloned())
+    }
+
+    fn rules_versions(&self) -> Result<Vec<RulesHash>, StoreError> {
+        self.read(|rows| rows.rules.keys().copied().collect())
     }
 
     fn rules_changes(&self, before: EventSeq, limit: usize) -> Result<Vec<RulesChange>, StoreError> {

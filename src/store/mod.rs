@@ -12,6 +12,8 @@ pub mod waiting;
 pub mod aftermath;
 pub mod proof;
 pub mod merged;
+pub mod overlay;
+pub mod state_then;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::model::ids::{
 };
 use crate::model::journal::{AccountRef, Chain, EventRow, GroupRow, Posting};
 use crate::model::reply::Reply;
+use crate::model::wish::Wish;
 use crate::store::proof::{Proof, ProofKey};
 
 /// Most replies one event may leave: their ids are `event × 16 + place`, so that an event's replies are found without an index.
@@ -180,6 +183,8 @@ pub struct Batch {
     pub hidden: Vec<(AccountId, bool)>,
     /// Versions of rules.toml that went live, or were refused.
     pub rules_changes: Vec<RulesChange>,
+    /// What operators want of rules.toml. Not written: it is for who hears of the commit.
+    pub wishes: Vec<Wish>,
     /// Write what a callback takes beside all this, to prove that there is room for one.
     pub probe: bool,
 }
@@ -466,6 +471,8 @@ pub trait Reader: Send {
     fn directory(&self) -> Result<Directory, StoreError>;
     /// The text of a rules.toml version.
     fn rules_text(&self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError>;
+    /// All versions of rules.toml that were ever live, in no order.
+    fn rules_versions(&self) -> Result<Vec<RulesHash>, StoreError>;
     /// Up to `limit` changes of the rules before this event, newest first.
     fn rules_changes(&self, before: EventSeq, limit: usize) -> Result<Vec<RulesChange>, StoreError>;
     /// One event.
