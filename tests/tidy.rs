@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["demo"],
     &["app"],
     &["keeper"],
-    &["gate"],
+    &["gate", "trial"],
     &["web", "archive", "scenario", "replay", "grants", "import", "statement", "verify", "export", "explain", "reinstate", "backtest", "plan", "shadow"],
     &["scheduler"],
     &["pipeline", "outbox"],

@@ -12,6 +12,7 @@ use crate::rules::campaign::Rules;
 use crate::rules::file;
 use crate::rules::mistake::Mistake;
 use crate::settings::{Secret, Settings};
+use crate::store::Reader;
 use crate::store::sqlite::files::beside;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::vault::{Vault, parse_master, random_key};
@@ -82,6 +83,18 @@ pub fn settings(place: &Where) -> Result<Settings> {
     Ok(settings)
 }
 
+/// The only corp that a database knows of, for who names none.
+pub fn only_corp(reader: &dyn Reader) -> Result<String> {
+    let mut corps: Vec<String> = reader.directory()?.campaigns.keys().map(|(corp, _)| corp.to_string()).collect();
+    corps.sort();
+    corps.dedup();
+    match corps.as_slice() {
+        [] => Ok("default".into()),
+        [only] => Ok(only.clone()),
+        several => bail!("数据库里有几个企业({}),请用 --corp 说出是哪一个", several.join("、")),
+    }
+}
+
 /// Loads a rules file; its mistakes are printed, all of them.
 pub fn load_rules(path: &Path) -> Result<Arc<Rules>> {
     let text = fs::read_to_string(path).with_context(|| format!("读不到规则文件 {}", path.display()))?;
@@ -94,12 +107,15 @@ pub fn load_rules(path: &Path) -> Result<Arc<Rules>> {
     }
 }
 
-/// `FILE:LINE:COL: error[CODE]: text` on stderr.
+/// `FILE:LINE:COL: error[CODE]: text` on stderr, and where to read more where that code comes first.
 pub fn print_mistakes(path: &Path, mistakes: &[Mistake]) {
     let mut stderr = std::io::stderr().lock();
-    for mistake in mistakes {
+    for (at, mistake) in mistakes.iter().enumerate() {
         // A closed stderr is nobody to complain to.
         let _ = writeln!(stderr, "{}", mistake.in_file(&path.display().to_string()));
+        if !mistakes[..at].iter().any(|earlier| earlier.code == mistake.code) {
+            let _ = writeln!(stderr, "  → 说明:jifen check --explain {},或 {}", mistake.code, mistake.help);
+        }
     }
 }
 

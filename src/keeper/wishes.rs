@@ -29,8 +29,8 @@ pub async fn run(mut wishes: mpsc::Receiver<Wish>, desk: Desk, handle: Handle, c
         tracing::warn!(rule = &*wish.switch.target, on = wish.switch.on, reason, "what an operator asked for could not be done");
         let told = format!("没有{} {}:{reason}", switch::verb(wish.switch.on), wish.switch.name);
         let by = wish.who.value.clone();
-        let note = Note { by, accepted: false, told, asked: Some(asked(&wish)) };
-        if let Some(event) = event(note, None, &handle.rules(), clock.now())
+        let refused = event(Note { by, accepted: false, told, asked: Some(asked(&wish)) }, None, &handle.rules(), clock.now());
+        if let Some(event) = refused
             && let Err(error) = handle.hear(event).await
         {
             tracing::warn!(%error, "an operator could not be answered");

@@ -15,7 +15,7 @@ use crate::model::day::Calendar;
 use crate::model::ids::RulesHash;
 use crate::rules::assistant::Assistant;
 use crate::rules::campaign::{Balance, Bucket, Campaign, Mode, RuleEntry, Rules, Staff};
-use crate::rules::mistake::{Lines, Mistake, Mistakes};
+use crate::rules::mistake::{Lines, Mistake, Mistakes, Severity};
 use crate::rules::resolved::{self, Writer};
 use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order, integer};
@@ -56,7 +56,14 @@ pub fn load(text: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistake>> {
     let file = File { source, lines: Lines::of(source), root: document.get_ref(), misfits };
     let rules = file.compile(text, &mut mistakes);
     mistakes.forget_since(fit_count, |span, _| file.misfits.contains_key(&span.start));
+    // Of a table that is half read nothing is sure but what is wrong with it.
+    mistakes.forget_since(fit_count, |span, code| {
+        let lines = lint::table_lines(source, file.lines.line(span.start));
+        lint::codes::find(code).is_some_and(|code| code.severity == Severity::Warning)
+            && file.misfits.keys().any(|place| lines.contains(&file.lines.line(*place)))
+    });
     mistakes.forget_since(syntax_count, |span, code| !hopeless.is_empty() && (code == "missing-key" || hopeless.contains(&file.lines.line(span.start))));
+    lint::allow::apply(source, &file.lines, file.root, &mut mistakes);
     match mistakes.has_errors() {
         true => Err(mistakes.locate(source)),
         false => Ok((rules, mistakes.locate(source))),
@@ -104,6 +111,7 @@ impl<'a> File<'a> {
         self.check_groups(mistakes);
         self.check_only_groups(&campaigns, mistakes);
         lint::check(&campaigns, &assistant, &heads, mistakes);
+        self.check_tables(&campaigns, mistakes);
         for ((campaign, heads), (_, _, own)) in campaigns.iter().zip(&heads).zip(self.campaigns()) {
             let festivals: Vec<Range<usize>> = self.merged("festival", own).iter().map(|(_, table)| table.span("")).collect();
             prudence::check(campaign, heads, &festivals, mistakes);
@@ -268,6 +276,37 @@ impl<'a> File<'a> {
         }
     }
 
+    /// What is looked at table by table, whichever campaigns inherit it.
+    fn check_tables(&self, campaigns: &[Campaign], mistakes: &mut Mistakes) {
+        let mut titles: Vec<&str> = Vec::new();
+        let mut buckets: Vec<(Range<usize>, &str, bool)> = Vec::new();
+        for (campaign, (_, span, own)) in campaigns.iter().zip(self.campaigns()) {
+            let table = RuleTable::new(span, &[own], &self.misfits);
+            lint::caps::falling("活动", &campaign.limits, &table.span("max_points"), mistakes);
+            if let Some(title) = campaign.title.as_deref() {
+                if titles.contains(&title) {
+                    mistakes.warning(table.span("title"), "same-title", format!("有两个活动都叫「{title}」,成员分不清是哪边的分;请换一个名称"));
+                }
+                titles.push(title);
+            }
+            for (bucket, (name, table)) in campaign.buckets.iter().zip(self.merged("bucket", own)) {
+                lint::caps::falling(&bucket.code, &bucket.limits, &table.span(""), mistakes);
+                let is_used = campaign.rules.iter().any(|rule| rule.common.bucket.is_some_and(|at| campaign.buckets[at].code == bucket.code));
+                match buckets.iter_mut().find(|(_, known, _)| *known == name) {
+                    Some((.., used)) => *used |= is_used,
+                    None => buckets.push((table.span(""), name, is_used)),
+                }
+            }
+            let goods: Vec<(&str, Range<usize>)> = self.merged("good", own).iter().map(|(name, table)| (*name, table.span(""))).collect();
+            lint::goods::check(campaign, &goods, mistakes);
+            lint::promised::check(own, campaign, mistakes);
+        }
+        campaigns.iter().take(1).for_each(|campaign| lint::promised::check(self.root, campaign, mistakes));
+        for (span, name, _) in buckets.iter().filter(|(.., is_used)| !is_used) {
+            mistakes.warning(span.clone(), "idle-bucket", format!("没有规则用 [bucket.{name}],它什么也不限;在要合计的规则里写 bucket = \"{name}\",或删掉它"));
+        }
+    }
+
     /// `*` stands in one campaign at most, and so does every group.
     fn check_groups(&self, mistakes: &mut Mistakes) {
         let mut taken: Vec<(&str, &str)> = Vec::new();
@@ -307,8 +346,18 @@ impl<'a> File<'a> {
 
     fn tests(&self, mistakes: &mut Mistakes) -> Vec<testing::Test> {
         let Some(DeValue::Array(tables)) = self.root.get("test").map(Spanned::get_ref) else { return Vec::new() };
-        let tables = tables.iter().filter_map(|item| item.get_ref().as_table().map(|table| (item.span(), table)));
-        tables.map(|(span, table)| testing::read(self.source, &self.lines, &RuleTable::new(span, &[table], &self.misfits), mistakes)).collect()
+        if let Some(beyond) = tables.get(testing::TESTS_MAX) {
+            mistakes.error(beyond.span(), "too-many", format!("一个文件最多 {} 个测试,这里写了 {} 个", testing::TESTS_MAX, tables.len()));
+        }
+        let mut left = testing::LINES_MAX;
+        let tables = tables.iter().take(testing::TESTS_MAX).filter_map(|item| item.get_ref().as_table().map(|table| (item.span(), table)));
+        let read = |(span, table)| {
+            let table = RuleTable::new(span, &[table], &self.misfits);
+            let test = testing::read(self.source, &self.lines, &table, &mut left, mistakes);
+            lint::idle_test(&test, &table, mistakes);
+            test
+        };
+        tables.map(read).collect()
     }
 }
 
@@ -483,6 +532,17 @@ mod tests {
         assert_eq!(told("[check_in.daily]\nkeywords = [\"签到\"]\npoints = \"two\"\n"), [("wrong-type", 3, 10)]);
         assert_eq!(told("[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2.5\n"), [("wrong-type", 3, 10)]);
         assert_eq!(told("[check_in.daily]\nkeywords = [\"签到\"]\npoints = 签到\n"), [("syntax", 3, 10)]);
+    }
+
+    #[test]
+    fn tests_that_would_never_end_are_refused_with_their_place() {
+        let chat = |days: &str| format!("[[test]]\nname = \"a\"\nchat = \"{days} 09:00 阿明: 签到\"\n");
+        let codes = |text: &str| load(text).err().map(|mistakes| mistakes.iter().map(|mistake| (mistake.line, mistake.code)).collect::<Vec<_>>());
+        assert_eq!(codes(&chat("1970-01-01..2070-01-01")), Some(vec![(3, "bad-chat-line")]), "a hundred years");
+        let years: String = (0..60).map(|_| chat("2026-01-01..2026-12-31")).collect();
+        assert!(codes(&years).is_some_and(|codes| codes[0] == (3 * 54 + 3, "too-many")), "{:?}", codes(&years));
+        let many = chat("11-22").repeat(testing::TESTS_MAX + 1);
+        assert_eq!(codes(&many), Some(vec![(3 * testing::TESTS_MAX + 1, "too-many")]));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! and three lines here: its `mod`, its arm in [`Kind`]'s list, its doc line below.
 
 pub mod mistake;
+pub mod hand;
 pub mod syntax;
 pub mod table;
 pub mod fit;
@@ -44,6 +45,8 @@ pub mod questions;
 pub mod wording;
 pub mod explain;
 pub mod hint;
+pub mod usage;
+pub mod bystanders;
 pub mod check_in;
 pub mod speaking;
 pub mod retention;
@@ -58,6 +61,7 @@ pub mod lint;
 pub mod prudence;
 pub mod lint_days;
 pub mod testing;
+pub mod expected;
 pub mod versions;
 pub mod board;
 pub mod level;
@@ -65,11 +69,11 @@ pub mod affinity;
 pub mod title;
 pub mod schema;
 pub mod resolved;
+pub mod difference;
 pub mod edit;
 pub mod switch;
-pub mod difference;
 #[cfg(test)]
-mod reference;
+pub(super) mod reference;
 #[cfg(test)]
 mod world;
 
@@ -151,6 +155,21 @@ pub trait Rule: fmt::Debug + Send + Sync {
     /// The least one event that pays brings, before caps, for the linter.
     fn least(&self) -> i64 {
         self.most()
+    }
+
+    /// Least seconds between two payments to one member, by its own keys, for the linter.
+    fn pause_secs(&self) -> i64 {
+        1
+    }
+
+    /// For a rule that any talk satisfies: the fewest letters that are paid, for the linter.
+    fn least_chars(&self) -> Option<u32> {
+        None
+    }
+
+    /// What else it hears by name: an event, for the linter.
+    fn hears_of(&self) -> Option<&str> {
+        None
     }
 
     /// Whether it ever takes of things that members share.

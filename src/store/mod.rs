@@ -6,12 +6,15 @@
 pub mod codec;
 pub mod vault;
 pub mod memory;
+pub mod lean;
 pub mod sqlite;
 pub mod walk;
 pub mod waiting;
 pub mod aftermath;
 pub mod proof;
 pub mod merged;
+pub mod overlay;
+pub mod state_then;
 
 use std::collections::HashMap;
 use std::sync::Arc;
