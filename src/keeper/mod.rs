@@ -30,7 +30,7 @@ use crate::pipeline::Handle;
 use crate::rules::campaign::Rules;
 use crate::rules::difference::{difference, summary};
 use crate::rules::file;
-use crate::rules::mistake::{Mistake, Severity};
+use crate::rules::mistake::Mistake;
 use crate::rules::notice::AT_START;
 use crate::web::metrics::{RULES_INFO, RULES_RELOADS};
 
@@ -356,7 +356,7 @@ fn is_empty(rules: &Rules) -> bool {
 }
 
 fn refused(code: &'static str, text: &str) -> Verdict {
-    let mistake = Mistake { line: 1, column: 1, severity: Severity::Error, code, text: text.into() };
+    let mistake = Mistake::error(1, 1, code, text.into());
     Verdict { examined: Examined { ok: false, mistakes: vec![mistake], tests: 0, failures: Vec::new(), rules: None }, changes: Vec::new() }
 }
 
