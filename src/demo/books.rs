@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::demo::scene::{Balance, Booked, Judged, Outcome as Fate};
 use crate::model::day::Millis;
 use crate::model::decision::{Outcome, Parking, Verdict};
-use crate::model::ids::{AccountId, EventKey, EventSeq, MemberId, PostingSeq};
+use crate::model::ids::{AccountId, EventKey, EventSeq, MemberId, PostingSeq, RulesHash};
 use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::store::aftermath::{Aftermath, aftermath};
-use crate::store::{Reader, ReplyRow, StoreError};
+use crate::store::{Reader, ReplyRow, RulesChange, StoreError};
 
 /// Rows read at a time.
 const ROWS_MAX: usize = 200;
@@ -84,6 +84,21 @@ impl Books {
         let reader = self.reader();
         let postings = reader.postings(PostingSeq(after.0 + 1), ROWS_MAX)?;
         postings.iter().map(|posting| booked(reader.as_ref(), posting)).collect()
+    }
+
+    /// The newest posting.
+    pub fn newest(&self) -> Result<PostingSeq, StoreError> {
+        Ok(self.reader().head()?.posting)
+    }
+
+    /// Changes of the rules, newest first.
+    pub fn rules_changes(&self, limit: usize) -> Result<Vec<RulesChange>, StoreError> {
+        self.reader().rules_changes(EventSeq(i64::MAX), limit)
+    }
+
+    /// The text of a version of the rules; `None` for one that decided nothing.
+    pub fn rules_text(&self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
+        self.reader().rules_text(hash)
     }
 
     /// Every balance, by outside id.

@@ -117,12 +117,18 @@
       state.customer = first ? first.id : "";
     }
     feed.lines.forEach(function (line) { state.lines.set(line.id, line); });
+    if (state.fed) notify(feed.lines);
+    state.fed = true;
     state.ledger = feed.ledger;
     state.balances = feed.balances;
     if (people) drawPeople();
     if (people || feed.lines.length) drawLines();
     drawLedger();
     drawNow();
+    if (feed.rules && feed.rules !== state.rules) {
+      state.rules = feed.rules;
+      document.dispatchEvent(new CustomEvent("rules", { detail: feed.rules }));
+    }
     if (state.wire && feed.lines.some(function (line) { return line.id === state.wire; })) drawWire();
   }
 
@@ -190,6 +196,13 @@
   }
 
   // ── drawing ──
+
+  // A dot on chats where the assistant said something that is not in sight.
+  function notify(lines) {
+    lines.filter(function (line) { return line.kind === "bot" && line.chat !== state.chat && (line.chat !== "single" || line.who === state.staff); }).forEach(function (line) {
+      document.querySelector(".chat[data-chat=" + line.chat + "]").classList.add("unread");
+    });
+  }
 
   function visible(line) {
     return line.chat === state.chat && (line.chat !== "single" || !line.who || line.who === me());
@@ -326,7 +339,7 @@
       const chip = button("person" + (state.chat === "customer" && !p.present ? " gone" : ""), undefined, function () { choose(p.id); });
       chip.setAttribute("aria-pressed", String(p.id === me()));
       chip.dataset.person = p.name;
-      chip.append(avatar(p.id, false), make("bdi", "", p.name + (p.customer || state.chat !== "customer" ? "" : "(员工)")));
+      chip.append(avatar(p.id, false), make("bdi", "", p.name + (p.customer ? "" : state.chat === "customer" ? "(员工)" : p.operator ? "(管理员)" : "")));
       return chip;
     });
     chips.push(button("person add", "+ 加人", newPerson));
@@ -457,24 +470,6 @@
     if (answer) $("again-said").textContent = "同一条又送到一次,应答 " + answer.answer + "。账本没有多记。";
   }
 
-  async function drawRules() {
-    const told = await fetch("/demo/api/rules").then(function (answer) { return answer.json(); }).catch(function () { return null; });
-    if (!told) return;
-    const cards = told.presets.map(function (preset) {
-      const card = button("", undefined, async function () {
-        if (await attempt("rules", { name: preset.name })) drawRules();
-      });
-      card.dataset.preset = preset.name;
-      card.setAttribute("aria-pressed", String(preset.live));
-      card.append(make("b", "", preset.title), make("small", "", preset.about));
-      return card;
-    });
-    $("presets").replaceChildren.apply($("presets"), cards);
-    $("rules-text").textContent = told.text;
-    state.words = told.words;
-    drawQuick();
-  }
-
   function drawNow() {
     if (state.now) $("now").textContent = clockText(state.now + Date.now() - state.nowAt, true);
   }
@@ -482,6 +477,7 @@
   function tab(name) {
     document.querySelectorAll("[data-tab]").forEach(function (node) { node.setAttribute("aria-selected", String(node.dataset.tab === name)); });
     document.querySelectorAll("[data-panel]").forEach(function (node) { node.hidden = node.dataset.panel !== name; });
+    $("app").classList.toggle("editing", name === "rules");
   }
 
   function drawer(open) {
@@ -506,7 +502,7 @@
   }
 
   document.querySelectorAll(".chat").forEach(function (node) {
-    node.addEventListener("click", function () { state.chat = node.dataset.chat; drawChat(); });
+    node.addEventListener("click", function () { state.chat = node.dataset.chat; node.classList.remove("unread"); drawChat(); });
   });
   document.querySelectorAll("[data-tab]").forEach(function (node) { node.addEventListener("click", function () { tab(node.dataset.tab); }); });
   document.querySelectorAll("[data-hand]").forEach(function (node) { node.addEventListener("click", function () { turn(node.dataset.hand); }); });
@@ -534,7 +530,8 @@
   document.addEventListener("keydown", function (event) { if (event.key === "Escape") { drawer(false); $("clock").open = false; } });
   document.addEventListener("click", function (event) { if (!$("clock").contains(event.target)) $("clock").open = false; });
   setInterval(drawNow, 5000);
+  // What the other files of the page share.
+  window.demo = { make: make, button: button, post: post, clockText: clockText, words: function (words) { state.words = words; drawQuick(); } };
   drawChat();
-  drawRules();
-  follow();
+  document.addEventListener("DOMContentLoaded", follow);
 })();
