@@ -140,6 +140,7 @@ fn booked(reader: &dyn Reader, posting: &Posting) -> Result<Booked, StoreError> 
         code: posting.code.to_string(),
         src: side(reader, posting.src)?,
         dst: side(reader, posting.dst)?,
+        name: name(reader, [posting.src, posting.dst])?,
         amount: posting.amount,
         link: posting.link.iter().take(4).map(|byte| format!("{byte:02x}")).collect(),
     })
@@ -158,6 +159,13 @@ fn side(reader: &dyn Reader, account: AccountRef) -> Result<String, StoreError> 
             None => Ok(account.to_string()),
         },
     }
+}
+
+/// The name of whichever side is a member.
+fn name(reader: &dyn Reader, sides: [AccountRef; 2]) -> Result<Option<String>, StoreError> {
+    let member = sides.into_iter().find_map(|side| if let AccountRef::Member(id) = side { Some(id) } else { None });
+    let Some(account) = member.map(|id| reader.account(id)).transpose()?.flatten() else { return Ok(None) };
+    Ok(reader.member(account.key.member)?.and_then(|row| row.name).map(|name| name.to_string()))
 }
 
 fn outside_id(reader: &dyn Reader, member: MemberId) -> Result<String, StoreError> {

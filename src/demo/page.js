@@ -418,9 +418,10 @@
     $("lines").scrollTop = $("lines").scrollHeight;
   }
 
-  function account(id) {
+  // Who has no chip on the page is called by the name the row brings.
+  function account(id, name) {
     const who = person(id);
-    return who ? who.name + (who.customer ? "(微信)" : "") : CHARTS[id] || id;
+    return who ? who.name + (who.customer ? "(微信)" : "") : CHARTS[id] || (name ? name + (/^w[mo].{30}$/.test(id) ? "(微信)" : "") : id);
   }
 
   function drawLedger() {
@@ -439,9 +440,9 @@
       const gain = Boolean(person(row.dst)) || !CHARTS[row.dst];
       const node = make("li", row.seq > state.seen && state.seen > 0 ? "fresh" : "");
       const who = make("span", "who");
-      who.append(make("bdi", "", account(gain ? row.dst : row.src)));
+      who.append(make("bdi", "", account(gain ? row.dst : row.src, row.name)));
       node.append(who, make("span", gain ? "sum" : "sum minus", (gain ? "+" : "−") + row.amount));
-      node.append(make("small", "", "#" + row.seq + " · " + clockText(row.at, true) + " · " + row.code + " · " + account(row.src) + " → " + account(row.dst) + " · 链 " + row.link));
+      node.append(make("small", "", "#" + row.seq + " · " + clockText(row.at, true) + " · " + row.code + " · " + account(row.src, row.name) + " → " + account(row.dst, row.name) + " · 链 " + row.link));
       return node;
     });
     state.seen = newest;

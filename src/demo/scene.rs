@@ -143,6 +143,8 @@ pub struct Booked {
     pub src: String,
     /// Where they went.
     pub dst: String,
+    /// What people call the member, where a channel told it.
+    pub name: Option<String>,
     /// How many.
     pub amount: i64,
     /// The link of the chain, shortened.
