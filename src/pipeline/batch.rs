@@ -79,7 +79,7 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
     }
     let Admitted { mut done, fresh, mut seqs } = admit(store, works)?;
     let mut working = Working::new(head, context, &mut memory.directory, &mut memory.asked, &mut memory.looks);
-    let merges = works.iter().any(|work| matches!(work, Work::Merge(_) | Work::Unmerge(_)));
+    let merges = works.iter().any(|work| matches!(work, Work::Merge(_) | Work::Unmerge(_) | Work::Keep(_)));
     if (merges || !fresh.is_empty()) && !memory.rules.contains(&context.rules.hash) {
         working.batch.rules.push((context.rules.hash, context.rules.text.clone()));
     }
@@ -108,6 +108,7 @@ fn inside<S: Store>(store: &mut S, memory: &mut Memory, context: &Context<'_>, w
             Work::Probe => working.batch.probe = true,
             Work::Merge(merge) => done.seq = working.merge(store, merge)?,
             Work::Unmerge(unmerge) => done.seq = working.unmerge(store, unmerge)?,
+            Work::Keep(keep) => done.seq = working.keep(store, keep)?,
         }
     }
     Ok((done, working.finish()))
@@ -141,7 +142,7 @@ fn admit<'w, S: Store>(store: &mut S, works: &'w [Work]) -> Result<Admitted<'w>,
         let (key, fresh) = match work {
             Work::Hear(prepared) => (prepared.event.key.clone(), Fresh { index, prepared, of: None }),
             Work::Unpark(unpark) if unpark.is_due(store)? => (unpark.key(), Fresh { index, prepared: &unpark.prepared, of: Some(unpark.of) }),
-            Work::Unpark(_) | Work::Settle(_) | Work::EraseTexts(_) | Work::Probe | Work::Merge(_) | Work::Unmerge(_) => continue,
+            Work::Unpark(_) | Work::Settle(_) | Work::EraseTexts(_) | Work::Probe | Work::Merge(_) | Work::Unmerge(_) | Work::Keep(_) => continue,
         };
         if seen.insert(key.clone()) {
             keys.push(key);

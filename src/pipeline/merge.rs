@@ -175,7 +175,7 @@ impl Working<'_> {
         Ok(self.people.get(&key).cloned())
     }
 
-    fn new_person(&mut self, corp: &CorpName, id: &Identity) -> Person {
+    pub(super) fn new_person(&mut self, corp: &CorpName, id: &Identity) -> Person {
         self.batch.head.identity.0 += 1;
         let person = Person { identity: self.batch.head.identity, member: None, name: None };
         self.identities.insert(person.identity, IdentityRow { id: person.identity, corp: corp.clone(), identity: id.clone(), member: None });
@@ -184,7 +184,7 @@ impl Working<'_> {
     }
 
     /// The member a person is, made now if it never earned.
-    fn member_of(&mut self, corp: &CorpName, id: &Identity, person: &Person) -> MemberId {
+    pub(super) fn member_of(&mut self, corp: &CorpName, id: &Identity, person: &Person) -> MemberId {
         if let Some(member) = person.member {
             return member;
         }

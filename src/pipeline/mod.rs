@@ -13,6 +13,7 @@ mod twin;
 mod proofs;
 pub mod merge;
 pub mod unmerge;
+pub mod keep;
 pub mod unpark;
 pub mod unparker;
 pub mod recall;
@@ -60,6 +61,8 @@ pub enum Work {
     Merge(Box<merge::Merge>),
     /// Take that back.
     Unmerge(Box<unmerge::Unmerge>),
+    /// Book an event as it was booked in another journal. Not in one batch with [`Work::Hear`], which would overtake it.
+    Keep(Box<keep::Keep>),
 }
 
 /// An event that is in the journal.
@@ -182,7 +185,9 @@ impl<S: Store> Pipeline<S> {
                 tracing::error!(reason, "an event could not be decided and is kept as failed");
                 return self.attempt(std::slice::from_ref(work), Some(reason));
             }
-            [Work::Settle(_) | Work::Probe | Work::EraseTexts(_) | Work::Merge(_) | Work::Unmerge(_)] => return Err(StoreError::Corrupt(reason)),
+            [Work::Settle(_) | Work::Probe | Work::EraseTexts(_) | Work::Merge(_) | Work::Unmerge(_) | Work::Keep(_)] => {
+                return Err(StoreError::Corrupt(reason));
+            }
             _ => {}
         }
         let (mut done, mut refused) = (Vec::with_capacity(works.len()), None);

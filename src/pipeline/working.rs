@@ -13,7 +13,7 @@ use crate::model::day::{Calendar, Day};
 use crate::model::decision::{Decision, Outcome, Parking, Question, Record};
 use crate::model::event::{Event, GroupKind, Identity, Kind, Place};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, MemberId, SourceId};
-use crate::model::journal::{EventRow, GroupRow};
+use crate::model::journal::{EventRow, GroupRow, Posting};
 use crate::rules::board::is_hidden;
 use crate::rules::campaign::Balance;
 use crate::rules::coverage::{Coverage, covers};
@@ -254,7 +254,7 @@ impl<'a> Working<'a> {
     }
 
     /// Takes what a decision claims.
-    fn claim(&mut self, campaign: Option<CampaignId>, claims: &[Claim]) {
+    pub(super) fn claim(&mut self, campaign: Option<CampaignId>, claims: &[Claim]) {
         for claim in claims {
             let Some(campaign) = campaign else { continue };
             *self.shared.entry(campaign).or_default().entry((claim.name.clone(), claim.number)).or_default() += claim.taken;
@@ -333,14 +333,8 @@ impl<'a> Working<'a> {
         if !postings.is_empty() {
             self.batch.head.chain.seal(event.at, self.context.rules.hash, &mut postings);
         }
-        if let (true, Some(key)) = (stateful, key)
-            && let Some(cell) = self.accounts.get_mut(&key)
-        {
-            let was_hidden = is_hidden(&cell.state);
-            cell.apply(occurrence, &row.record, &postings);
-            let hidden = is_hidden(&cell.state);
-            self.batch.hidden.extend((hidden != was_hidden).then_some((cell.id, hidden)));
-            self.touched.insert(key);
+        if let (true, Some(key)) = (stateful, key) {
+            self.apply(key, occurrence, &row.record, &postings);
         }
         self.batch.postings.extend(postings);
         self.take_proofs(store, &row)?;
@@ -350,6 +344,16 @@ impl<'a> Working<'a> {
         self.batch.events.push(NewEvent { key: heard.key(), row, encoded, contents });
         self.booked.insert(heard.key(), seq);
         Ok(())
+    }
+
+    /// Does to an account what was decided for it.
+    pub(super) fn apply(&mut self, key: AccountKey, occurrence: Occurrence, record: &Record, postings: &[Posting]) {
+        let Some(cell) = self.accounts.get_mut(&key) else { return };
+        let was_hidden = is_hidden(&cell.state);
+        cell.apply(occurrence, record, postings);
+        let hidden = is_hidden(&cell.state);
+        self.batch.hidden.extend((hidden != was_hidden).then_some((cell.id, hidden)));
+        self.touched.insert(key);
     }
 
     pub(super) fn calendar(&self, heard: &Heard<'_>) -> Option<&'a Calendar> {

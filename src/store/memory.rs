@@ -23,6 +23,11 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
+    /// A store without events that knows these campaigns, groups and sources, and goes on with the numbers of this head.
+    pub fn beginning(head: Head, directory: Directory) -> Self {
+        MemoryStore { rows: Arc::new(Mutex::new(Rows { head, directory, ..Rows::default() })) }
+    }
+
     /// A reader that sees what this store commits.
     pub fn reader(&self) -> MemoryReader {
         MemoryReader { rows: self.rows.clone(), frozen: Mutex::new(None) }

@@ -1,0 +1,349 @@
+//! Recorded history read back, a page at a time: each row of the journal as the event it was, or as something that stands as it was booked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::act::Act;
+use crate::model::day::{Day, Millis};
+use crate::model::decision::Deed;
+use crate::model::event::{Event, Identity, Kind, Place, Via};
+use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, RulesHash, SourceId};
+use crate::model::journal::{EventRow, GroupRow, Posting};
+use crate::pipeline::keep::Keep;
+use crate::rules::campaign::Rules;
+use crate::store::waiting::UNPARKED;
+use crate::store::walk::{PAGE, Walk};
+use crate::store::{Directory, Head, IdentityRow, Reader, StoreError};
+
+use super::world;
+
+/// Behind the corp: where replayed history comes from. It tells when things happened, not when they were heard.
+const REPLAYED: &str = "/replay";
+
+/// A person, the same in all worlds: as recorded history knows them at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Person {
+    /// Who earned something.
+    Member(MemberId),
+    /// Who never did, by an id.
+    Identity(IdentityId),
+}
+
+/// Some rows of the journal.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) items: Vec<Item>,
+}
+
+impl Page {
+    /// The place of the last of them.
+    pub(super) fn last(&self) -> u64 {
+        self.items.last().map_or(0, |item| item.seq.0.unsigned_abs())
+    }
+}
+
+/// A row of the journal.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) seq: EventSeq,
+    pub(super) at: Millis,
+    /// What the clock showed.
+    pub(super) clock: Millis,
+    /// Who caused it; of a merge, who stays.
+    pub(super) who: Option<Person>,
+    pub(super) what: What,
+}
+
+/// What is done with it.
+#[derive(Debug)]
+pub(super) enum What {
+    /// It is decided again.
+    Hear(Event),
+    /// It stands as it was booked.
+    Keep(Box<Keep>),
+    /// Two persons are made one.
+    Merge {
+        /// The corp.
+        corp: CorpName,
+        /// The ids of the one that is no more.
+        from: Vec<Identity>,
+        /// An id of the one that stays.
+        into: Identity,
+    },
+    /// A merge is taken back.
+    Unmerge {
+        /// The corp.
+        corp: CorpName,
+        /// The event that merged.
+        merge: EventSeq,
+    },
+    /// Nothing but that time goes by: each world's own clock does it, or no rule ever looks at it.
+    Nothing,
+}
+
+/// How a world is before the first event that is decided again.
+#[derive(Debug, Default)]
+pub(super) struct Beginning {
+    pub(super) head: Head,
+    pub(super) directory: Directory,
+}
+
+impl Beginning {
+    /// Every corp that was heard of.
+    pub(super) fn corps(&self) -> Vec<CorpName> {
+        let mut corps: Vec<CorpName> = self.directory.sources.keys().map(|(corp, _)| corp.clone()).collect();
+        corps.sort();
+        corps.dedup();
+        corps
+    }
+}
+
+/// What is counted while history is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) events: u64,
+    pub(super) erased: u64,
+    pub(super) outside: u64,
+    pub(super) first: Option<Day>,
+    pub(super) last: Option<Day>,
+}
+
+/// Reads recorded history from its beginning on.
+pub(super) struct History<'r> {
+    reader: &'r dyn Reader,
+    walk: Walk<'r>,
+    directory: Directory,
+    sources: HashMap<SourceId, (CorpName, Arc<str>)>,
+    groups: HashMap<GroupId, GroupRow>,
+    campaigns: HashMap<CampaignId, (CorpName, Arc<str>)>,
+    identities: HashMap<IdentityId, Option<IdentityRow>>,
+    texts: HashMap<RulesHash, Arc<str>>,
+    /// The campaign of single chats under the live rules.
+    rest: Option<Arc<str>>,
+    until: Option<Millis>,
+    clock: Millis,
+    pub(super) counts: Counts,
+    over: bool,
+}
+
+impl<'r> History<'r> {
+    /// History from `from` until `until`, as the live rules cover it. Freeze the reader first.
+    pub(super) fn new(reader: &'r dyn Reader, live: &Rules, _from: Option<Millis>, until: Option<Millis>) -> Result<Self, StoreError> {
+        let directory = reader.directory()?;
+        let rest = live.campaigns.iter().find(|campaign| campaign.groups.iter().any(|group| &**group == "*"));
+        Ok(History {
+            reader,
+            walk: Walk::new(reader),
+            sources: directory.sources.iter().map(|(key, id)| (*id, key.clone())).collect(),
+            groups: directory.groups.values().map(|group| (group.id, group.clone())).collect(),
+            campaigns: directory.campaigns.iter().map(|(key, id)| (*id, key.clone())).collect(),
+            directory,
+            identities: HashMap::new(),
+            texts: HashMap::new(),
+            rest: rest.map(|campaign| campaign.id.clone()),
+            until,
+            clock: Millis(i64::MIN),
+            counts: Counts::default(),
+            over: false,
+        })
+    }
+
+    /// How the worlds begin: groups, campaigns and sources are known by the numbers they have here.
+    pub(super) fn beginning(&mut self) -> Result<Beginning, StoreError> {
+        let head = self.reader.head()?;
+        let head = Head { group: head.group, campaign: head.campaign, ..Head::default() };
+        Ok(Beginning { head, directory: self.directory.clone() })
+    }
+
+    /// The next rows; `None` behind the last.
+    pub(super) fn page(&mut self) -> Result<Option<Page>, StoreError> {
+        let mut items = Vec::with_capacity(PAGE);
+        while items.len() < PAGE && !self.over {
+            match self.walk.step()? {
+                Some((row, postings)) => items.extend(self.item(row, postings)?),
+                None => self.over = true,
+            }
+        }
+        Ok(Some(Page { items }).filter(|page| !page.items.is_empty()))
+    }
+
+    /// The groups that are known.
+    pub(super) fn group(&self, id: GroupId) -> Option<&GroupRow> {
+        self.groups.get(&id)
+    }
+
+    fn item(&mut self, row: EventRow, postings: Vec<Posting>) -> Result<Option<Item>, StoreError> {
+        self.clock = self.clock.max(self.clock_at(&row));
+        if self.until.is_some_and(|until| self.clock >= until) {
+            self.over = true;
+            return Ok(None);
+        }
+        let who = row.identity.map(|id| self.person(id)).transpose()?.flatten();
+        let mut item = Item { seq: row.seq, at: row.at, clock: self.clock, who, what: What::Nothing };
+        match &*row.kind {
+            "due" | "unknown" | "rules_changed" | UNPARKED => {}
+            "merged" | "unmerged" => {
+                let (who, what) = self.reunited(&row)?;
+                item = Item { who: who.or(item.who), what, ..item };
+            }
+            "said" | "recalled" | "joined" | "left" | "happened" | "listed" | "order_paid" => {
+                let day = row.day;
+                item.what = match self.kind(&row)? {
+                    Some(kind) => {
+                        self.counts.events += 1;
+                        self.counts.first = Some(self.counts.first.map_or(day, |first| first.min(day)));
+                        self.counts.last = Some(self.counts.last.map_or(day, |last| last.max(day)));
+                        What::Hear(self.event(&row, kind)?)
+                    }
+                    None => {
+                        self.counts.erased += 1;
+                        self.kept(row, postings)?
+                    }
+                };
+            }
+            _ => {
+                self.counts.outside += 1;
+                item.what = self.kept(row, postings)?;
+            }
+        }
+        Ok(Some(item))
+    }
+
+    /// What the clock showed when an event came: replayed history was heard when it happened.
+    fn clock_at(&self, row: &EventRow) -> Millis {
+        let is_replayed = row.source.and_then(|id| self.sources.get(&id)).is_some_and(|(_, name)| name.ends_with(REPLAYED));
+        if is_replayed || &*row.kind == "due" { row.at } else { row.received_at }
+    }
+
+    /// What happened; `None` when nobody can read it any more.
+    fn kind(&self, row: &EventRow) -> Result<Option<Kind>, StoreError> {
+        let contents = || self.reader.contents(row.seq);
+        let act = || Ok::<_, StoreError>(contents()?.and_then(|json| serde_json::from_slice(&json).ok()).map(Kind::Did));
+        Ok(match &*row.kind {
+            "said" => contents()?.and_then(|json| serde_json::from_slice(&json).ok()).map(Kind::Said),
+            "recalled" => Some(Kind::Recalled { of: self.recalled(row)? }),
+            "joined" => act()?.or(Some(Kind::Did(Act::Joined))),
+            "left" => Some(Kind::Did(Act::Left)),
+            _ => act()?,
+        })
+    }
+
+    /// What worlds know the message by that a recall takes back.
+    fn recalled(&self, row: &EventRow) -> Result<KeyBytes, StoreError> {
+        let of = self.reader.key_of(row.seq, row.record.order)?.and_then(|key| key.recalled());
+        let found = match &of {
+            Some(of) => self.reader.find_events(of.key)?.into_iter().find(|(source, _)| *source == of.source).map(|(_, seq)| seq),
+            None => None,
+        };
+        // A message that never came is known by the recall's own place, which no message has.
+        Ok(world::key(Arc::default(), row.record.order, found.unwrap_or(row.seq)).key)
+    }
+
+    fn event(&mut self, row: &EventRow, kind: Kind) -> Result<Event, StoreError> {
+        let (corp, source) = self.origin(row)?;
+        let who = match row.identity {
+            Some(id) => self.identity(id)?.map(|row| row.identity.clone()),
+            None => None,
+        };
+        Ok(Event {
+            key: world::key(source, row.record.order, row.seq),
+            corp,
+            at: row.at,
+            received_at: row.received_at,
+            clamped: false,
+            place: self.place(row, &kind),
+            who,
+            name: None,
+            via: Via::default(),
+            kind,
+        })
+    }
+
+    /// Where it happened. An act that was told of a campaign outside of all groups is in its books.
+    fn place(&self, row: &EventRow, kind: &Kind) -> Place {
+        if let Some(group) = self.groups.get(&row.group) {
+            return Place::Group { chat: group.chat.clone(), kind: group.kind, title: group.title.clone() };
+        }
+        let campaign = row.campaign.and_then(|id| self.campaigns.get(&id)).map(|(_, name)| name);
+        match (kind, campaign) {
+            (Kind::Did(_), Some(campaign)) if self.rest.as_ref() != Some(campaign) => Place::Books { campaign: campaign.clone(), chat: None },
+            (Kind::Did(_) | Kind::Said(_) | Kind::Recalled { .. } | Kind::Unknown { .. }, _) => Place::Single,
+        }
+    }
+
+    /// The corp of an event, and the source it came by.
+    fn origin(&self, row: &EventRow) -> Result<(CorpName, Arc<str>), StoreError> {
+        if let Some((corp, source)) = row.source.and_then(|id| self.sources.get(&id)) {
+            return Ok((corp.clone(), source.clone()));
+        }
+        let key: Option<EventKey> = self.reader.key_of(row.seq, row.record.order)?;
+        let key = key.ok_or_else(|| StoreError::Corrupt(format!("事件 {} 没有消息编号。请运行 jifen verify", row.seq)))?;
+        Ok((key.corp().into(), key.channel()))
+    }
+
+    fn kept(&mut self, row: EventRow, postings: Vec<Posting>) -> Result<What, StoreError> {
+        let (corp, source) = self.origin(&row)?;
+        let who = match row.identity {
+            Some(id) => self.identity(id)?.map(|row| row.identity.clone()),
+            None => None,
+        };
+        let account = match row.account {
+            Some(account) => self.reader.earner(account)?.map(|(key, _)| (key.campaign, key.group)),
+            None => None,
+        };
+        let rules = self.text(row.rules)?;
+        Ok(What::Keep(Box::new(Keep { key: world::key(source, row.record.order, row.seq), corp, who, account, row, postings, rules })))
+    }
+
+    /// The persons of a merge, and what is done again of it. What it did to accounts follows in each world by itself.
+    fn reunited(&mut self, row: &EventRow) -> Result<(Option<Person>, What), StoreError> {
+        let (corp, _) = self.origin(row)?;
+        match &row.record.deed {
+            Some(Deed::Merged { from: _, into, identities }) => {
+                let stays = self.stays(row.seq, *into, identities)?;
+                let mut from = Vec::with_capacity(identities.len());
+                for id in identities {
+                    from.extend(self.identity(*id)?.map(|row| row.identity.clone()));
+                }
+                let Some(stays) = stays else { return Ok((None, What::Nothing)) };
+                let person = self.person(stays.id)?;
+                Ok((person, What::Merge { corp, from, into: stays.identity }))
+            }
+            Some(Deed::Unmerged { merge }) => Ok((None, What::Unmerge { corp, merge: *merge })),
+            Some(Deed::Joined | Deed::Left | Deed::Happened { .. } | Deed::Due { .. } | Deed::Willed | Deed::Listed { .. } | Deed::Transferred { .. })
+            | None => Ok((None, What::Nothing)),
+        }
+    }
+
+    /// An id of the one that stays: accounts that got something name it; else any that leads there.
+    fn stays(&mut self, merge: EventSeq, into: MemberId, gone: &[IdentityId]) -> Result<Option<IdentityRow>, StoreError> {
+        if let Some(second) = self.reader.event(EventSeq(merge.0 + 2))?
+            && matches!(second.record.deed, Some(Deed::Transferred { by, out: false, .. }) if by == merge)
+            && let Some(id) = second.identity
+        {
+            return self.identity(id).map(|row| row.cloned());
+        }
+        Ok(self.reader.identities_of(into)?.into_iter().find(|row| !gone.contains(&row.id)))
+    }
+
+    fn identity(&mut self, id: IdentityId) -> Result<Option<&IdentityRow>, StoreError> {
+        if !self.identities.contains_key(&id) {
+            let row = self.reader.identity(id)?;
+            self.identities.insert(id, row);
+        }
+        Ok(self.identities.get(&id).and_then(Option::as_ref))
+    }
+
+    fn person(&mut self, id: IdentityId) -> Result<Option<Person>, StoreError> {
+        Ok(self.identity(id)?.map(|row| row.member.map_or(Person::Identity(id), Person::Member)))
+    }
+
+    fn text(&mut self, hash: RulesHash) -> Result<Arc<str>, StoreError> {
+        if let Some(text) = self.texts.get(&hash) {
+            return Ok(text.clone());
+        }
+        let text = self.reader.rules_text(hash)?.unwrap_or_default();
+        self.texts.insert(hash, text.clone());
+        Ok(text)
+    }
+}
