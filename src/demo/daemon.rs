@@ -8,8 +8,10 @@ use anyhow::{Context, Result, bail};
 use tokio::task::spawn_blocking;
 
 use crate::app::{App, Ended, Parts, ear};
+use crate::backtest::{self, Ask};
 use crate::demo::books::Explain;
 use crate::demo::history::{self, Booked};
+use crate::demo::editor::Trial;
 use crate::demo::{Plan, Running};
 use crate::model::day::Calendar;
 use crate::model::journal::EventRow;
@@ -50,6 +52,7 @@ pub async fn start(plan: Plan) -> Result<Running> {
     let hear = ear(&handle);
     let reader = SqliteReader::open(&database, &vault)?;
     let explain = verdicts_in_words(SqliteReader::open(&database, &vault)?);
+    let trial = trial(database, vault);
     let shutdown = plan.shutdown;
     let running = tokio::spawn(app.run(async move { drop(shutdown.await) }));
     let stopped = Box::pin(async move {
@@ -59,13 +62,22 @@ pub async fn start(plan: Plan) -> Result<Running> {
             Ended::WriterPanicked => bail!("程序出错,演示停了"),
         }
     });
-    Ok(Running { addr, hear, handle, desk, booked, reader: Box::new(reader), explain, stopped })
+    Ok(Running { addr, hear, handle, desk, booked, reader: Box::new(reader), explain, trial, stopped })
 }
 
 /// Books the talk a new demo begins with, beside everything else that goes on.
 async fn book(plan: &Plan, database: PathBuf, vault: Vault, rules: Arc<Rules>) -> Result<Booked> {
     let (operators, now) = ((&plan.settings.operators).into(), plan.clock.now());
     spawn_blocking(move || history::book(&database, &vault, rules, operators, now)).await.context("示例聊天没有写完")?
+}
+
+/// Backtests on this database, each through a connection of its own.
+fn trial(database: PathBuf, vault: Vault) -> Trial {
+    Arc::new(move |live, new| {
+        let reader = Box::new(SqliteReader::open(&database, &vault)?);
+        let ask = Ask { new, name: "编辑框".to_owned(), from: None, to: None, campaign: None, fingerprints: vault.fingerprint_key() };
+        backtest::run(reader, live, &ask, &mut |_, _| {})
+    })
 }
 
 /// Tells an event's verdicts under the rules it was decided by.

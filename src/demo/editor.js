@@ -79,7 +79,8 @@
     const warnings = found.length - errors;
     if (errors) say("bad", errors + " 处不对,改好才能生效" + (changed() ? ";线上还是原来的规则" : ""));
     else say(warnings ? "care" : "good", (changed() ? "可以生效" : "这就是线上的规则") + (warnings ? ",有 " + warnings + " 条提醒" : "") + tests(examined));
-    if (errors || !changed()) window.demo.trial.clear(); else weigh();
+    const readable = examined.mistakes.every(function (it) { return it.severity !== "error"; });
+    if (readable && changed()) weigh(); else window.demo.trial.clear();
   }
 
   function tests(examined) {

@@ -7,6 +7,8 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
+use crate::backtest::BacktestError;
+use crate::backtest::report::Report;
 use crate::demo::scene::Chat;
 use crate::demo::stage::Stage;
 use crate::gate::{Examined, examine};
@@ -14,6 +16,7 @@ use crate::keeper::{BY_FILE, Denied, Desk, Proposal};
 use crate::model::day::Millis;
 use crate::model::ids::RulesHash;
 use crate::rules::campaign::Rules;
+use crate::rules::file;
 use crate::store::{RulesChange, StoreError};
 
 /// Who wants what is saved on the page.
@@ -21,15 +24,17 @@ const BY_PAGE: &str = "演示页面";
 /// Changes that are looked through for versions and for news.
 const CHANGES_MAX: usize = 50;
 
+/// Decides everything in the books again: under the first rules, and under the second.
+pub type Trial = Arc<dyn Fn(Arc<Rules>, Arc<Rules>) -> Result<Report, BacktestError> + Send + Sync>;
+
 /// What the editor knows beside the stage.
 pub struct Editor {
     desk: Desk,
+    trial: Trial,
     /// The rules that the demo began with.
     first: Arc<Rules>,
-    /// The number of the newest text that was sent to be looked at.
-    newest: AtomicU64,
-    /// Held while one is looked at: the machine has other things to do.
-    looking: Mutex<()>,
+    checks: Turns,
+    trials: Turns,
     /// The newest change of the rules that the chats were told of.
     told: AtomicI64,
 }
@@ -47,20 +52,47 @@ pub struct Version {
     pub live: bool,
 }
 
-impl Editor {
-    /// An editor that saves through the keeper. `first` are the rules at the start.
-    pub fn new(desk: Desk, first: Arc<Rules>) -> Self {
-        Editor { desk, first, newest: AtomicU64::new(0), looking: Mutex::default(), told: AtomicI64::new(0) }
-    }
+/// Work of which only the newest matters: one at a time, and whoever waited while a newer one came does nothing.
+#[derive(Default)]
+struct Turns {
+    newest: AtomicU64,
+    working: Mutex<()>,
+}
 
-    /// Looks a text over, one at a time; `None` when a newer text came meanwhile, which is looked at instead.
-    pub async fn check(&self, text: String) -> Option<Examined> {
+impl Turns {
+    /// Does the work beside everything else that goes on; `None` when there is newer work, or it failed.
+    async fn take<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let number = self.newest.fetch_add(1, Ordering::Relaxed) + 1;
-        let _only = self.looking.lock().await;
+        let _only = self.working.lock().await;
         if self.newest.load(Ordering::Relaxed) != number {
             return None;
         }
-        spawn_blocking(move || examine(text.as_bytes())).await.ok()
+        spawn_blocking(work).await.ok()
+    }
+}
+
+impl Editor {
+    /// An editor that saves through the keeper. `first` are the rules at the start.
+    pub fn new(desk: Desk, trial: Trial, first: Arc<Rules>) -> Self {
+        Editor { desk, trial, first, checks: Turns::default(), trials: Turns::default(), told: AtomicI64::new(0) }
+    }
+
+    /// Looks a text over; `None` when a newer text came meanwhile.
+    pub async fn check(&self, text: String) -> Option<Examined> {
+        self.checks.take(move || examine(text.as_bytes())).await
+    }
+
+    /// What everybody would have got under a text instead of the live rules; `None` when a newer text came meanwhile.
+    ///
+    /// # Errors
+    /// The text is no rules.toml, or the books cannot be read; in words.
+    pub async fn backtest(&self, live: Arc<Rules>, text: String) -> Option<Result<Report, String>> {
+        let trial = self.trial.clone();
+        let work = move || {
+            let (rules, _) = file::load(&text).map_err(|_| "规则还有错,不能试算".to_owned())?;
+            trial(live, Arc::new(rules)).map_err(|error| format!("试算没有做成:{error}"))
+        };
+        self.trials.take(work).await
     }
 }
 

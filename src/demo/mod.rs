@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::demo::books::{Books, Explain};
-use crate::demo::editor::Editor;
+use crate::demo::editor::{Editor, Trial};
 use crate::demo::history::Booked;
 use crate::demo::scene::Scene;
 use crate::demo::sender::Sender;
@@ -95,6 +95,8 @@ pub struct Running {
     pub reader: Box<dyn Reader>,
     /// Verdicts in words.
     pub explain: Explain,
+    /// Backtests.
+    pub trial: Trial,
     /// Ends when it has stopped.
     pub stopped: Pin<Box<dyn Future<Output = Result<()>> + Send>>,
 }
@@ -135,7 +137,7 @@ pub async fn start(options: Options) -> Result<Demo> {
     let scene = Scene::default();
     scene.feed(0, clock.now()).people.iter().filter(|person| !person.customer).for_each(|person| double.know(&person.id));
     let books = Books::new(running.reader, running.explain);
-    let editor = Editor::new(running.desk, running.handle.rules());
+    let editor = Editor::new(running.desk, running.trial, running.handle.rules());
     let stage = Arc::new(Stage { scene, clock, double, sender, hear: running.hear, handle: running.handle, books, editor });
     stage.open(running.booked);
     let follow = tokio::spawn(Arc::clone(&stage).follow());

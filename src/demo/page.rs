@@ -64,6 +64,7 @@ pub fn routes(curtain: Curtain) -> Router {
         .route("/demo/api/rules", get(rules))
         .route("/demo/api/text", post(text))
         .route("/demo/api/check", post(check))
+        .route("/demo/api/backtest", post(backtest))
         .route("/demo/api/save", post(save))
         .with_state(curtain)
 }
@@ -313,6 +314,14 @@ struct Typed {
 async fn check(State(curtain): State<Curtain>, Json(Typed { text }): Json<Typed>) -> Answer {
     let examined = stage(&curtain)?.editor.check(text).await;
     Ok(Json(json!({ "examined": examined })).into_response())
+}
+
+/// What the text would have paid. No report where a newer text came meanwhile.
+async fn backtest(State(curtain): State<Curtain>, Json(Typed { text }): Json<Typed>) -> Answer {
+    let stage = stage(&curtain)?;
+    let report = stage.editor.backtest(stage.handle.rules(), text).await.transpose();
+    let report = report.map_err(|why| Sorry(StatusCode::BAD_REQUEST, why))?;
+    Ok(Json(json!({ "report": report })).into_response())
 }
 
 #[derive(Deserialize)]
