@@ -13,12 +13,16 @@ use crate::pipeline::keep::Keep;
 use crate::rules::campaign::Rules;
 use crate::store::waiting::UNPARKED;
 use crate::store::walk::{PAGE, Walk};
-use crate::store::{Directory, Head, IdentityRow, Reader, StoreError};
+use crate::store::{Directory, IdentityRow, Reader, StoreError};
 
+use super::beginning::{Beginning, Fold, Told};
 use super::world;
 
 /// Behind the corp: where replayed history comes from. It tells when things happened, not when they were heard.
 const REPLAYED: &str = "/replay";
+
+/// Rows read at a time where one message is looked for.
+const LOOK: usize = 16;
 
 /// A person, the same in all worlds: as recorded history knows them at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +51,7 @@ impl Page {
 pub(super) struct Item {
     pub(super) seq: EventSeq,
     pub(super) at: Millis,
+    pub(super) received_at: Millis,
     /// What the clock showed.
     pub(super) clock: Millis,
     /// Who caused it; of a merge, who stays.
@@ -81,23 +86,6 @@ pub(super) enum What {
     Nothing,
 }
 
-/// How a world is before the first event that is decided again.
-#[derive(Debug, Default)]
-pub(super) struct Beginning {
-    pub(super) head: Head,
-    pub(super) directory: Directory,
-}
-
-impl Beginning {
-    /// Every corp that was heard of.
-    pub(super) fn corps(&self) -> Vec<CorpName> {
-        let mut corps: Vec<CorpName> = self.directory.sources.keys().map(|(corp, _)| corp.clone()).collect();
-        corps.sort();
-        corps.dedup();
-        corps
-    }
-}
-
 /// What is counted while history is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
@@ -120,15 +108,18 @@ pub(super) struct History<'r> {
     texts: HashMap<RulesHash, Arc<str>>,
     /// The campaign of single chats under the live rules.
     rest: Option<Arc<str>>,
+    from: Option<Millis>,
     until: Option<Millis>,
     clock: Millis,
+    /// The first row that is decided again, already read.
+    first: Option<(EventRow, Vec<Posting>)>,
     pub(super) counts: Counts,
     over: bool,
 }
 
 impl<'r> History<'r> {
     /// History from `from` until `until`, as the live rules cover it. Freeze the reader first.
-    pub(super) fn new(reader: &'r dyn Reader, live: &Rules, _from: Option<Millis>, until: Option<Millis>) -> Result<Self, StoreError> {
+    pub(super) fn new(reader: &'r dyn Reader, live: &Rules, from: Option<Millis>, until: Option<Millis>) -> Result<Self, StoreError> {
         let directory = reader.directory()?;
         let rest = live.campaigns.iter().find(|campaign| campaign.groups.iter().any(|group| &**group == "*"));
         Ok(History {
@@ -141,25 +132,87 @@ impl<'r> History<'r> {
             identities: HashMap::new(),
             texts: HashMap::new(),
             rest: rest.map(|campaign| campaign.id.clone()),
+            from,
             until,
             clock: Millis(i64::MIN),
+            first: None,
             counts: Counts::default(),
             over: false,
         })
     }
 
-    /// How the worlds begin: groups, campaigns and sources are known by the numbers they have here.
+    /// How the worlds begin: all stands as it was booked until the first day that is asked for, and until the last text that is erased.
     pub(super) fn beginning(&mut self) -> Result<Beginning, StoreError> {
-        let head = self.reader.head()?;
-        let head = Head { group: head.group, campaign: head.campaign, ..Head::default() };
-        Ok(Beginning { head, directory: self.directory.clone() })
+        let (head, directory) = (self.reader.head()?, self.directory.clone());
+        let erased = self.last_erased(head.event)?;
+        let mut fold = Fold::new(self.reader, &head, &directory);
+        while let Some((row, postings)) = self.walk.step()? {
+            let clock = self.clock.max(self.clock_at(&row));
+            let is_asked = self.from.is_none_or(|from| clock >= from);
+            if is_asked && row.seq > erased || self.until.is_some_and(|until| clock >= until) {
+                self.first = Some((row, postings));
+                break;
+            }
+            self.clock = clock;
+            self.counts.erased += u64::from(is_asked && &*row.kind == "said");
+            self.fold(&mut fold, &row, &postings)?;
+        }
+        fold.finish(&directory)
+    }
+
+    fn fold(&mut self, fold: &mut Fold<'r>, row: &EventRow, postings: &[Posting]) -> Result<(), StoreError> {
+        let (corp, source) = self.origin(row)?;
+        let who = match row.identity {
+            Some(id) => self.identity(id)?.cloned().zip(self.person(id)?),
+            None => None,
+        };
+        let key = match &*row.kind {
+            "recalled" => EventKey { source, key: self.recalled(row)? }.of_recall(),
+            // That a slot is done is known by its own key.
+            "due" if row.identity.is_none() => self.reader.key_of(row.seq, row.record.order)?.unwrap_or_else(|| world::key(source, row.record.order, row.seq)),
+            _ => world::key(source, row.record.order, row.seq),
+        };
+        let rules = self.text(row.rules)?;
+        fold.take(Told { row, postings, key, corp, who, rules })
+    }
+
+    /// The last message whose text is erased. Texts are erased by the day they came, oldest first.
+    fn last_erased(&self, last: EventSeq) -> Result<EventSeq, StoreError> {
+        let (mut erased, mut readable) = (EventSeq(0), EventSeq(last.0 + 1));
+        while readable.0 - erased.0 > 1 {
+            let middle = EventSeq(if erased.0 == 0 && readable.0 == last.0 + 1 { 1 } else { erased.0 + (readable.0 - erased.0) / 2 });
+            match self.message_from(middle, readable)? {
+                Some(message) if self.reader.contents(message)?.is_none() => erased = message,
+                Some(_) | None => readable = middle,
+            }
+        }
+        Ok(erased)
+    }
+
+    /// The first message from an event on, before another.
+    fn message_from(&self, from: EventSeq, before: EventSeq) -> Result<Option<EventSeq>, StoreError> {
+        let mut from = from;
+        loop {
+            let rows = self.reader.events(from, LOOK)?;
+            if let Some(row) = rows.iter().find(|row| &*row.kind == "said") {
+                return Ok(Some(row.seq).filter(|seq| *seq < before));
+            }
+            match rows.last() {
+                Some(row) if row.seq < before => from = EventSeq(row.seq.0 + 1),
+                Some(_) | None => return Ok(None),
+            }
+        }
     }
 
     /// The next rows; `None` behind the last.
     pub(super) fn page(&mut self) -> Result<Option<Page>, StoreError> {
         let mut items = Vec::with_capacity(PAGE);
         while items.len() < PAGE && !self.over {
-            match self.walk.step()? {
+            let next = match self.first.take() {
+                Some(first) => Some(first),
+                None => self.walk.step()?,
+            };
+            match next {
                 Some((row, postings)) => items.extend(self.item(row, postings)?),
                 None => self.over = true,
             }
@@ -179,7 +232,7 @@ impl<'r> History<'r> {
             return Ok(None);
         }
         let who = row.identity.map(|id| self.person(id)).transpose()?.flatten();
-        let mut item = Item { seq: row.seq, at: row.at, clock: self.clock, who, what: What::Nothing };
+        let mut item = Item { seq: row.seq, at: row.at, received_at: row.received_at, clock: self.clock, who, what: What::Nothing };
         match &*row.kind {
             "due" | "unknown" | "rules_changed" | UNPARKED => {}
             "merged" | "unmerged" => {

@@ -6,6 +6,12 @@
 //! Nothing is written.
 
 pub mod report;
+pub mod words;
+pub mod table;
+pub mod page;
+#[cfg(test)]
+mod sample;
+mod beginning;
 mod history;
 mod kinds;
 mod summary;

@@ -10,6 +10,7 @@ use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::pipeline::Listener;
 use crate::store::Batch;
 
+use super::beginning::Beginning;
 use super::history::Person;
 use super::kinds::kind;
 use super::world::{Heard, recorded};
@@ -58,6 +59,8 @@ pub(super) struct Tally {
     pub(super) sums: Sums,
     /// The place before the first of [`Tally::slots`].
     base: i64,
+    /// The groups of the events up to there.
+    before: Vec<GroupId>,
     slots: Vec<Slot>,
     owners: HashMap<AccountId, (CampaignId, Person)>,
     /// Who caused the events of the page under way, by their recorded places, ascending.
@@ -70,8 +73,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(base: EventSeq, owners: HashMap<AccountId, (CampaignId, Person)>, campaigns: HashMap<CampaignId, Arc<str>>) -> Self {
-        Tally { base: base.0, owners, sums: Sums { campaigns, ..Sums::default() }, ..Tally::default() }
+    pub(super) fn new(beginning: &Beginning, campaigns: HashMap<CampaignId, Arc<str>>) -> Self {
+        let (before, owners) = (beginning.groups.clone(), beginning.owners.clone());
+        Tally { base: beginning.event.0, before, owners, sums: Sums { campaigns, ..Sums::default() }, ..Tally::default() }
     }
 
     /// From now on these people act.
@@ -167,7 +171,11 @@ impl Tally {
     }
 
     fn group(&self, seq: EventSeq) -> GroupId {
-        usize::try_from(seq.0 - self.base - 1).ok().and_then(|at| self.slots.get(at)).map_or(GroupId::NONE, |slot| slot.group)
+        let of = |at: i64| usize::try_from(at).ok();
+        match seq.0 <= self.base {
+            true => of(seq.0 - 1).and_then(|at| self.before.get(at).copied()).unwrap_or(GroupId::NONE),
+            false => of(seq.0 - self.base - 1).and_then(|at| self.slots.get(at)).map_or(GroupId::NONE, |slot| slot.group),
+        }
     }
 
     fn person(&self, seq: EventSeq) -> Option<Person> {

@@ -20,7 +20,8 @@ use crate::scheduler::{Scheduler, catch_up};
 use crate::store::memory::MemoryStore;
 use crate::store::{Reader, StoreError};
 
-use super::history::{Beginning, Item, Page, What};
+use super::beginning::Beginning;
+use super::history::{Item, Page, What};
 use super::tally::{Ear, Sums, Tally};
 
 /// Events decided in one transaction.
@@ -63,6 +64,8 @@ pub(super) struct World {
     next: Option<Millis>,
     works: Vec<Work>,
     ear: Ear,
+    /// The last posting from before.
+    before: PostingSeq,
     /// Where kept postings stand here.
     kept: HashMap<PostingSeq, PostingSeq>,
     /// Where merges stand here.
@@ -72,17 +75,28 @@ pub(super) struct World {
 impl World {
     /// A world as recorded history left it where it begins.
     pub(super) fn new(beginning: &Beginning, rules: Arc<Rules>, fingerprints: FingerprintKey) -> World {
-        let store = MemoryStore::beginning(beginning.head.clone(), beginning.directory.clone());
+        let store = beginning.store.copied();
         let mut scheduler = Scheduler::new(Box::new(store.reader()), Channel::Replay);
         let campaigns = beginning.directory.campaigns.iter();
         let campaigns: HashMap<CampaignId, Arc<str>> = campaigns.map(|((_, name), id)| (*id, name.clone())).collect();
         for corp in beginning.corps() {
             scheduler.know_corp(&corp);
         }
-        let ear = Ear::new(Tally::new(beginning.head.event, HashMap::new(), campaigns));
+        let ear = Ear::new(Tally::new(beginning, campaigns));
         let reader = Box::new(store.reader());
         let pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules.clone())), fingerprints, Box::new(ear.clone()));
-        World { pipeline, reader, rules, scheduler, next: None, works: Vec::new(), ear, kept: HashMap::new(), merges: HashMap::new() }
+        World {
+            pipeline,
+            reader,
+            rules,
+            scheduler,
+            next: None,
+            works: Vec::new(),
+            ear,
+            before: beginning.posting,
+            kept: HashMap::new(),
+            merges: HashMap::new(),
+        }
     }
 
     /// Hears a page of events; says what was said of each that is decided again.
@@ -143,6 +157,11 @@ impl World {
         Ok(())
     }
 
+    /// Where a recorded posting stands here: those from before stand where they stood.
+    fn posting_of(&self, posting: PostingSeq) -> Option<PostingSeq> {
+        if posting <= self.before { Some(posting) } else { self.kept.get(&posting).copied() }
+    }
+
     /// The same, naming events and postings as they are numbered here.
     fn translated(&self, keep: &Keep) -> Keep {
         let tally = self.ear.tally();
@@ -165,7 +184,7 @@ impl World {
         for posting in &mut kept.postings {
             *posting = Posting {
                 slot_event: posting.slot_event.map(place).filter(|seq| seq.0 > 0),
-                reverses: posting.reverses.and_then(|posting| self.kept.get(&posting).copied()),
+                reverses: posting.reverses.and_then(|posting| self.posting_of(posting)),
                 ..posting.clone()
             };
         }
@@ -182,7 +201,7 @@ impl World {
         self.flush()?;
         for from in from {
             self.ear.tally().merging = item.who;
-            let merge = Merge { corp: corp.clone(), from: from.clone(), into: into.clone(), at: item.at, may_be_new: true };
+            let merge = Merge { corp: corp.clone(), from: from.clone(), into: into.clone(), at: item.received_at, may_be_new: true };
             let done = self.pipeline.reunite(Work::Merge(Box::new(merge)))?;
             if let Ok(seq) = done {
                 self.merges.insert(item.seq, seq);
@@ -194,9 +213,9 @@ impl World {
 
     fn unmerge(&mut self, item: &Item, corp: &CorpName, merge: EventSeq) -> Result<(), StoreError> {
         self.flush()?;
-        let Some(merge) = self.merges.get(&merge).copied() else { return Ok(()) };
+        let Some(merge) = self.merges.get(&merge).copied().or_else(|| self.ear.tally().place_of(merge)) else { return Ok(()) };
         // What cannot be parted in this world was merged otherwise here; it stays together.
-        let _ = self.pipeline.reunite(Work::Unmerge(Box::new(Unmerge { corp: corp.clone(), merge, at: item.at })))?;
+        let _ = self.pipeline.reunite(Work::Unmerge(Box::new(Unmerge { corp: corp.clone(), merge, at: item.received_at })))?;
         Ok(())
     }
 }

@@ -28,6 +28,11 @@ impl MemoryStore {
         MemoryStore { rows: Arc::new(Mutex::new(Rows { head, directory, ..Rows::default() })) }
     }
 
+    /// Another one that holds the same.
+    pub fn copied(&self) -> Self {
+        MemoryStore { rows: Arc::new(Mutex::new(lock(&self.rows).clone())) }
+    }
+
     /// A reader that sees what this store commits.
     pub fn reader(&self) -> MemoryReader {
         MemoryReader { rows: self.rows.clone(), frozen: Mutex::new(None) }
