@@ -10,14 +10,16 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use axum::Router;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::failpoint;
+use crate::keeper::wishes::{self, WISHES_MAX};
 use crate::keeper::{Desk, Keeper};
 use crate::model::event::Channel;
 use crate::model::ids::{CorpName, EventSeq};
+use crate::model::wish::Wish;
 use crate::outbox::desk::ReaderDesk;
 use crate::outbox::mouth::Mouth;
 use crate::outbox::{Inbox, Ledger, Outbox, Voice};
@@ -93,6 +95,8 @@ pub struct App {
     scheduler: Scheduler,
     keeper: Keeper,
     desk: Desk,
+    /// What operators want of the rules.
+    wishes: mpsc::Receiver<Wish>,
     writer: thread::JoinHandle<()>,
     // Held until the end: a second daemon on this file is refused.
     _lock: Lock,
@@ -122,7 +126,9 @@ impl App {
         let scheduler = scheduler(settings, SqliteReader::open(&parts.database, &parts.vault)?);
         warn_of_a_clock_behind(&reader, newest, &parts.clock)?;
         let inbox: Arc<OnceLock<Inbox>> = Arc::default();
-        let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(Ear { inbox: inbox.clone(), names_told: unparking.1.clone() }));
+        let (wishing, wishes) = mpsc::channel(WISHES_MAX);
+        let listener = Ear { inbox: inbox.clone(), names_told: unparking.1.clone(), wishes: wishing };
+        let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(listener));
         let pipeline = pipeline.with_operators((&settings.operators).into());
         let (handle, writer) = pipeline::start(pipeline).context("写入线程起不来")?;
         let (keeper, desk) = Keeper::new(&parts.rules_file, handle.clone(), parts.clock.clone(), settings.corp.keys().next().map(|name| name.as_str().into()));
@@ -133,7 +139,7 @@ impl App {
         let api = api::routes(Callers::from_settings(settings), ears(&handle), teller, parts.clock.clone());
         let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(api).merge(health::routes(probe(&handle), metrics));
         let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
-        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, scheduler, keeper, desk, writer, _lock: lock })
+        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, scheduler, keeper, desk, wishes, writer, _lock: lock })
     }
 
     /// The bound address.
@@ -168,6 +174,7 @@ impl App {
             look_around(self.handle.clone()),
             tokio::spawn(ticking),
             tokio::spawn(self.keeper.run()),
+            tokio::spawn(wishes::run(self.wishes, self.desk, self.handle.clone(), self.clock.clone())),
         ];
         let (stop_web, web_stopped) = oneshot::channel::<()>();
         let (stop_outbox, outbox_stopped) = oneshot::channel::<()>();
@@ -234,6 +241,8 @@ struct Ear {
     inbox: Arc<OnceLock<Inbox>>,
     /// Wakes the loop that decides parked events again.
     names_told: Arc<Notify>,
+    /// To whom keeps rules.toml.
+    wishes: mpsc::Sender<Wish>,
 }
 
 impl Listener for Ear {
@@ -245,9 +254,18 @@ impl Listener for Ear {
         if let Some(inbox) = self.inbox.get() {
             inbox.push(&batch.replies);
         }
+        for wish in &batch.wishes {
+            if self.wishes.try_send(wish.clone()).is_err() {
+                tracing::warn!(rule = &*wish.switch.target, "too many wishes wait; the operator has to ask again");
+            }
+        }
         if batch.groups.iter().any(|(_, group)| group.title.is_some()) {
             self.names_told.notify_one();
         }
+    }
+
+    fn keeps_rules(&self) -> bool {
+        true
     }
 
     fn disturbed(&self) {

@@ -4,6 +4,7 @@
 //! A version goes live with the next batch: no message is lost, none is decided twice, and what was decided stays as it is.
 
 pub mod watched;
+pub mod wishes;
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::gate::{Examined, examine};
 use crate::model::act::Act;
 use crate::model::event::{Channel, Event, Identity, Kind, Place, Via};
+use crate::model::day::Millis;
 use crate::model::ids::{CorpName, EventKey, KeyBytes, RulesHash};
 use crate::pipeline::Handle;
 use crate::rules::campaign::Rules;
@@ -187,6 +189,8 @@ impl Keeper {
             _ => return Err(Denied::Bad(Box::new(examined))),
         };
         let path = self.file.path().to_owned();
+        // What somebody is just writing, or what was refused, is not live: it is not lost for that.
+        let draft = watched::keep_draft(&path, &live.text);
         let written = watched::write(&path, &proposal.text);
         if let (Err(source), false) = (&written, proposal.even_unwritten) {
             let source = io::Error::new(source.kind(), source.to_string());
@@ -195,9 +199,14 @@ impl Keeper {
         self.handle.adopt(rules.clone());
         tracing::info!(rules = %rules.hash, before = %live.hash, by = &*proposal.by, "proposed rules are live");
         let mut told = proposal.told.unwrap_or_else(|| format!("规则已生效,版本 {}", short(rules.hash)));
+        let written_at_all = written.is_ok();
         if let Err(error) = written {
             tracing::error!(%error, path = %path.display(), "the rules file cannot be written; the change lasts until it is saved or jifen starts again");
             told += &format!("。但 {} 写不了({error}),重启以后会变回去,请让工程师改文件", path.display());
+        }
+        if let Some(draft) = draft.filter(|_| written_at_all) {
+            tracing::warn!(draft = %draft.display(), "the rules file held something that was not live; it is kept beside it");
+            told += &format!("。文件里原来有没生效的改动,存在 {},请合并回来", draft.display());
         }
         self.say(proposal.by, true, told, proposal.asked).await;
         Ok(rules.hash)
@@ -205,26 +214,7 @@ impl Keeper {
 
     /// Writes a change down, with what is told of it.
     async fn say(&mut self, by: Arc<str>, accepted: bool, told: String, asked: Option<Asked>) {
-        let rules = self.handle.rules();
-        let Some(corp) = asked.as_ref().map(|asked| asked.corp.clone()).or_else(|| self.corp.clone()) else { return };
-        let Some(campaign) = rules.campaigns.first().map(|campaign| campaign.id.clone()) else { return };
-        let now = self.clock.now();
-        let books = Place::Books { campaign, chat: None };
-        let house = Via { channel: Channel::House, ..Via::default() };
-        let (place, who, via) = asked.map_or((books, None, house), |asked| (asked.place, Some(asked.who), asked.via));
-        let contents = format!("{}\0{}\0{by}\0{told}", now.0, rules.hash);
-        let event = Event {
-            key: EventKey { source: format!("{corp}/rules").into(), key: KeyBytes::digest(contents.as_bytes()) },
-            corp,
-            at: now,
-            received_at: now,
-            clamped: false,
-            place,
-            who,
-            name: None,
-            via,
-            kind: Kind::Did(Act::RulesChanged { by, accepted, told: told.into() }),
-        };
+        let Some(event) = change(&self.handle.rules(), self.clock.now(), self.corp.as_ref(), Change { by, accepted, told, asked }) else { return };
         if self.untold.len() == UNTOLD_MAX {
             self.untold.pop_front();
         }
@@ -242,6 +232,36 @@ impl Keeper {
             self.untold.pop_front();
         }
     }
+}
+
+/// A change that was made, or refused.
+struct Change {
+    by: Arc<str>,
+    accepted: bool,
+    told: String,
+    asked: Option<Asked>,
+}
+
+/// The event that tells of a change; `None` where there is nobody to tell.
+fn change(rules: &Rules, now: Millis, corp: Option<&CorpName>, change: Change) -> Option<Event> {
+    let Change { by, accepted, told, asked } = change;
+    let corp = asked.as_ref().map(|asked| asked.corp.clone()).or_else(|| corp.cloned())?;
+    let books = Place::Books { campaign: rules.campaigns.first()?.id.clone(), chat: None };
+    let house = Via { channel: Channel::House, ..Via::default() };
+    let (place, who, via) = asked.map_or((books, None, house), |asked| (asked.place, Some(asked.who), asked.via));
+    let contents = format!("{}\0{}\0{by}\0{told}", now.0, rules.hash);
+    Some(Event {
+        key: EventKey { source: format!("{corp}/rules").into(), key: KeyBytes::digest(contents.as_bytes()) },
+        corp,
+        at: now,
+        received_at: now,
+        clamped: false,
+        place,
+        who,
+        name: None,
+        via,
+        kind: Kind::Did(Act::RulesChanged { by, accepted, told: told.into() }),
+    })
 }
 
 /// Reads, lints and tests a file beside everything else that goes on.

@@ -83,6 +83,14 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
     Ok(Stamp { device: it.dev(), inode: it.ino(), bytes: it.len(), modified: (it.mtime(), it.mtime_nsec()), changed: (it.ctime(), it.ctime_nsec()) })
 }
 
+/// Keeps what stands in a file beside it, where it is not what is live: `rules.draft.toml`. `None` where nothing had to be, or could be, kept.
+pub fn keep_draft(path: &Path, live: &str) -> Option<PathBuf> {
+    let path = fs::canonicalize(path).ok()?;
+    let bytes = fs::read(&path).ok().filter(|bytes| *bytes != *live.as_bytes())?;
+    let draft = path.with_extension("draft.toml");
+    fs::write(&draft, bytes).ok().map(|()| draft)
+}
+
 /// Writes a file so that a reader sees the old text or the new one, never a part: beside it, then over it. Where that is not possible (a file
 /// that is mounted alone cannot be replaced) it is written in place.
 ///

@@ -18,3 +18,4 @@ pub mod args;
 pub mod chart;
 pub mod mark;
 pub mod record;
+pub mod wish;

@@ -39,6 +39,8 @@ pub(super) struct Context<'a> {
     pub(super) fingerprints: &'a FingerprintKey,
     /// Replies can be sent; else they are committed as expired.
     pub(super) has_room: bool,
+    /// What operators want of rules.toml is done by whom the listener tells.
+    pub(super) keeps_rules: bool,
     /// Who may act by chat.
     pub(super) operators: &'a Operators,
     /// Do not decide: keep the events as failed, for this reason.

@@ -13,13 +13,14 @@ use crate::model::decision::{Args, Decision, Outcome, Parking, Record, Ruling, T
 use crate::model::event::{Channel, Event, Identity, Kind, Place};
 use crate::model::ids::{CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::reply::{Occasion, Reply, Template};
+use crate::model::wish::Wish;
 use crate::rules::campaign::{Balance, Campaign};
 use crate::rules::command::{self, Command};
 use crate::rules::coverage::Coverage;
 use crate::rules::decide::{hear, spoken};
 use crate::rules::grant::{WAITS_DAYS, same};
 use crate::rules::text::display_name;
-use crate::rules::wording;
+use crate::rules::{switch, wording};
 use crate::store::waiting::review_key;
 use crate::store::{IdentityRow, PersonKey, Store, StoreError, Wants};
 
@@ -65,6 +66,10 @@ pub(super) enum Told {
     Yes(EventKey, String),
     /// It was done when its copy was heard.
     Before,
+    /// This is the answer.
+    Answer(String),
+    /// It is for who keeps rules.toml, who also answers.
+    Wished(Box<Wish>),
 }
 
 /// An event's number as people write it.
@@ -134,6 +139,20 @@ impl<'a> Working<'a> {
                 Ok((Told::Yes(keys[0].clone(), told), Some(granted)))
             }
             Command::Review { of, allowed, reason } => self.prepare_review(store, event, of, allowed, (by, reason)),
+            Command::States => Ok((Told::Answer(switch::states(self.context.rules)), None)),
+            Command::Switch { what, on } => Ok((self.prepare_switch(event, &what, on), None)),
+        }
+    }
+
+    fn prepare_switch(&self, event: &Event, what: &str, on: bool) -> Told {
+        match (switch::find(self.context.rules, what, on), event.who.clone()) {
+            (Err(reason), _) => Told::No(reason),
+            (Ok(_), _) if !self.context.keeps_rules => Told::No(format!("{}规则只在 jifen serve(或 jifen demo)运行时管用", switch::verb(on))),
+            (Ok(_), None) => Told::Before,
+            (Ok(switch), Some(who)) => {
+                let (corp, place, via) = (event.corp.clone(), event.place.clone(), event.via.clone());
+                Told::Wished(Box::new(Wish { corp, place, who, via, switch }))
+            }
         }
     }
 
@@ -256,7 +275,8 @@ impl<'a> Working<'a> {
         let traits = heard.prepared.traits.as_ref().map(|traits| Traits { matched: Vec::new(), ..traits.clone() });
         let record = Record { heard: traits, ..Record::default() };
         let text = match told {
-            Told::Before => return Decision { record, ..Decision::default() },
+            Told::Before | Told::Wished(_) => return Decision { record, ..Decision::default() },
+            Told::Answer(text) => text.clone(),
             Told::No(reason) => format!("没有办:{reason}"),
             Told::Yes(key, about) => self.came_of(key, about),
         };

@@ -30,8 +30,8 @@ impl Working<'_> {
             _ => {}
         }
         let decision = self.decide(heard, key);
-        if heard.told.is_some() {
-            return Ok(Decided { decision, key });
+        if let Some(told) = &heard.told {
+            return Ok(Decided { decision: self.told(heard, told, occurrence.seq, decision), key });
         }
         if let Some(decision) = self.as_twin(store, heard, occurrence.seq, key, &decision)? {
             return Ok(Decided { decision, key });

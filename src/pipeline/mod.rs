@@ -94,6 +94,10 @@ pub trait Listener: Send {
     fn has_room(&self) -> bool;
     /// A batch is committed.
     fn committed(&self, batch: &Batch);
+    /// Whether it passes on what operators want of rules.toml ([`Batch::wishes`]) to who keeps the file.
+    fn keeps_rules(&self) -> bool {
+        false
+    }
     /// Another process may have committed something: replies may wait that this one does not know of.
     fn disturbed(&self);
 }
@@ -204,8 +208,8 @@ impl<S: Store> Pipeline<S> {
     /// One transaction. A panic in it is a bug outside of deciding: nothing of it is written, and it goes on to whoever runs this.
     fn attempt(&mut self, works: &[Work], failed: Option<String>) -> Result<Vec<Done>, StoreError> {
         let rules = self.rules.load_full();
-        let context =
-            batch::Context { rules: &rules, fingerprints: &self.fingerprints, has_room: self.listener.has_room(), operators: &self.operators, failed };
+        let (has_room, keeps_rules) = (self.listener.has_room(), self.listener.keeps_rules());
+        let context = batch::Context { rules: &rules, fingerprints: &self.fingerprints, has_room, keeps_rules, operators: &self.operators, failed };
         let result = catch_unwind(AssertUnwindSafe(|| batch::run(&mut self.store, &mut self.memory, &context, works)));
         match result {
             Ok(Ok((done, batch))) => {

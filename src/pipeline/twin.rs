@@ -14,6 +14,7 @@ use crate::model::ids::{CorpName, EventSeq, GroupId, IdentityId, SourceId};
 use crate::model::journal::EventRow;
 use crate::store::{Store, StoreError};
 
+use super::command::Told;
 use super::late::Decided;
 use super::repair::REPAIR_EVENTS_MAX;
 use super::working::{Heard, Working, outcome};
@@ -132,6 +133,21 @@ impl Working<'_> {
             (false, _) => self.asker(heard).and_then(|by| self.asked.answered(seq, by, spoken)),
         };
         Ok(first.map(|first| unpaid(decision, Outcome::TwinOf(first), Refusal::Twin)))
+    }
+
+    /// What becomes of a command: of what leaves no event of its own, the copy from another channel does nothing.
+    pub(super) fn told(&mut self, heard: &Heard<'_>, told: &Told, seq: EventSeq, decision: Decision) -> Decision {
+        if let Told::Yes(..) | Told::Before = told {
+            return decision;
+        }
+        let (by, spoken) = (self.asker(heard), Spoken::of(heard));
+        if let Some(first) = by.zip(spoken).and_then(|(by, spoken)| self.asked.answered(seq, by, spoken)) {
+            return unpaid(&decision, Outcome::TwinOf(first), Refusal::Twin);
+        }
+        if let Told::Wished(wish) = told {
+            self.batch.wishes.push((**wish).clone());
+        }
+        decision
     }
 
     /// A message that was taken back before it arrived. If another channel brought it in time, the copy that counted is taken back;

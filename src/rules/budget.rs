@@ -20,9 +20,11 @@ pub fn alarms(campaign: &Campaign, claims: &[Claim]) -> Vec<Reply> {
     if claims.is_empty() {
         return Vec::new();
     }
+    // Of what is only tried nobody is told.
+    let claims: Vec<&Claim> = claims.iter().filter(|claim| !claim.name.starts_with('~')).collect();
     let mut seen: Vec<&str> = Vec::new();
     let mut alarms = Vec::new();
-    for (claim, rule) in claims.iter().filter_map(|claim| Some((claim, whose(campaign, claim)?))) {
+    for (claim, rule) in claims.iter().filter_map(|claim| Some((*claim, whose(campaign, claim)?))) {
         if seen.contains(&&*claim.name) {
             continue;
         }

@@ -65,6 +65,8 @@ pub struct Campaign {
     pub balance: Balance,
     /// Whether staff earn.
     pub staff: Staff,
+    /// `mode`: holds for all that pays or speaks by itself in it; what members have stays and is told as always.
+    pub mode: Mode,
     /// `max_points` over all rules of the campaign.
     pub limits: Limits,
     /// `[bucket.<name>]`: caps shared by several rules.
@@ -205,7 +207,7 @@ pub struct Only {
 }
 
 /// `mode`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Mode {
     /// Books points.
     #[default]

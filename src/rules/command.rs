@@ -1,4 +1,5 @@
-//! What an operator says to the assistant to do something: 「给 小红 加 10 分 帮忙答疑」「扣 小红 5 分 发广告」「批准 0412」「驳回 0412 重复了」.
+//! What an operator says to the assistant to do something: 「给 小红 加 10 分 帮忙答疑」「扣 小红 5 分 发广告」「批准 0412」「驳回 0412 重复了」「停用 每日签到」
+//! 「恢复 每日签到」「规则状态」.
 
 use std::sync::{Arc, LazyLock};
 
@@ -29,6 +30,15 @@ pub enum Command {
         /// Why not.
         reason: Arc<str>,
     },
+    /// A rule or a campaign off, or on again.
+    Switch {
+        /// What, as it was written.
+        what: String,
+        /// On, else off.
+        on: bool,
+    },
+    /// Which rules are on and off.
+    States,
 }
 
 /// How the commands are written, for who wrote one that cannot be read.
@@ -41,6 +51,12 @@ pub fn read(text: &str, points_name: &str) -> Option<Result<Command, String>> {
     if let Some(found) = REVIEW.captures(text) {
         let of = found[2].parse().map(EventSeq).map_err(|_| format!("没有「{}」这个编号", &found[2]));
         return Some(of.map(|of| Command::Review { of, allowed: matches!(&found[1], "批准" | "通过" | "同意"), reason: Arc::from(found[3].trim()) }));
+    }
+    if STATES.is_match(text) {
+        return Some(Ok(Command::States));
+    }
+    if let Some(found) = SWITCH.captures(text) {
+        return Some(Ok(Command::Switch { what: found[2].to_owned(), on: matches!(&found[1], "恢复" | "启用") }));
     }
     let found = GIVE.captures(text).or_else(|| TAKE.captures(text));
     let Some(found) = found else { return MEANT.is_match(text).then(|| Err(USAGE.to_owned())) };
@@ -82,6 +98,8 @@ fn regex(pattern: &str) -> Regex {
 }
 
 static REVIEW: LazyLock<Regex> = LazyLock::new(|| regex(r"^(批准|通过|同意|驳回|拒绝)\s*#?([0-9]{1,18})(?:\s+|[,,::]|$)(.*)$"));
+static STATES: LazyLock<Regex> = LazyLock::new(|| regex(r"^规则\s*状态[。??]?$"));
+static SWITCH: LazyLock<Regex> = LazyLock::new(|| regex(r"^(停用|停掉|恢复|启用)\s*(?:规则)?\s*(\S[^\n]{0,80}?)[。!!]?$"));
 static GIVE: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)^给\s*(?P<whom>.+?)\s*(?P<sign>加|奖励|扣|减|\+|-)\s*(?P<points>[0-9][0-9,]*)(?P<rest>.*)$"));
 static TAKE: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?s)^(?P<sign>扣|奖励)\s*(?P<whom>@?[^\s@]+?(?:\s+[^\s0-9][^\s]*)*?)\s*(?P<points>[0-9][0-9,]*)(?P<rest>.*)$"));
@@ -139,6 +157,17 @@ mod tests {
         for text in ["给我讲个笑话", "积分", "扣子很好用", ""] {
             assert_eq!(read(text, "积分"), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_rule_is_switched_off_and_on() {
+        let switch = |what: &str, on| Some(Ok(Command::Switch { what: what.into(), on }));
+        for text in ["停用 每日签到", "停用每日签到。", "停掉 规则 每日签到", "停用\u{2005}每日签到"] {
+            assert_eq!(read(text, "积分"), switch("每日签到", false), "{text}");
+        }
+        assert_eq!(read("恢复 check_in.daily", "积分"), switch("check_in.daily", true));
+        assert_eq!(read("启用 活动 骑行", "积分"), switch("活动 骑行", true));
+        assert_eq!((read("规则状态", "积分"), read("停用", "积分"), read("规则", "积分")), (Some(Ok(Command::States)), None, None));
     }
 
     #[test]

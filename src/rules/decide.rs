@@ -1,5 +1,6 @@
 //! Deciding: from a message to what every rule says of it, what is booked and what is remembered. The words of the answer are [`answer`]'s.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use jiff::civil::Date;
@@ -111,7 +112,7 @@ pub fn decide(rules: &Rules, campaign: Option<usize>, prepared: &Prepared, facts
     let live = || campaign.rules.iter().filter(|rule| rule.common.mode != Mode::Off);
     for rule in live().filter(|rule| !rule.kind.follows()).chain(live().filter(|rule| rule.kind.follows())) {
         let hearing = scene.hearing(rule);
-        let is_no_step = rule.kind.follows() && !so_far.paid.iter().any(|(paid, _)| rule.kind.steps().contains(paid));
+        let is_no_step = rule.kind.follows() && !so_far.paid(rule.common.mode).iter().any(|(paid, _)| rule.kind.steps().contains(paid));
         if is_no_step || !rule.kind.looks_at(&hearing) {
             continue;
         }
@@ -150,7 +151,10 @@ pub struct Scene<'a> {
     /// The business day.
     pub day: Day,
     matched: &'a [usize],
+    /// Whether the words of a live rule matched, or it is a question.
     is_command: bool,
+    /// The same with the rules on trial.
+    is_command_on_trial: bool,
 }
 
 /// What one rule said, with what its reply needs.
@@ -173,6 +177,8 @@ pub(super) struct SoFar {
     pub(super) marks: Vec<Mark>,
     claims: Vec<Claim>,
     paid: Vec<(Arc<str>, i64)>,
+    /// What was paid, and what the rules on trial would have paid.
+    tried: Vec<(Arc<str>, i64)>,
     pub(super) points: i64,
     /// Points taken for something.
     pub(super) bought: Vec<Entry>,
@@ -182,8 +188,13 @@ pub(super) struct SoFar {
 }
 
 impl SoFar {
-    pub(super) fn pending(&self) -> Pending<'_> {
-        Pending { marks: &self.marks, paid: &self.paid }
+    pub(super) fn pending(&self, mode: Mode) -> Pending<'_> {
+        Pending { marks: &self.marks, paid: self.paid(mode), mode }
+    }
+
+    /// What a rule of this mode takes for paid.
+    fn paid(&self, mode: Mode) -> &[(Arc<str>, i64)] {
+        if mode == Mode::Shadow { &self.tried } else { &self.paid }
     }
 }
 
@@ -194,9 +205,14 @@ impl<'a> Scene<'a> {
         let at = prepared.event.at;
         let day = campaign.calendar.day(at);
         let is_talk = |rule: &RuleEntry| rule.kind.is_talk() && !ears::is_open(campaign, rule, day, at);
-        let is_matched = |rule: &RuleEntry| rule.common.mode != Mode::Off && matched.binary_search(&rule.index).is_ok() && !is_talk(rule);
-        let is_command = heard.asked || heard.question.is_some() || (!matched.is_empty() && campaign.rules.iter().any(is_matched));
-        Scene { rules, campaign, event: &prepared.event, heard, deed: prepared.deed.as_ref(), facts, day, matched, is_command }
+        let has = |mode: Mode| {
+            let is_matched = |rule: &RuleEntry| rule.common.mode == mode && matched.binary_search(&rule.index).is_ok() && !is_talk(rule);
+            !matched.is_empty() && campaign.rules.iter().any(is_matched)
+        };
+        // What only a rule on trial takes for its word is talk to the live ones still.
+        let is_command = heard.asked || heard.question.is_some() || has(Mode::Live);
+        let is_command_on_trial = is_command || has(Mode::Shadow);
+        Scene { rules, campaign, event: &prepared.event, heard, deed: prepared.deed.as_ref(), facts, day, matched, is_command, is_command_on_trial }
     }
 
     /// The event as one rule hears it.
@@ -208,7 +224,7 @@ impl<'a> Scene<'a> {
             campaign: self.campaign,
             rule,
             matched: self.matched.binary_search(&rule.index).is_ok(),
-            is_command: self.is_command,
+            is_command: if rule.common.mode == Mode::Shadow { self.is_command_on_trial } else { self.is_command },
             day: self.day,
         }
     }
@@ -265,8 +281,13 @@ impl<'a> Scene<'a> {
         let ruling = self.ruling(rule, hearing, so_far);
         let (ruling, args) = ruling.unwrap_or_else(|refusal| (Ruling::Refused(refusal), Args::default()));
         so_far.points += ruling.booked();
-        if let Ruling::Paid(payment) = &ruling {
-            so_far.paid.push((rule.code.clone(), payment.points));
+        match &ruling {
+            Ruling::Paid(payment) => {
+                so_far.paid.push((rule.code.clone(), payment.points));
+                so_far.tried.push((rule.code.clone(), payment.points));
+            }
+            Ruling::Shadow(payment) => so_far.tried.push((rule.code.clone(), payment.points)),
+            Ruling::Refused(_) | Ruling::Moved(_) => {}
         }
         if self.bucket(rule).vests_on.is_none() {
             so_far.ready += ruling.booked();
@@ -298,7 +319,7 @@ impl<'a> Scene<'a> {
             return self.purchase(rule, hearing, so_far);
         }
         let periods = Periods { day: self.day, window };
-        let mut offer = match rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending())) {
+        let mut offer = match rule.kind.offer(hearing, Own::new(self.state(), &key).after(so_far.pending(common.mode))) {
             Ok(offer) => offer,
             Err(refusal) => {
                 if let Refusal::ProofMissing { .. } | Refusal::WordMissing { .. } | Refusal::ProofUsed { .. } = refusal {
@@ -340,12 +361,17 @@ impl<'a> Scene<'a> {
                 return Err(refusal);
             }
         };
-        if common.mode == Mode::Live {
-            so_far.claims.extend(claims.into_iter().chain(budgets));
-        }
-        so_far.marks.extend(offer.marks.into_iter().map(|mark| with_key(mark, &key)));
+        so_far.claims.extend(claims.into_iter().chain(budgets));
+        // What a rule on trial would pay for is not used up by it.
+        let is_kept = |mark: &Mark| common.mode == Mode::Live || !matches!(mark, Mark::Proof { .. });
+        so_far.marks.extend(offer.marks.into_iter().filter(is_kept).map(|mark| with_key(mark, &key)));
         for (key, limits) in self.caps(rule) {
-            let of_rule = (key == rule.code).then_some(&common.counted[..]);
+            let counted: Cow<'_, [PeriodKind]> = match common.mode {
+                Mode::Live | Mode::Off => Cow::Borrowed(&common.counted),
+                // All that a rule on trial ever tried is known by its counts only.
+                Mode::Shadow => Cow::Owned([&common.counted[..], &[PeriodKind::Ever]].concat()),
+            };
+            let of_rule = (key == rule.code).then_some(&*counted);
             so_far.marks.extend(counts(&state_key(&key, common.mode), limits, periods, room.points, of_rule));
         }
         let Offer { points: offered, bonus, streak, .. } = offer;

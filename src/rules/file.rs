@@ -162,7 +162,13 @@ impl<'a> File<'a> {
         let table = RuleTable::new(span.clone(), &[own], &self.misfits);
         let buckets = self.merged("bucket", own);
         let bucket_names: Vec<&str> = buckets.iter().map(|(name, ..)| *name).collect();
-        let (rules, heads) = self.rules(own, first, &bucket_names, mistakes);
+        let (mut rules, heads) = self.rules(own, first, &bucket_names, mistakes);
+        let mode = shared_keys::mode(&table);
+        for rule in &mut rules {
+            // On trial nothing is spent, so nothing is sold.
+            let whole = if rule.kind.sells() && mode != Mode::Live { Mode::Off } else { mode };
+            rule.common.mode = rule.common.mode.max(whole);
+        }
         let festivals = self.merged("festival", own);
         let festivals = festivals.iter().filter_map(|(name, table)| festival::read(name, table, &rules, mistakes)).collect();
         let bucket = |(name, table): &(&str, RuleTable<'_>)| Bucket {
@@ -182,6 +188,7 @@ impl<'a> File<'a> {
             calendar: calendar(&table, mistakes),
             balance: balance(&table),
             staff: staff(&table),
+            mode,
             limits: shared_keys::limits(&table),
             buckets: buckets.iter().map(bucket).collect(),
             follows_presence: rules.iter().any(|rule| rule.kind.every_days().is_some())
@@ -332,6 +339,7 @@ fn campaign_defaults() -> Vec<(&'static str, String)> {
         ("day_starts_at", "\"00:00\""),
         ("balance", "\"shared\""),
         ("staff", "\"auto\""),
+        ("mode", "\"live\""),
     ];
     pairs.into_iter().map(|(key, value)| (key, value.to_owned())).collect()
 }

@@ -104,5 +104,5 @@ pub fn extra(claims: &[Claim], shares: &[Share]) -> Option<Extra> {
 }
 
 fn is_named(claim: &Claim) -> bool {
-    claim.name.split('/').next() == Some(NAME)
+    claim.name.trim_start_matches('~').split('/').next() == Some(NAME)
 }

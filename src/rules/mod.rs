@@ -63,6 +63,8 @@ pub mod affinity;
 pub mod title;
 pub mod schema;
 pub mod resolved;
+pub mod edit;
+pub mod switch;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -72,7 +74,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::cells::{AccountCell, AccountState, CodeState, Total};
+use crate::model::cells::{AccountCell, AccountState, CodeState, Sum, Total};
 use crate::model::claim::Claim;
 use crate::model::day::{Day, Period};
 use crate::model::decision::{Deed, Mark, Refusal, Traits};
@@ -296,6 +298,8 @@ pub struct Pending<'a> {
     pub marks: &'a [Mark],
     /// What they paid, by code.
     pub paid: &'a [(Arc<str>, i64)],
+    /// That of the rule that is asked: on trial it also counts what was tried.
+    pub mode: campaign::Mode,
 }
 
 impl<'a> Own<'a> {
@@ -316,7 +320,10 @@ impl<'a> Own<'a> {
 
     /// All that another rule (by its code) ever paid, this event included.
     pub fn total_of(&self, code: &str) -> Total {
-        let before = self.state.and_then(|state| state.code(code)).map_or(Total::default(), |state| state.total);
+        let mut before = self.state.and_then(|state| state.code(code)).map_or(Total::default(), |state| state.total);
+        if let Some(tried) = self.tried(code, Period::Ever) {
+            before = Total { times: before.times + tried.times, points: before.points + tried.points };
+        }
         let now = self.pending.paid.iter().filter(|(paid, _)| **paid == *code);
         now.fold(before, |total, (_, points)| Total { times: total.times + 1, points: total.points + points })
     }
@@ -325,11 +332,19 @@ impl<'a> Own<'a> {
     /// counted, or its days if none does.
     pub fn times_of(&self, code: &str, period: Period) -> i64 {
         let before = self.state.and_then(|state| state.code(code)?.sum(period)).map_or(0, |sum| sum.times);
+        let before = before + self.tried(code, period).map_or(0, |sum| sum.times);
+        let is_it = |key: &str| key == code || (self.pending.mode == campaign::Mode::Shadow && key.strip_prefix('~') == Some(code));
         let of = |mark: &Mark| match mark {
-            Mark::Count { key, period: counted, times, .. } if **key == *code && *counted == period => *times,
+            Mark::Count { key, period: counted, times, .. } if is_it(key) && *counted == period => *times,
             Mark::Count { .. } | Mark::Day { .. } | Mark::Recent { .. } | Mark::Since { .. } | Mark::Proof { .. } | Mark::Lifetime { .. } => 0,
         };
         before + self.pending.marks.iter().map(of).sum::<i64>()
+    }
+
+    /// What another rule tried in a period, where the rule that asks is on trial itself.
+    fn tried(&self, code: &str, period: Period) -> Option<&'a Sum> {
+        let state = self.state.filter(|_| self.pending.mode == campaign::Mode::Shadow)?;
+        state.code(&format!("~{code}"))?.sum(period)
     }
 
     /// What is remembered under the rule's code.

@@ -28,7 +28,7 @@ impl Scene<'_> {
         if let Err(Refusal::Already { cap, .. }) = room(&limits, &rule.code, periods, 1, used) {
             return Err(Refusal::NotBought(NotBought::TooOften(cap)));
         }
-        let offer = rule.kind.offer(hearing, Own::new(self.state(), &rule.code).after(so_far.pending()))?;
+        let offer = rule.kind.offer(hearing, Own::new(self.state(), &rule.code).after(so_far.pending(rule.common.mode)))?;
         let price = offer.points.checked_neg().filter(|price| *price >= 0).ok_or_else(nothing)?;
         let parts = self.pay(price, so_far)?;
         so_far.bought.extend(parts.into_iter().map(|part| spent(rule, part, self.day)));

@@ -271,7 +271,7 @@ pub(super) fn help_args(scene: &Scene<'_>, args: Args) -> Args {
     let words: Vec<String> = words.take(HELP_WORDS_MAX).map(|listen| format!("「{}」", listen.text)).collect();
     let questions = [Question::Balance, Question::Today, Question::Rank, Question::History, Question::Why, Question::Rules];
     let has_tasks = scene.campaign.rules.iter().any(|rule| rule.kind.follows() && is_on(scene, rule));
-    let has_months = scene.campaign.rules.iter().any(|rule| rule.kind.month(&scene.hearing(rule), scene.own(rule)).is_some());
+    let has_months = scene.campaign.rules.iter().any(|rule| is_listed(scene, rule) && rule.kind.month(&scene.hearing(rule), scene.own(rule)).is_some());
     let further = has_tasks.then_some(Question::Tasks).into_iter().chain(has_months.then_some(Question::Calendar));
     let questions: Vec<&str> = questions.iter().copied().chain(further).filter_map(|question| scene.rules.assistant.word(question)).collect();
     args.text("口令", words.join("或"))

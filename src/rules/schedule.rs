@@ -142,6 +142,9 @@ impl Job for &Schedule {
 
     fn decide(&self, scene: &Scene<'_>, whose: Whose<'_>, _slot: i64) -> Option<Decision> {
         let Whose::Group(_) = whose else { return Some(Decision::default()) };
+        if scene.campaign.mode != Mode::Live {
+            return Some(Decision::default());
+        }
         let calendar = &scene.campaign.calendar;
         if scene.rules.assistant.quiet.as_ref().is_some_and(|quiet| quiet.open_since(calendar, scene.event.at).is_some()) {
             return Some(self.unsaid(Refusal::OutsideWindow));

@@ -10,6 +10,7 @@ use crate::model::ids::GroupId;
 use crate::rules::campaign::{Campaign, Mode};
 use crate::rules::cap::Room;
 use crate::rules::decide::{CAMPAIGN_KEY, Scene};
+use crate::rules::marks::state_key;
 use crate::rules::{Hearing, Offer, Prepared, Scarce, Share, Shared, campaign::RuleEntry, campaign::Rules, schedule};
 
 /// Name of a rule's budget.
@@ -50,7 +51,7 @@ pub fn wants(rules: &Rules, campaign: &Campaign, prepared: &Prepared, group: Gro
 /// The budgets over a rule, its own first: name, whose, and how much.
 pub fn budgets(campaign: &Campaign, rule: &RuleEntry) -> impl Iterator<Item = (Arc<str>, Arc<str>, i64)> {
     let own = rule.common.budget.map(|budget| (name(BUDGET, rule), rule.code.clone(), budget));
-    let all = campaign.budget.map(|budget| (CAMPAIGN_BUDGET.clone(), CAMPAIGN_KEY.clone(), budget));
+    let all = campaign.budget.map(|budget| (state_key(&CAMPAIGN_BUDGET, rule.common.mode), CAMPAIGN_KEY.clone(), budget));
     own.into_iter().chain(all)
 }
 
@@ -60,9 +61,9 @@ pub fn left(shared: Shared<'_>, campaign: &Campaign, rule: &RuleEntry) -> Option
     budgets(campaign, rule).map(left).min()
 }
 
-/// The whole name of what a rule shares.
+/// The whole name of what a rule shares. What a rule on trial takes is counted apart.
 pub fn name(name: &str, rule: &RuleEntry) -> Arc<str> {
-    format!("{name}/{}", rule.code).into()
+    state_key(&format!("{name}/{}", rule.code).into(), rule.common.mode)
 }
 
 /// Takes up to `wanted` of what there is `most` of. `None` when nothing is left.

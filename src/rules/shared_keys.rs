@@ -199,6 +199,10 @@ pub struct CampaignTable {
     /// 员工是否得分:auto 客户群里不得、内部群和单聊照常,pay 都得,skip 都不得。默认 auto。
     #[schemars(extend("x-en" = "Whether employees earn: `auto` nothing in customer groups (default), `pay` everywhere, `skip` nowhere."))]
     pub staff: Option<StaffName>,
+    /// 整个活动:live 正式、shadow 试运行(只试算,不记分、不回复)、off 停用。对活动里的每条规则、称号、定时发言都管用;已有的积分照样能查、能过期。默认 live。
+    #[schemars(extend("examples" = ["shadow"]))]
+    #[schemars(extend("x-en" = "The whole campaign: `live` (default), `shadow` (verdicts only: nothing is booked or said), `off`. Holds for its rules, titles and posts; what members have can still be asked for and expires."))]
+    pub mode: Option<ModeName>,
     /// 整个活动里每个成员最多得多少分。
     #[schemars(extend("examples" = [{"day": 60, "week": 300}]))]
     #[schemars(extend("x-en" = "How much all rules together pay a member."))]

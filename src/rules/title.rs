@@ -12,7 +12,7 @@ use crate::model::points::Points;
 use crate::model::reply::{Occasion, Reply, Template};
 use crate::rules::KINDS;
 use crate::rules::board::{closes_at, days_of};
-use crate::rules::campaign::{Campaign, RuleEntry};
+use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 use crate::rules::check_in::RULE_POINTS_MAX;
 use crate::rules::clock::{Job, Reach, Slot, Whose};
 use crate::rules::decide::Scene;
@@ -251,8 +251,15 @@ impl Job for Award<'_> {
 /// The extra points, and that the title was won in this period: the clock submits it once for each winner.
 fn award(scene: &Scene<'_>, title: &Title, slot: i64) -> Decision {
     let points = title.points;
-    let fits = |before: i64| Points(before).checked_add(Points(points)).is_some();
     let verdict = |ruling| vec![Verdict { rule: title.code.clone(), ruling }];
+    let payment = Payment { points, offered: points, base: points, ..Payment::default() };
+    match scene.campaign.mode {
+        Mode::Live => {}
+        // Its slot is over: nothing of it is paid once the campaign is live.
+        Mode::Shadow => return Decision { record: Record { verdicts: verdict(Ruling::Shadow(payment)), ..Record::default() }, ..Decision::default() },
+        Mode::Off => return Decision::default(),
+    }
+    let fits = |before: i64| Points(before).checked_add(Points(points)).is_some();
     if !scene.facts.account.is_none_or(|account| fits(account.available) && fits(account.lifetime)) {
         return Decision { record: Record { verdicts: verdict(Ruling::Refused(Refusal::TooMany)), ..Record::default() }, ..Decision::default() };
     }
@@ -268,7 +275,7 @@ fn award(scene: &Scene<'_>, title: &Title, slot: i64) -> Decision {
         reverses: None,
     });
     let marks = vec![Mark::Count { key: title.code.clone(), period: title.period(slot), times: 1, points }];
-    let verdicts = verdict(Ruling::Paid(Payment { points, offered: points, base: points, ..Payment::default() }));
+    let verdicts = verdict(Ruling::Paid(payment));
     Decision { record: Record { verdicts, marks, ..Record::default() }, entries: entry.into_iter().collect(), replies: Vec::new() }
 }
 
@@ -308,8 +315,8 @@ impl Job for Telling<'_> {
             .int(SLOT, slot);
         let reply = Reply { template: Template { occasion: Occasion::TitleWon, rule: None }, args, asked: false, once: None };
         match whose {
-            Whose::Group(_) => Some(Decision { replies: vec![reply], ..Decision::default() }),
-            Whose::Member | Whose::Campaign => Some(Decision::default()),
+            Whose::Group(_) if scene.campaign.mode == Mode::Live => Some(Decision { replies: vec![reply], ..Decision::default() }),
+            Whose::Group(_) | Whose::Member | Whose::Campaign => Some(Decision::default()),
         }
     }
 }

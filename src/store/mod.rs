@@ -27,6 +27,7 @@ use crate::model::ids::{
 };
 use crate::model::journal::{AccountRef, Chain, EventRow, GroupRow, Posting};
 use crate::model::reply::Reply;
+use crate::model::wish::Wish;
 use crate::store::proof::{Proof, ProofKey};
 
 /// Most replies one event may leave: their ids are `event × 16 + place`, so that an event's replies are found without an index.
@@ -180,6 +181,8 @@ pub struct Batch {
     pub hidden: Vec<(AccountId, bool)>,
     /// Versions of rules.toml that went live, or were refused.
     pub rules_changes: Vec<RulesChange>,
+    /// What operators want of rules.toml. Not written: it is for who hears of the commit.
+    pub wishes: Vec<Wish>,
     /// Write what a callback takes beside all this, to prove that there is room for one.
     pub probe: bool,
 }
