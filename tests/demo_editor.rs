@@ -77,7 +77,8 @@ async fn from_a_mistake_to_twice_the_points(name: &str, size: (u32, u32)) {
     browser.sees("#trial .member", "→").await;
     let wide = browser.run("return document.documentElement.scrollWidth <= innerWidth", vec![]).await;
     assert_eq!(wide, json!(true), "the page is wider than the screen");
-    let bar = browser.run("const box = document.getElementById('save').getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight", vec![]).await;
+    let bar =
+        browser.run("const box = document.getElementById('save').getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight", vec![]).await;
     assert_eq!(bar, json!(true), "the button is out of sight");
     browser.run("document.querySelector('#toml').dispatchEvent(new KeyboardEvent('keydown', { key: 's', ctrlKey: true, bubbles: true }))", vec![]).await;
     browser.sees("#verdict", "已生效").await;
@@ -136,5 +137,24 @@ async fn an_earlier_version_is_loaded_and_saved_again() {
     browser.click("#save").await;
     browser.sees("#verdict", "已生效").await;
     checks_in(&browser, "阿明", "+2").await;
+    end(bot, browser, dir).await;
+}
+
+#[tokio::test]
+async fn an_operator_with_a_phone_stops_a_rule_by_chat_and_the_editor_shows_it() {
+    let (bot, dir) = begin("stop").await;
+    let browser = Browser::open(PHONE).await;
+    browser.visit(&bot.demo.addr.to_string()).await;
+    browser.click("[data-chat=inner]").await;
+    browser.click("[data-person=阿强]").await;
+    browser.says("@积分助手 停用 签到").await;
+    browser.sees(".line .bubble", "停用").await;
+    browser.opens_the_books().await;
+    browser.click("[data-tab=rules]").await;
+    browser.sees("#paint div", "mode = \"off\"").await;
+    browser.closes_the_books().await;
+    browser.click("[data-person=小红]").await;
+    browser.says("@积分助手 签到").await;
+    browser.sees(".line.own .chip", "停用").await;
     end(bot, browser, dir).await;
 }

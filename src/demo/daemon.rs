@@ -10,8 +10,8 @@ use tokio::task::spawn_blocking;
 use crate::app::{App, Ended, Parts, ear};
 use crate::backtest::{self, Ask};
 use crate::demo::books::Explain;
-use crate::demo::history::{self, Booked};
 use crate::demo::editor::Trial;
+use crate::demo::history::{self, Booked};
 use crate::demo::{Plan, Running};
 use crate::model::day::Calendar;
 use crate::model::journal::EventRow;
@@ -39,14 +39,8 @@ pub async fn start(plan: Plan) -> Result<Running> {
     })?;
     let rules = Arc::new(rules);
     let booked = if plan.talk && !database.exists() { Some(book(&plan, database.clone(), vault.clone(), rules.clone()).await?) } else { None };
-    let parts = Parts {
-        database: database.clone(),
-        vault: vault.clone(),
-        rules,
-        rules_file: settings.rules.as_str().into(),
-        clock: plan.clock,
-        loss: Loss::Refuse,
-    };
+    let parts =
+        Parts { database: database.clone(), vault: vault.clone(), rules, rules_file: settings.rules.as_str().into(), clock: plan.clock, loss: Loss::Refuse };
     let app = App::open(settings, parts).await?.with_routes(plan.routes);
     let (addr, handle, desk) = (app.addr(), app.handle(), app.desk());
     let hear = ear(&handle);
@@ -75,7 +69,7 @@ async fn book(plan: &Plan, database: PathBuf, vault: Vault, rules: Arc<Rules>) -
 fn trial(database: PathBuf, vault: Vault) -> Trial {
     Arc::new(move |live, new| {
         let reader = Box::new(SqliteReader::open(&database, &vault)?);
-        let ask = Ask { new, name: "编辑框".to_owned(), from: None, to: None, campaign: None, fingerprints: vault.fingerprint_key() };
+        let ask = Ask { new, name: "改后的规则".to_owned(), from: None, to: None, campaign: None, fingerprints: vault.fingerprint_key() };
         backtest::run(reader, live, &ask, &mut |_, _| {})
     })
 }

@@ -96,7 +96,7 @@
     if (turn !== state.turn) return;
     if (!told) return window.demo.trial.clear();
     if (!told.report) { state.timer = setTimeout(weigh, AGAIN_MILLIS); return; }
-    window.demo.trial.draw(told.report);
+    window.demo.trial.draw(told);
   }
 
   // ── into effect ──

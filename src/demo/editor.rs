@@ -1,13 +1,14 @@
 //! The page's rules.toml: what is wrong with a text as one types it, the way into effect, and the versions to go back to.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use crate::backtest::BacktestError;
+use crate::backtest::page::page;
 use crate::backtest::report::Report;
 use crate::demo::scene::Chat;
 use crate::demo::stage::Stage;
@@ -35,6 +36,8 @@ pub struct Editor {
     first: Arc<Rules>,
     checks: Turns,
     trials: Turns,
+    /// What the last backtest gave.
+    last: std::sync::Mutex<Option<Report>>,
     /// The newest change of the rules that the chats were told of.
     told: AtomicI64,
 }
@@ -74,7 +77,7 @@ impl Turns {
 impl Editor {
     /// An editor that saves through the keeper. `first` are the rules at the start.
     pub fn new(desk: Desk, trial: Trial, first: Arc<Rules>) -> Self {
-        Editor { desk, trial, first, checks: Turns::default(), trials: Turns::default(), told: AtomicI64::new(0) }
+        Editor { desk, trial, first, checks: Turns::default(), trials: Turns::default(), last: std::sync::Mutex::default(), told: AtomicI64::new(0) }
     }
 
     /// Looks a text over; `None` when a newer text came meanwhile.
@@ -93,6 +96,16 @@ impl Editor {
             trial(live, Arc::new(rules)).map_err(|error| format!("试算没有做成:{error}"))
         };
         self.trials.take(work).await
+    }
+
+    /// Keeps a report, to be read as a whole.
+    pub fn keep(&self, report: Report) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+    }
+
+    /// The last report as a page of its own.
+    pub fn last_report(&self) -> Option<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(page)
     }
 }
 

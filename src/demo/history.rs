@@ -36,21 +36,20 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
 /// Customers of the riding group, beside those of the page.
-const RIDERS: &[&str] = &[
-    "风驰", "山猫", "老周", "阿杰", "小鹿", "大熊", "晓雯", "阿宽", "南风", "老李", "豆豆妈", "骑士长", "小胖", "阿珍", "木木", "海哥", "夏天", "石头", "团子", "阿龙",
-    "佳佳", "老梁", "橙子", "北北", "阿福", "小满", "单车少年", "米粒",
-];
+const RIDERS: &str =
+    "风驰|山猫|老周|阿杰|小鹿|大熊|晓雯|阿宽|南风|老李|豆豆妈|骑士长|小胖|阿珍|木木|海哥|夏天|石头|团子|阿龙|佳佳|老梁|橙子|北北|阿福|小满|单车少年|米粒";
 /// Colleagues of the internal group, beside those of the page.
-const COLLEAGUES: &[&str] = &["陈晨", "林夕", "赵敏", "孙浩", "吴迪", "郑好", "冯雪", "高远", "何欢", "罗兰", "宋佳", "唐果", "许诺", "姚远"];
+const COLLEAGUES: &str = "陈晨|林夕|赵敏|孙浩|吴迪|郑好|冯雪|高远|何欢|罗兰|宋佳|唐果|许诺|姚远";
 /// What the riders talk of in the evening: one of each row.
-const TALK: [&[&str]; 3] = [
-    &["今天从江边骑到大桥", "下班绕了一圈滨江道", "周末去爬西山", "早上骑了二十公里", "夜骑刚回来", "带孩子在公园骑了一圈", "环湖骑到一半下雨了", "新换的胎第一次上路"],
-    &["风很大", "路上人不多", "腿有点酸", "心情特别好", "遇到好几位群友", "顺便买了早点", "链条有点响", "均速还不错"],
-    &["明天还有人一起吗", "大家注意安全", "照片晚点发", "求推荐头盔", "下次换条路线", "回来洗车", "周六继续", "有人要拼单吗"],
+const TALK: [&str; 3] = [
+    "今天从江边骑到大桥|下班绕了一圈滨江道|周末去爬西山|早上骑了二十公里|夜骑刚回来|带孩子在公园骑了一圈|环湖骑到一半下雨了|新换的胎第一次上路",
+    "风很大|路上人不多|腿有点酸|心情特别好|遇到好几位群友|顺便买了早点|链条有点响|均速还不错",
+    "明天还有人一起吗|大家注意安全|照片晚点发|求推荐头盔|下次换条路线|回来洗车|周六继续|有人要拼单吗",
 ];
 /// What is sent only to be paid.
-const FARMED: &[&str] = &["哈", "1", "嗯嗯", "好", "哈哈哈哈", "👍", "来了来了", "打卡打卡打卡"];
-const ANSWERED: &[&str] = &["收到", "好的", "路线发我一份", "今天不去了,加班", "谢谢大家", "几点集合?", "头盔一定要戴", "我也想要一个"];
+const FARMED: &str = "哈|1|嗯嗯|好|哈哈哈哈|👍|来了来了|打卡打卡打卡";
+const ANSWERED: &str = "收到|好的|路线发我一份|今天不去了,加班|谢谢大家|几点集合?|头盔一定要戴|我也想要一个";
+const CHECK_INS: &str = "签到|签到|签到|打卡|簽到!|签到啦";
 
 /// What was booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,8 +98,8 @@ fn talk(now: Millis) -> Option<Vec<Event>> {
     for ago in (0..=DAYS).rev() {
         let day = today.checked_sub(ago.days()).ok()?;
         writer.faces(day, ago);
-        RIDERS.iter().enumerate().for_each(|(number, name)| writer.rider(day, name, number));
-        COLLEAGUES.iter().enumerate().for_each(|(number, name)| writer.colleague(day, name, number));
+        RIDERS.split('|').enumerate().for_each(|(number, name)| writer.rider(day, name, number));
+        COLLEAGUES.split('|').enumerate().for_each(|(number, name)| writer.colleague(day, name, number));
     }
     let mut events = writer.events;
     events.retain(|event| event.received_at < now);
@@ -163,8 +162,8 @@ impl Writer {
 
     /// A check-in, and what may go wrong with one: said twice, taken back, said otherwise, heard late.
     fn check_in(&mut self, author: &Author, place: Place, at: Millis, number: usize) {
-        let words = ["签到", "签到", "签到", "打卡", "簽到!", "签到啦"];
-        let key = self.say(author, place.clone(), at, words[number % words.len()]);
+        let word = CHECK_INS.split('|').cycle().nth(number).unwrap_or("签到");
+        let key = self.say(author, place.clone(), at, word);
         match self.chance.below(40) {
             0..3 => drop(self.say(author, place, Millis(at.0 + 5 * MINUTE), "签到")),
             3 => self.recall(author, place, Millis(at.0 + MINUTE), key),
@@ -276,8 +275,10 @@ impl Chance {
         self.below(100) < percent
     }
 
-    fn of<'a>(&mut self, texts: &[&'a str]) -> &'a str {
-        texts[self.below(texts.len() as u64) as usize]
+    /// One of several, which stand between `|`.
+    fn of<'a>(&mut self, texts: &'a str) -> &'a str {
+        let count = texts.split('|').count() as u64;
+        texts.split('|').nth(self.below(count) as usize).unwrap_or_default()
     }
 }
 

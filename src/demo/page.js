@@ -386,7 +386,9 @@
     const chat = CHATS[state.chat];
     const at = state.chat === "inner" ? "@积分助手 " : "";
     const words = state.words.map(function (word) { return at + word; }).filter(function (word) { return chat.quick.indexOf(word) < 0; });
-    const buttons = chat.quick.concat(words).map(function (text) { return button("", text, function () { say(text); }); });
+    const self = person(me());
+    const orders = state.chat === "inner" && self && self.operator ? ["停用", "恢复"].map(function (verb) { return at + verb + " " + (state.words[0] || "签到"); }).concat(at + "规则状态") : [];
+    const buttons = chat.quick.concat(words, orders).map(function (text) { return button("", text, function () { say(text); }); });
     buttons.push(button("side", "发图片", function () {
       if (!twice("picture/" + state.chat + me())) attempt("picture", { chat: state.chat, who: me() });
     }));

@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::backtest::words;
 use crate::demo::presets::{self, PRESETS};
 use crate::demo::scene::{Chat, Line, LineKind};
 use crate::demo::stage::{Refusal, Stage};
@@ -66,6 +67,7 @@ pub fn routes(curtain: Curtain) -> Router {
         .route("/demo/api/check", post(check))
         .route("/demo/api/backtest", post(backtest))
         .route("/demo/api/save", post(save))
+        .route("/demo/report", get(report))
         .with_state(curtain)
 }
 
@@ -320,8 +322,16 @@ async fn check(State(curtain): State<Curtain>, Json(Typed { text }): Json<Typed>
 async fn backtest(State(curtain): State<Curtain>, Json(Typed { text }): Json<Typed>) -> Answer {
     let stage = stage(&curtain)?;
     let report = stage.editor.backtest(stage.handle.rules(), text).await.transpose();
-    let report = report.map_err(|why| Sorry(StatusCode::BAD_REQUEST, why))?;
-    Ok(Json(json!({ "report": report })).into_response())
+    let Some(report) = report.map_err(|why| Sorry(StatusCode::BAD_REQUEST, why))? else { return Ok(Json(json!({ "report": null })).into_response()) };
+    let told = json!({ "headline": words::headline(&report), "extent": words::extent(&report), "notes": words::notes(&report), "report": &report });
+    stage.editor.keep(report);
+    Ok(Json(told).into_response())
+}
+
+/// The last backtest, as the page that `jifen backtest` writes; it brings its own policy.
+async fn report(State(curtain): State<Curtain>) -> Answer {
+    let page = stage(&curtain)?.editor.last_report().ok_or("还没有试算过")?;
+    Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response())
 }
 
 #[derive(Deserialize)]
@@ -362,7 +372,15 @@ mod tests {
 
     #[test]
     fn the_page_needs_nothing_from_elsewhere() {
-        for file in [include_str!("page.html"), include_str!("page.css"), include_str!("page.js"), include_str!("editor.css"), include_str!("code.js"), include_str!("trial.js"), include_str!("editor.js")] {
+        for file in [
+            include_str!("page.html"),
+            include_str!("page.css"),
+            include_str!("page.js"),
+            include_str!("editor.css"),
+            include_str!("code.js"),
+            include_str!("trial.js"),
+            include_str!("editor.js"),
+        ] {
             assert!(!file.contains("http://") && !file.contains("https://") && !file.contains("//cdn"));
             assert!(!file.contains("innerHTML") && !file.contains("insertAdjacentHTML") && !file.contains("eval("));
         }

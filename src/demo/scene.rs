@@ -237,7 +237,15 @@ impl Scene {
     pub fn feed(&self, after: u64, now: Millis) -> Feed {
         let state = self.state();
         let lines = state.lines.iter().filter(|line| line.rev > after).cloned().collect();
-        Feed { rev: state.rev, now, people: state.people.clone(), lines, ledger: state.ledger.clone(), balances: state.balances.clone(), rules: state.rules.clone() }
+        Feed {
+            rev: state.rev,
+            now,
+            people: state.people.clone(),
+            lines,
+            ledger: state.ledger.clone(),
+            balances: state.balances.clone(),
+            rules: state.rules.clone(),
+        }
     }
 
     /// Somebody by id.

@@ -60,7 +60,10 @@ impl Stage {
         }
         self.book();
         if let Some(Booked { events, people }) = booked {
-            self.announce(&[Chat::Inner, Chat::Customer, Chat::Single], &format!("账本里已有 {} 天的示例聊天({people} 人,{events} 条),改规则时拿它们试算", history::DAYS));
+            self.announce(
+                &[Chat::Inner, Chat::Customer, Chat::Single],
+                &format!("账本里已有 {} 天的示例聊天({people} 人,{events} 条),改规则时拿它们试算", history::DAYS),
+            );
         }
     }
 

@@ -12,21 +12,6 @@
   function sign(value) { return value > 0 ? "more" : value < 0 ? "less" : ""; }
   function by(change) { return change.now - change.was; }
 
-  // Hundredths of a fen as yuan.
-  function yuan(campaign, points) {
-    if (!campaign.point_value) return "";
-    return ",约 ¥" + (Math.abs(points) * campaign.point_value / 10000).toLocaleString("zh-CN", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  }
-
-  function headline(campaign) {
-    const difference = by(campaign.total);
-    const name = campaign.points_name;
-    const sum = difference === 0 ? "总共一样多:" + number(campaign.total.was) + " " + name
-      : "会" + (difference > 0 ? "多" : "少") + "发 " + number(difference) + " " + name + "(" + number(campaign.total.was) + " → " + number(campaign.total.now) + yuan(campaign, difference) + ")";
-    const people = campaign.gained + campaign.lost === 0 ? "没有人的积分会变" : campaign.gained + " 人多得,"+ campaign.lost + " 人少得," + campaign.same + " 人不变";
-    return sum + "。" + people + "。";
-  }
-
   function rules(campaign) {
     const table = make("table");
     const head = make("tr");
@@ -101,9 +86,8 @@
     const pair = make("div", "pair");
     [people("多得最多", it.winners), people("少得最多", it.losers)].forEach(function (list) { if (list) pair.append(list); });
     if (several) node.append(make("h4", "", it.title));
-    node.append(make("p", "headline", headline(it)), rules(it));
+    node.append(rules(it));
     [days(it), pair.firstChild ? pair : null, verdicts(it)].forEach(function (part) { if (part) node.append(part); });
-    if (it.lacking.length) node.append(make("p", "care", it.lacking.length + " 人已经花掉的比改后该有的多,最多差 " + number(Math.max.apply(null, it.lacking.map(function (l) { return l.points; })))));
     return node;
   }
 
@@ -114,13 +98,19 @@
       if (!place.firstChild) place.append(make("h3", "", "拿最近的聊天试算"), make("p", "waiting", "正在重算…"));
       place.classList.add("stale");
     },
-    draw: function (report) {
+    // A report, and what it comes to in words.
+    draw: function (told) {
       place.hidden = false;
       place.classList.remove("stale");
-      const range = report.from ? report.from.slice(5) + " 到 " + report.to.slice(5) + "," + number(report.events) + " 条消息" : "还没有消息";
-      const parts = [make("h3", "", "拿最近的聊天试算"), make("p", "range", range + (report.erased ? ",另有 " + number(report.erased) + " 条原文已删、没有重算" : ""))];
-      const several = report.campaigns.length > 1;
-      place.replaceChildren.apply(place, parts.concat(report.campaigns.map(function (it) { return campaign(it, several); })));
+      const whole = make("a", "", "整份报告");
+      whole.href = "/demo/report";
+      whole.target = "_blank";
+      const title = make("h3", "", "拿最近的聊天试算");
+      title.append(whole);
+      const parts = [title, make("p", "headline", told.headline), make("p", "range", told.extent)];
+      told.notes.forEach(function (note) { parts.push(make("p", "range", note)); });
+      const several = told.report.campaigns.length > 1;
+      place.replaceChildren.apply(place, parts.concat(told.report.campaigns.map(function (it) { return campaign(it, several); })));
     }
   };
 })();

@@ -84,7 +84,8 @@ impl Browser {
 
     /// Shows the books, where they are not beside the chat.
     pub async fn opens_the_books(&self) {
-        self.run("if (document.getElementById('open').offsetParent && !document.querySelector('.drawer')) document.getElementById('open').click()", vec![]).await;
+        self.run("if (document.getElementById('open').offsetParent && !document.querySelector('.drawer')) document.getElementById('open').click()", vec![])
+            .await;
         self.still().await;
     }
 
