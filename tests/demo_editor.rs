@@ -72,7 +72,7 @@ async fn from_a_mistake_to_twice_the_points(name: &str, size: (u32, u32)) {
 
     types(&browser, "points = \"2\"", "points = 4").await;
     browser.sees("#verdict", "可以生效").await;
-    browser.sees("#trial .headline", "会多发").await;
+    browser.sees("#headline", "会多发").await;
     browser.sees("#trial table", "每日签到").await;
     browser.sees("#trial .member", "→").await;
     let wide = browser.run("return document.documentElement.scrollWidth <= innerWidth", vec![]).await;
@@ -126,14 +126,14 @@ async fn an_earlier_version_is_loaded_and_saved_again() {
     let browser = Browser::open(DESK).await;
     edits(&browser, &bot).await;
     types(&browser, "points = 2", "points = 9").await;
-    browser.sees("#trial .headline", "会多发").await;
+    browser.sees("#headline", "会多发").await;
     browser.click("#save").await;
     browser.sees("#verdict", "已生效").await;
     browser.click("#others summary").await;
     browser.sees(".version em", "线上").await;
     browser.click("#versions li:last-child .version").await;
     browser.sees("#paint div", "points = 2").await;
-    browser.sees("#trial .headline", "会少发").await;
+    browser.sees("#headline", "会少发").await;
     browser.click("#save").await;
     browser.sees("#verdict", "已生效").await;
     checks_in(&browser, "阿明", "+2").await;
@@ -155,6 +155,6 @@ async fn an_operator_with_a_phone_stops_a_rule_by_chat_and_the_editor_shows_it()
     browser.closes_the_books().await;
     browser.click("[data-person=小红]").await;
     browser.says("@积分助手 签到").await;
-    browser.sees(".line.own .chip", "停用").await;
+    browser.sees(".line.own .chip", "没有规则管这一条").await;
     end(bot, browser, dir).await;
 }

@@ -6,8 +6,10 @@
   const $ = function (id) { return document.getElementById(id); };
   const PAUSE_MILLIS = 300;
   const AGAIN_MILLIS = 600;
-  // `live` is the text that is live and its hash; `base` the version the text in the field was made from; `turn` numbers what is typed.
-  const state = { live: null, base: null, turn: 0, timer: 0, ok: false };
+  const SAVED = "已生效,从下一条消息起按它记,以前的不变";
+  // `live` is the text that is live and its hash; `base` the version the text in the field was made from; `saved` the one saved here last;
+  // `turn` numbers what is typed.
+  const state = { live: null, base: null, saved: null, turn: 0, timer: 0 };
 
   function changed() { return Boolean(state.live) && code.text() !== state.live.text; }
 
@@ -40,12 +42,14 @@
     state.timer = setTimeout(check, PAUSE_MILLIS);
   }
 
+  // Another page is typing; this text is still to be looked at.
+  function again(look) { state.timer = setTimeout(look, AGAIN_MILLIS); }
+
   async function check() {
     const turn = state.turn, text = code.text();
     const told = await quietly("check", { text: text });
     if (!told || turn !== state.turn) return;
-    // Another page is typing; this text is still to be looked at.
-    if (!told.examined) { state.timer = setTimeout(check, AGAIN_MILLIS); return; }
+    if (!told.examined) return again(check);
     show(told.examined);
   }
 
@@ -74,11 +78,10 @@
       return item;
     });
     $("findings").replaceChildren.apply($("findings"), rows);
-    state.ok = examined.ok;
     const errors = found.filter(function (it) { return it.kind === "error"; }).length;
     const warnings = found.length - errors;
     if (errors) say("bad", errors + " 处不对,改好才能生效" + (changed() ? ";线上还是原来的规则" : ""));
-    else say(warnings ? "care" : "good", (changed() ? "可以生效" : "这就是线上的规则") + (warnings ? ",有 " + warnings + " 条提醒" : "") + tests(examined));
+    else say(warnings ? "care" : "good", (changed() ? "可以生效" : state.saved === state.live.hash ? SAVED : "这就是线上的规则") + (warnings ? ",有 " + warnings + " 条提醒" : "") + tests(examined));
     const readable = examined.mistakes.every(function (it) { return it.severity !== "error"; });
     if (readable && changed()) weigh(); else window.demo.trial.clear();
   }
@@ -95,7 +98,7 @@
     const told = await quietly("backtest", { text: code.text() });
     if (turn !== state.turn) return;
     if (!told) return window.demo.trial.clear();
-    if (!told.report) { state.timer = setTimeout(weigh, AGAIN_MILLIS); return; }
+    if (!told.report) return again(weigh);
     window.demo.trial.draw(told);
   }
 
@@ -119,9 +122,8 @@
       if (first) code.jump(first.line, first.column);
       return say("bad", "没有采用,线上还是原来的规则。先改好标红的地方");
     }
-    state.base = told.live;
+    state.base = state.saved = told.live;
     await load();
-    say("good", "已生效。从下一条消息起按新规则记,以前的不变");
   }
 
   // The rules that are live, from the daemon. What is typed here is never thrown away.

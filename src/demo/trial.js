@@ -3,7 +3,7 @@
   "use strict";
 
   const make = window.demo.make;
-  const place = document.getElementById("trial");
+  const place = document.getElementById("trial"), sentence = document.getElementById("headline");
   const SVG = document.getElementById("svg").namespaceURI;
   const NAMED = 5, KINDS = 6;
 
@@ -17,7 +17,7 @@
     const head = make("tr");
     ["规则", "现在", "改后", "相差"].forEach(function (title) { head.append(make("th", "", title)); });
     table.append(head);
-    campaign.rules.forEach(function (rule) {
+    campaign.rules.filter(function (rule) { return rule.change.was || rule.change.now; }).forEach(function (rule) {
       const row = make("tr");
       const difference = by(rule.change);
       row.append(make("td", "", rule.title), make("td", "", number(rule.change.was)), make("td", "", number(rule.change.now)), make("td", sign(difference), signed(difference)));
@@ -60,7 +60,7 @@
     node.append(make("h4", "", title));
     list.slice(0, NAMED).forEach(function (it) {
       const row = make("p", "member");
-      row.append(make("bdi", "", it.name || it.member), make("b", sign(by(it.change)), signed(by(it.change))), make("small", "", number(it.change.was) + " → " + number(it.change.now)));
+      row.append(make("bdi", "", it.name || it.member), make("small", "", number(it.change.was) + " → " + number(it.change.now)), make("b", sign(by(it.change)), signed(by(it.change))));
       node.append(row);
     });
     return node;
@@ -73,7 +73,7 @@
     node.append(make("h4", "", "判法变了的消息"));
     campaign.verdicts.slice(0, KINDS).forEach(function (it) {
       const row = make("p", "");
-      row.append(make("b", "", (titles.get(it.rule) || it.rule) + ":"), make("span", "", it.from + " → " + it.to + " "), make("em", "", it.times + " 条"));
+      row.append(make("b", "", (titles.get(it.rule) || it.rule) + ":"), make("span", "", (it.from === it.to ? it.from + ",分数变了" : it.from + " → " + it.to) + " "), make("em", "", it.times + " 条"));
       const example = it.examples[0];
       if (example) row.append(make("small", "", example.at + " " + example.member + "「" + example.text + "」" + signed(example.was) + " → " + signed(example.now)));
       node.append(row);
@@ -92,22 +92,23 @@
   }
 
   window.demo.trial = {
-    clear: function () { place.hidden = true; place.replaceChildren(); },
+    clear: function () { place.hidden = sentence.hidden = true; place.replaceChildren(); },
     wait: function () {
-      place.hidden = false;
-      if (!place.firstChild) place.append(make("h3", "", "拿最近的聊天试算"), make("p", "waiting", "正在重算…"));
-      place.classList.add("stale");
+      if (sentence.hidden) sentence.textContent = "正在拿最近的聊天试算…";
+      sentence.hidden = false;
+      [place, sentence].forEach(function (node) { node.classList.add("stale"); });
     },
     // A report, and what it comes to in words.
     draw: function (told) {
-      place.hidden = false;
-      place.classList.remove("stale");
+      place.hidden = sentence.hidden = false;
+      sentence.textContent = told.headline;
+      [place, sentence].forEach(function (node) { node.classList.remove("stale"); });
       const whole = make("a", "", "整份报告");
       whole.href = "/demo/report";
       whole.target = "_blank";
       const title = make("h3", "", "拿最近的聊天试算");
       title.append(whole);
-      const parts = [title, make("p", "headline", told.headline), make("p", "range", told.extent)];
+      const parts = [title, make("p", "range", told.extent)];
       told.notes.forEach(function (note) { parts.push(make("p", "range", note)); });
       const several = told.report.campaigns.length > 1;
       place.replaceChildren.apply(place, parts.concat(told.report.campaigns.map(function (it) { return campaign(it, several); })));
