@@ -22,6 +22,7 @@ use crate::model::ids::{CorpName, EventSeq};
 use crate::model::wish::Wish;
 use crate::outbox::desk::ReaderDesk;
 use crate::outbox::mouth::Mouth;
+use crate::outbox::route::Outlets;
 use crate::outbox::{Inbox, Ledger, Outbox, Voice};
 use crate::pipeline::{self, Death, Handle, Listener, Pipeline, unparker};
 use crate::rules::campaign::Rules;
@@ -131,7 +132,11 @@ impl App {
         let pipeline = Pipeline::new(store, rules, parts.vault.fingerprint_key(), Box::new(listener));
         let pipeline = pipeline.with_operators((&settings.operators).into());
         let (handle, writer) = pipeline::start(pipeline).context("写入线程起不来")?;
-        let (keeper, desk) = Keeper::new(&parts.rules_file, handle.clone(), parts.clock.clone(), settings.corp.keys().next().map(|name| name.as_str().into()));
+        let (keeper, desk) = Keeper::new(&parts.rules_file, handle.clone(), parts.clock.clone(), corp_of_operators(settings));
+        let keeper = match reader.event(newest)? {
+            Some(event) => keeper.after(event.rules, reader.rules_text(event.rules)?.as_deref()),
+            None => keeper,
+        };
         let outbox = Outbox::new(Mouth::new(settings)?, handle.clone(), ReaderDesk::new(Box::new(reader)), voices(settings), parts.clock.clone());
         // The hook was made before the outbox that it feeds.
         let _ = inbox.set(outbox.inbox());
@@ -259,7 +264,8 @@ impl Listener for Ear {
                 tracing::warn!(rule = &*wish.switch.target, "too many wishes wait; the operator has to ask again");
             }
         }
-        if batch.groups.iter().any(|(_, group)| group.title.is_some()) {
+        // Other rules may cover the groups that events wait for.
+        if batch.groups.iter().any(|(_, group)| group.title.is_some()) || batch.rules_changes.iter().any(|change| change.accepted) {
             self.names_told.notify_one();
         }
     }
@@ -324,6 +330,13 @@ impl Ledger for Handle {
 
 fn voices(settings: &Settings) -> HashMap<CorpName, Voice> {
     settings.corp.iter().map(|(name, corp)| (name.as_str().into(), Voice::of(corp))).collect()
+}
+
+/// The corp whose robot or app can speak in the operators' chat; else the first.
+fn corp_of_operators(settings: &Settings) -> Option<CorpName> {
+    let chat = settings.operators.chat.as_ref().map(crate::settings::Text::as_str);
+    let speaks_there = |corp: &&String| Outlets::of(&settings.corp[*corp]).rooms().any(|room| Some(&**room) == chat);
+    settings.corp.keys().find(speaks_there).or(settings.corp.keys().next()).map(|name| name.as_str().into())
 }
 
 /// The clock's events for these corps.

@@ -4,19 +4,33 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::model::cells::AccountState;
 use crate::model::day::{Calendar, Millis};
-use crate::model::decision::{Outcome, Parking, Refusal, Ruling, Verdict};
+use crate::model::decision::{Factor, Outcome, Parking, Refusal, Ruling, Verdict};
 use crate::model::event::Said;
-use crate::model::ids::{EventSeq, GroupId, KeyBytes};
+use crate::model::ids::{EventSeq, GroupId, KeyBytes, RulesHash, SourceId};
 use crate::model::journal::EventRow;
 use crate::rules::assistant_table::occasion_key;
+use crate::rules::bystanders::bystanders;
 use crate::rules::campaign::{Campaign, Rules};
 use crate::rules::explain::explain as in_words;
 use crate::rules::hint::{Unpaid, hint};
+use crate::rules::usage::{Usage, usage};
 use crate::rules::versions::Versions;
+use crate::rules::wording::beside_rules;
 use crate::store::aftermath::{Aftermath, aftermath};
+use crate::store::state_then::state_then;
 use crate::store::waiting::is_unparked_source;
-use crate::store::{Reader, ReplyRow, StoreError};
+use crate::store::{Person, Reader, ReplyRow, StoreError};
+
+/// Events that are looked through backwards for somebody's messages: some seconds.
+pub const LOOKED_THROUGH: i64 = 500_000;
+/// Events read at once meanwhile.
+const CHUNK: i64 = 2_000;
+/// What a message is called in the journal.
+const SAID: &str = "said";
+/// Changes of the rules that are looked through for when a version went live.
+const CHANGES_MAX: usize = 1_000;
 
 /// A message and every verdict on it, as `jifen explain --format json` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,6 +39,8 @@ pub struct Explained {
     pub event: ExplainedEvent,
     /// One for each rule that looked at it, in file order.
     pub verdicts: Vec<ExplainedVerdict>,
+    /// The rules of the campaign that did not look at a message, in file order; empty where nothing was decided.
+    pub bystanders: Vec<Bystander>,
 }
 
 /// The message; never its text.
@@ -52,6 +68,8 @@ pub struct ExplainedEvent {
     pub points: i64,
     /// The version of rules.toml it was decided under.
     pub rules: String,
+    /// Since when that version was live, RFC 3339, where that was written down.
+    pub rules_since: Option<String>,
     /// What to know beside the verdicts, in words: that it waits, what it nearly was, what later messages changed; else empty.
     pub note: String,
     /// What was to be said because of it, and what became of that.
@@ -63,11 +81,30 @@ pub struct ExplainedEvent {
 pub struct ExplainedVerdict {
     /// Ledger code of the rule.
     pub rule: Arc<str>,
+    /// The name members know it by; its code when the rules no longer have it.
+    pub title: Arc<str>,
     /// `paid`, `shadow`, or the kind of refusal: `already`, `capped`, `copy` …
     pub outcome: &'static str,
     /// Points booked, what later events changed included.
     pub points: i64,
     /// In words, with what would have made it pay.
+    pub why: String,
+    /// What it pays before factors; `null` where it offered nothing.
+    pub base: Option<i64>,
+    /// What that was multiplied with.
+    pub factors: Vec<Factor>,
+    /// The caps over it just after this message, as they were known then; empty where nothing was counted.
+    pub caps: Vec<Usage>,
+}
+
+/// A rule that did not look at the message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bystander {
+    /// Its ledger code.
+    pub rule: Arc<str>,
+    /// The name members know it by.
+    pub title: Arc<str>,
+    /// Why not, in words.
     pub why: String,
 }
 
@@ -115,11 +152,48 @@ pub enum ExplainError {
 /// See [`ExplainError`].
 pub fn explain(reader: &dyn Reader, versions: &mut Versions, id: &str, source: Option<&str>) -> Result<Explained, ExplainError> {
     let (source, seq) = find(reader, id, source)?;
+    of_event(reader, versions, (id, source), seq)
+}
+
+/// Explains one event, told under this id and source.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn of_event(reader: &dyn Reader, versions: &mut Versions, (id, source): (&str, Arc<str>), seq: EventSeq) -> Result<Explained, ExplainError> {
     let event = reader.event(seq)?.ok_or_else(|| StoreError::Corrupt(format!("消息 {id} 有编号,却没有第 {seq} 号事件;请运行 jifen verify")))?;
     let aftermath = aftermath(reader, &event)?;
     let version = aftermath.decided(&event).rules;
     let rules = versions.get(version, || reader.rules_text(version))?;
     Ok(told(reader, rules.as_deref(), (id, source), &event, &aftermath)?)
+}
+
+/// Explains the last messages of a person, newest first: up to `most` of the newest [`LOOKED_THROUGH`] events.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn explain_last(reader: &dyn Reader, versions: &mut Versions, person: &Person, most: usize) -> Result<Vec<Explained>, StoreError> {
+    let newest = reader.head()?.event.0;
+    let sources: Vec<(SourceId, Arc<str>)> = reader.directory()?.sources.into_iter().map(|((_, name), id)| (id, name)).collect();
+    let (mut found, mut end) = (Vec::new(), newest + 1);
+    while end > 1 && found.len() < most && newest - end < LOOKED_THROUGH {
+        let begin = (end - CHUNK).max(1);
+        let events = reader.events(EventSeq(begin), (end - begin) as usize)?;
+        let own = events.into_iter().rev().filter(|event| event.identity == Some(person.identity) && &*event.kind == SAID);
+        for event in own.take(most - found.len()) {
+            let aftermath = aftermath(reader, &event)?;
+            let version = aftermath.decided(&event).rules;
+            let rules = versions.get(version, || reader.rules_text(version))?;
+            let source = sources.iter().find(|(id, _)| Some(*id) == event.source).map_or_else(|| "?".into(), |(_, name)| name.clone());
+            found.push(told(reader, rules.as_deref(), (&event.seq.to_string(), source), &event, &aftermath)?);
+        }
+        end = begin;
+    }
+    Ok(found)
+}
+
+/// A version as people tell one from another.
+pub fn short(hash: RulesHash) -> String {
+    hash.to_string().chars().take(8).collect()
 }
 
 /// Finds the message with this platform id, and its source. `source` is needed only where several channels use the id: all of
@@ -154,8 +228,13 @@ fn told(reader: &dyn Reader, rules: Option<&Rules>, (id, source): (&str, Arc<str
     let member = event.identity.map(|identity| reader.identity(identity)).transpose()?.flatten().map(|row| row.identity.value);
     let rules_campaign = rules.and_then(|rules| rules.campaigns.iter().find(|other| Some(&other.id) == campaign.as_ref()));
     let calendar = calendar(rules_campaign);
-    let told = |verdict| told_verdict(rules, &calendar, event.at, verdict, aftermath);
+    let state = state_then(reader, decided)?;
+    let decided_in = DecidedIn { rules, campaign: rules_campaign, calendar: &calendar, state: state.as_ref(), group: event.group };
+    let told = |verdict| decided_in.verdict(event.at, verdict, aftermath);
     let verdicts: Vec<ExplainedVerdict> = decided.record.verdicts.iter().map(told).collect();
+    let is_decided = matches!(decided.record.outcome, Outcome::Decided | Outcome::DecidedAlone | Outcome::Unparked { .. });
+    let bystanders = rules_campaign.filter(|_| is_decided).map(|campaign| passed_by(campaign, decided)).unwrap_or_default();
+    let time = |at| calendar.local(at).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
     let hint = match (rules, rules_campaign) {
         (Some(rules), Some(campaign)) => hinted(reader, rules, campaign, (event, decided))?,
         (None, _) | (Some(_), None) => String::new(),
@@ -166,7 +245,7 @@ fn told(reader: &dyn Reader, rules: Option<&Rules>, (id, source): (&str, Arc<str
         id: id.into(),
         source,
         seq: event.seq.0,
-        at: calendar.local(event.at).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+        at: time(event.at),
         kind: event.kind.clone(),
         group,
         member,
@@ -174,18 +253,54 @@ fn told(reader: &dyn Reader, rules: Option<&Rules>, (id, source): (&str, Arc<str
         outcome: outcome(&decided.record.outcome),
         points: verdicts.iter().map(|verdict| verdict.points).sum(),
         rules: decided.rules.to_string(),
+        rules_since: live_since(reader, decided)?.map(time),
         note: notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join(";"),
         replies,
     };
-    Ok(Explained { event, verdicts })
+    Ok(Explained { event, verdicts, bystanders })
 }
 
-fn told_verdict(rules: Option<&Rules>, calendar: &Calendar, at: Millis, verdict: &Verdict, aftermath: &Aftermath) -> ExplainedVerdict {
-    ExplainedVerdict {
-        rule: verdict.rule.clone(),
-        outcome: ruling(&verdict.ruling),
-        points: aftermath.points(&verdict.rule, verdict.ruling.booked()),
-        why: in_words(rules, verdict, calendar, (at, at)),
+/// The rules that did not look at a message; of what is no message only a few ever do.
+fn passed_by(campaign: &Campaign, decided: &EventRow) -> Vec<Bystander> {
+    let Some(heard) = &decided.record.heard else { return Vec::new() };
+    let looked: Vec<&str> = decided.record.verdicts.iter().map(|verdict| &*verdict.rule).collect();
+    let idle = bystanders(campaign, &looked, heard, decided.group == GroupId::NONE);
+    idle.into_iter().map(|(rule, why)| Bystander { rule: rule.code.clone(), title: rule.common.title.clone(), why }).collect()
+}
+
+/// When the version that decided an event went live, where that was written down.
+fn live_since(reader: &dyn Reader, decided: &EventRow) -> Result<Option<Millis>, StoreError> {
+    let changes = reader.rules_changes(decided.seq, CHANGES_MAX)?;
+    Ok(changes.iter().find(|change| change.accepted && change.rules == decided.rules).map(|change| change.at))
+}
+
+/// What a message was decided in.
+struct DecidedIn<'a> {
+    rules: Option<&'a Rules>,
+    campaign: Option<&'a Campaign>,
+    calendar: &'a Calendar,
+    state: Option<&'a AccountState>,
+    group: GroupId,
+}
+
+impl DecidedIn<'_> {
+    fn verdict(&self, at: Millis, verdict: &Verdict, aftermath: &Aftermath) -> ExplainedVerdict {
+        let rule = self.campaign.and_then(|campaign| Some((campaign, campaign.rules.iter().find(|rule| rule.code == verdict.rule)?)));
+        let caps = rule.filter(|_| self.state.is_some()).map(|(campaign, rule)| usage(campaign, rule, self.state, self.group, (at, at)));
+        let payment = match &verdict.ruling {
+            Ruling::Paid(payment) | Ruling::Shadow(payment) => Some(payment),
+            Ruling::Refused(_) | Ruling::Moved(_) => None,
+        };
+        ExplainedVerdict {
+            rule: verdict.rule.clone(),
+            title: rule.map_or_else(|| beside_rules(&verdict.rule).map_or_else(|| verdict.rule.clone(), Arc::from), |(_, rule)| rule.common.title.clone()),
+            outcome: ruling(&verdict.ruling),
+            points: aftermath.points(&verdict.rule, verdict.ruling.booked()),
+            why: in_words(self.rules, verdict, self.calendar, (at, at)),
+            base: payment.map(|payment| payment.base),
+            factors: payment.map(|payment| payment.factors.clone()).unwrap_or_default(),
+            caps: caps.unwrap_or_default(),
+        }
     }
 }
 
@@ -314,7 +429,7 @@ mod tests {
         let json = serde_json::to_value(explained(&town, "m-1", None).expect("a known message")).expect("plain data");
         let mut keys: Vec<&str> = json["verdicts"][0].as_object().expect("a verdict").keys().map(String::as_str).collect();
         keys.sort_unstable();
-        assert_eq!(keys, ["outcome", "points", "rule", "why"]);
+        assert_eq!(keys, ["base", "caps", "factors", "outcome", "points", "rule", "title", "why"]);
         assert_eq!(json["event"]["id"], "m-1");
     }
 
@@ -335,5 +450,52 @@ mod tests {
     fn an_unknown_id_says_what_an_id_is() {
         let error = explained(&Town::default(), "m-9", None).expect_err("nobody said it");
         assert!(error.to_string().contains("MsgId"), "{error}");
+    }
+
+    #[test]
+    fn an_id_is_not_needed_for_somebodys_last_messages() {
+        let mut town = Town::default();
+        town.says("aming", 1, "11-21 09:00", "签到", 2);
+        town.says("xiaohong", 1, "11-22 09:00", "签到", 2);
+        town.says("aming", 1, "11-22 09:01", "哈哈", 0);
+        let reader = town.reader();
+        let identity = crate::model::event::Identity::from_wecom("aming");
+        let aming = reader.person(&crate::store::PersonKey { corp: "acme".into(), identity }).expect("memory reads").expect("aming is known");
+        let told = explain_last(&reader, &mut Versions::default(), &aming, 5).expect("memory reads");
+        let points: Vec<i64> = told.iter().map(|explained| explained.event.points).collect();
+        assert_eq!(points, [0, 2], "the newest first, and nobody else's");
+        assert_eq!(explain_last(&reader, &mut Versions::default(), &aming, 1).expect("memory reads").len(), 1);
+    }
+
+    const MANY: &str = r#"
+        check_in.daily = { keywords = ["签到"], points = 3, streak = { 2 = 4 }, bucket = "all" }
+        check_in.other = { keywords = ["打卡"], match = "contains", points = 2, max_times = { day = 2 } }
+        check_in.trial = { keywords = ["签到"], points = 9, mode = "shadow" }
+        speaking.talk = { points = 1, bucket = "all", max_points = { day = 4 }, cool_down = "10s" }
+        bucket.all = { max_points = { day = 6 } }
+        campaign.main = { max_points = { day = 8, ever = 19 } }
+    "#;
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+        #[test]
+        fn the_verdicts_of_a_history_add_up_to_the_ledger(said in proptest::collection::vec((0u32..3, 0u32..24, 0u32..60, 0usize..6, proptest::bool::ANY), 1..40)) {
+            let (rules, _) = crate::rules::file::load(MANY).expect("good rules");
+            let mut stage = crate::scenario::Stage::new(&Arc::new(rules));
+            for (number, (day, hour, minute, text, is_aming)) in said.iter().enumerate() {
+                let text = ["签到".to_owned(), "今天打卡".to_owned(), format!("随便说说第{number}句"), "撤回".to_owned(), "@积分助手 积分".to_owned(), "哈哈".to_owned()][*text].clone();
+                let who = if *is_aming { "阿明" } else { "小红" };
+                let line = format!("11-{:02} {hour:02}:{minute:02} {who}: {text}", day + 20);
+                for line in crate::rules::testing::parse_line(&line, 2026, 1).expect("a line") {
+                    stage.play(&line, "测试群").expect("memory never fails");
+                }
+            }
+            let (reader, mut versions, mut sum) = (stage.reader(), Versions::default(), 0);
+            for event in reader.events(EventSeq(1), usize::MAX >> 1).expect("memory reads") {
+                sum += of_event(reader, &mut versions, ("", "".into()), event.seq).expect("it is there").event.points;
+            }
+            let booked = stage.balance("阿明").expect("memory reads") + stage.balance("小红").expect("memory reads");
+            proptest::prop_assert_eq!(sum, booked);
+        }
     }
 }

@@ -10,7 +10,8 @@ use crate::rules::edit::{Target, set_mode};
 use crate::rules::file;
 use crate::rules::mistake::{Mistake, Severity};
 use crate::rules::testing::Test;
-use crate::scenario::{self, Failure};
+use crate::scenario;
+use crate::scenario::failure::Failure;
 
 /// What was found in a file.
 #[derive(Debug, Clone, Serialize)]

@@ -27,12 +27,16 @@
 //!   they had on a day: [`statement`].
 //! * What stands on disk: [`store::sqlite`] and its migrations; what proves it: [`verify`]; what notices that the file fell back, broke or was
 //!   taken away: [`store::sqlite::serving`]; backups: [`store::sqlite::copy`] and [`store::sqlite::restore`].
+//! * Another rules.toml under a running daemon: [`keeper`] looks at the file, [`gate`] lets it pass or not, [`rules::difference`] says what changed,
+//!   [`keeper::shelf`] finds earlier versions.
+//! * What proves a rules.toml: the lines of its tests [`rules::testing`], played by [`scenario`]; one line against the live state: [`trial`] over
+//!   [`store::overlay`]; why a message earned what it did: [`explain`], its words [`rules::explain`], [`rules::hint`], [`rules::bystanders`].
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
 //! * Who cannot send now, and how much a destination bears: [`outbox::open_ways`]; what an error code means: `wecom/errcode.rs`.
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → keeper → gate → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate, backtest} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
+//! `main → cli → demo → app → keeper → {gate, trial} → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate, backtest, plan} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -87,8 +91,10 @@ pub mod export;
 pub mod explain;
 pub mod reinstate;
 pub mod backtest;
+pub mod plan;
 pub mod web;
 pub mod gate;
+pub mod trial;
 pub mod keeper;
 pub mod app;
 pub mod demo;

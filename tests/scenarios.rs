@@ -4,12 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jifen::model::decision::Part;
-use jifen::model::journal::{AccountRef, Posting};
 use jifen::rules::campaign::Rules;
 use jifen::rules::file;
 use jifen::rules::testing::{TestLine, parse_line};
-use jifen::scenario::{Stage, complaints, usual_group};
+use jifen::scenario::{Stage, usual_group};
 
 /// The year of dates that name none, as in `[[test]]`.
 const YEAR: i16 = 2026;
@@ -71,35 +69,11 @@ fn check(name: &str, rules: &Arc<Rules>, section: &Section, begins: usize, chat:
     let written = chat.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
     let lines: Vec<TestLine> =
         written.flat_map(|(at, line)| parse_line(line, YEAR, begins + at).unwrap_or_else(|error| panic!("{name}: line {}: {error}", begins + at))).collect();
-    let mut stage = Stage::new(rules);
-    let group = usual_group(rules);
-    let (mut ledger, mut replies, mut failures) = (String::new(), String::new(), Vec::new());
-    for line in &lines {
-        let heard = stage.play(line, &group).expect("memory never fails");
-        heard.clock_postings.iter().for_each(|posting| ledger += &format!("{}\n", booked(&stage, posting)));
-        heard.clock_replies.iter().for_each(|reply| replies += &format!("→ 群: {}\n", reply.replace('\n', "\n  ")));
-        failures.extend(complaints(line, &heard).into_iter().map(|text| format!("line {}: {text}", line.line)));
-        heard.postings.iter().for_each(|posting| ledger += &format!("{}\n", booked(&stage, posting)));
-        for reply in &heard.replies {
-            replies += &format!("→ {}: {}\n", line.member, reply.replace('\n', "\n  "));
-        }
-    }
-    assert!(failures.is_empty(), "{name}:\n{}", failures.join("\n"));
-    compare(name, "ledger", section.ledger.as_deref(), &ledger);
-    compare(name, "replies", section.replies.as_deref(), &replies);
-}
-
-fn booked(stage: &Stage, posting: &Posting) -> String {
-    let (account, sign) = match (posting.src, posting.dst) {
-        (_, AccountRef::Member(id)) => (id, '+'),
-        (AccountRef::Member(id), AccountRef::System { .. }) => (id, '-'),
-        (AccountRef::System { .. }, AccountRef::System { .. }) => panic!("a posting without a member"),
-    };
-    let cell = stage.reader().account(account).expect("readable").expect("it exists");
-    let member = stage.reader().member(cell.key.member).expect("readable").expect("it exists");
-    let date = posting.day.date();
-    let held = if posting.dst_part == Part::Held { " held" } else { "" };
-    format!("{} {sign}{} {} {:02}-{:02}{held}", member.name.unwrap_or_default(), posting.amount, posting.code, date.month(), date.day())
+    let played = Stage::new(rules).play_all(name, &lines, &usual_group(rules), YEAR).expect("memory never fails");
+    let failures: Vec<String> = played.failures.iter().map(|failure| failure.to_string()).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    compare(name, "ledger", section.ledger.as_deref(), &played.ledger.join("\n"));
+    compare(name, "replies", section.replies.as_deref(), &played.replies.join("\n"));
 }
 
 fn compare(name: &str, what: &str, expected: Option<&str>, actual: &str) {

@@ -17,8 +17,10 @@ mod replay;
 mod restore;
 mod reinstate;
 mod retry;
+mod rules;
 mod serve;
 mod statement;
+mod r#try;
 mod verify;
 
 use std::io::IsTerminal;
@@ -61,8 +63,12 @@ enum Verb {
     Serve(serve::Options),
     /// 检查 rules.toml:一次说出所有错误,并跑其中的 [[test]]
     Check(check::Options),
+    /// 规则的版本:什么时候改过、改了什么,退回旧的
+    Rules(rules::Options),
     /// 把历史事件(每行一个 JSON)重新走一遍,补记积分;重复执行不会重复记
     Replay(replay::Options),
+    /// 试一句话:现在说,会得多少分、怎么回复;什么也不写
+    Try(r#try::Options),
     /// 说明某一条消息为什么得分、为什么没得分
     Explain(explain::Options),
     /// 补判:把没能判定的消息再判一次,按它自己的时间记分
@@ -118,7 +124,9 @@ pub fn main() -> ExitCode {
         Verb::Demo(options) => demo::run(options),
         Verb::Serve(options) => serve::run(options),
         Verb::Check(options) => check::run(options),
+        Verb::Rules(options) => rules::run(options),
         Verb::Replay(options) => replay::run(options),
+        Verb::Try(options) => r#try::run(options),
         Verb::Explain(options) => explain::run(options),
         Verb::Retry(options) => retry::run(options),
         Verb::Outbox(options) => outbox::run(options),

@@ -12,6 +12,7 @@ use crate::rules::campaign::Rules;
 use crate::rules::file;
 use crate::rules::mistake::Mistake;
 use crate::settings::{Secret, Settings};
+use crate::store::Reader;
 use crate::store::sqlite::files::beside;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::vault::{Vault, parse_master, random_key};
@@ -80,6 +81,18 @@ pub fn settings(place: &Where) -> Result<Settings> {
         settings.database = crate::settings::Text(database.clone());
     }
     Ok(settings)
+}
+
+/// The only corp that a database knows of, for who names none.
+pub fn only_corp(reader: &dyn Reader) -> Result<String> {
+    let mut corps: Vec<String> = reader.directory()?.campaigns.keys().map(|(corp, _)| corp.to_string()).collect();
+    corps.sort();
+    corps.dedup();
+    match corps.as_slice() {
+        [] => Ok("default".into()),
+        [only] => Ok(only.clone()),
+        several => bail!("数据库里有几个企业({}),请用 --corp 说出是哪一个", several.join("、")),
+    }
 }
 
 /// Loads a rules file; its mistakes are printed, all of them.

@@ -4,35 +4,51 @@
 //! A version goes live with the next batch: no message is lost, none is decided twice, and what was decided stays as it is.
 
 pub mod watched;
+pub mod shelf;
+mod note;
+#[cfg(test)]
+mod tests;
 pub mod wishes;
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::{counter, gauge};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Clock;
 use crate::gate::{Examined, examine};
-use crate::model::act::Act;
-use crate::model::event::{Channel, Event, Identity, Kind, Place, Via};
-use crate::model::day::Millis;
-use crate::model::ids::{CorpName, EventKey, KeyBytes, RulesHash};
+use crate::model::event::{Event, Identity, Place, Via};
+use crate::model::ids::{CorpName, KeyBytes, RulesHash};
 use crate::pipeline::Handle;
 use crate::rules::campaign::Rules;
+use crate::rules::difference::{difference, summary};
+use crate::rules::file;
+use crate::rules::mistake::{Mistake, Severity};
+use crate::rules::notice::AT_START;
+use crate::web::metrics::{RULES_INFO, RULES_RELOADS};
 
+use note::{Note, event};
 use watched::{Sight, Watched};
 
 /// How often the file is looked at: a change must be seen twice, and be live within two seconds.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// Proposals that may wait.
 const PROPOSALS_MAX: usize = 16;
-/// Obstacles told in a chat; the whole list is in the log.
+/// Obstacles told in a chat; more of them are in the log.
 const TOLD_MAX: usize = 5;
+/// Obstacles in the log; `jifen check` tells them all.
+const LOGGED_MAX: usize = 50;
+/// Differences told in a chat.
+const CHANGES_MAX: usize = 8;
+/// Looks in a row, some five seconds, at which the file cannot be read before that is told: editors take it away for a moment.
+const UNREAD_MAX: usize = 12;
 /// Changes that wait to be told because the store is busy; older ones are only in the log.
 const UNTOLD_MAX: usize = 64;
 /// Who wanted a change that was made in the file.
@@ -116,13 +132,33 @@ pub struct Keeper {
     proposals: mpsc::Receiver<(Proposal, oneshot::Sender<Result<RulesHash, Denied>>)>,
     /// What could not be booked yet.
     untold: VecDeque<Event>,
+    /// What stands in the file and was refused: that is told once.
+    refused: Option<KeyBytes>,
+    /// Looks in a row at which the file could not be read.
+    unread: usize,
 }
 
 impl Keeper {
     /// A keeper of the rules in this file, and the way to it.
     pub fn new(path: &Path, handle: Handle, clock: Clock, corp: Option<CorpName>) -> (Keeper, Desk) {
         let (desk, proposals) = mpsc::channel(PROPOSALS_MAX);
-        (Keeper { file: Watched::new(path), handle, clock, corp, proposals, untold: VecDeque::new() }, Desk(desk))
+        let file = Watched::new(path);
+        gauge!(RULES_INFO, "hash" => short(handle.rules().hash)).set(1.0);
+        (Keeper { file, handle, clock, corp, proposals, untold: VecDeque::new(), refused: None, unread: 0 }, Desk(desk))
+    }
+
+    /// The same, where another version was live when the daemon stopped: that the file was changed meanwhile is written down, and told to
+    /// nobody. `text` is what that version said.
+    pub fn after(mut self, before: RulesHash, text: Option<&str>) -> Keeper {
+        let live = self.handle.rules();
+        if before == live.hash {
+            return self;
+        }
+        let old = text.and_then(|text| file::load(text).ok());
+        let changes = old.map_or_else(String::new, |(old, _)| format!(":\n{}", summary(difference(&old, &live), CHANGES_MAX)));
+        let told = format!("jifen 停着的时候 rules.toml 改过,启动时生效,版本 {} → {}{changes}", short(before), short(live.hash));
+        self.note(Note { by: AT_START.into(), accepted: true, told, asked: None });
+        self
     }
 
     /// Looks at the file once, and takes what changed in it.
@@ -131,22 +167,20 @@ impl Keeper {
         match self.file.look() {
             Sight::Same | Sight::Changing => {}
             Sight::Changed(bytes) => self.consider(bytes).await,
-            Sight::Gone(error) => tracing::debug!(%error, path = %self.file.path().display(), "the rules file cannot be read; the old rules stay"),
+            Sight::Unreadable(reason) => self.miss(&reason).await,
         }
     }
 
     /// Looks and listens, for ever.
     pub async fn run(mut self) {
         let mut look = interval(LOOK_EVERY);
+        // Two looks at once would take a half-written file for one that stands still.
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = look.tick() => self.step().await,
-                asked = self.proposals.recv() => match asked {
-                    // Who asked may have gone.
-                    Some((proposal, answer)) => drop(answer.send(self.take(proposal).await)),
-                    // Nobody can ask any more; the file is still looked at.
-                    None => std::future::pending().await,
-                },
+                // Who asked may have gone.
+                Some((proposal, answer)) = self.proposals.recv() => drop(answer.send(self.take(proposal).await)),
             }
         }
     }
@@ -154,27 +188,60 @@ impl Keeper {
     /// The file was changed.
     async fn consider(&mut self, bytes: Vec<u8>) {
         let live = self.handle.rules();
+        let was_away = mem::take(&mut self.unread) >= UNREAD_MAX;
+        let was_amiss = was_away || self.refused.is_some();
         if *bytes == *live.text.as_bytes() {
+            self.refused = None;
+            if was_amiss {
+                tracing::info!(rules = %live.hash, "rules.toml is what is live again");
+                self.say(true, format!("{} 恢复了,和正在用的规则一样,版本 {}", self.name(), short(live.hash))).await;
+            }
             return;
         }
-        let examined = examined(bytes).await;
-        let by: Arc<str> = BY_FILE.into();
-        match (&examined.rules, examined.ok) {
-            (Some(rules), true) => {
-                self.handle.adopt(rules.clone());
-                tracing::info!(rules = %rules.hash, before = %live.hash, "rules.toml was changed and is live");
-                self.say(by, true, format!("rules.toml 已生效,版本 {}", short(rules.hash)), None).await;
-            }
-            _ => {
-                let file = self.file.path().display().to_string();
-                for obstacle in examined.obstacles(&file, usize::MAX) {
-                    tracing::warn!(obstacle, "rules.toml was changed and is refused; the old rules stay");
-                }
-                let name = self.file.path().file_name().map_or(BY_FILE.into(), |name| name.to_string_lossy());
-                let told = format!("rules.toml 没有采用,还是原来的规则:\n{}", examined.obstacles(&name, TOLD_MAX).join("\n"));
-                self.say(by, false, told, None).await;
-            }
+        let contents = KeyBytes::digest(&bytes);
+        if self.refused == Some(contents) {
+            return;
         }
+        let Verdict { examined, changes } = examined(bytes, live.clone()).await;
+        let Some(rules) = examined.rules.clone().filter(|_| examined.ok) else {
+            self.refused = Some(contents);
+            return self.refuse(&examined, live.hash).await;
+        };
+        self.refused = None;
+        self.adopt(rules.clone(), live.hash);
+        tracing::info!(rules = %rules.hash, before = %live.hash, "rules.toml was changed and is live");
+        let mended = if was_amiss { "改好了," } else { "" };
+        let warnings = examined.mistakes.len();
+        let warned = if warnings > 0 { format!("\n有 {warnings} 处提醒,用 jifen check 看") } else { String::new() };
+        let told = format!("{} {mended}已生效,版本 {} → {}:\n{}{warned}", self.name(), short(live.hash), short(rules.hash), summary(changes, CHANGES_MAX));
+        self.say(true, told).await;
+    }
+
+    /// What stands in the file did not pass.
+    async fn refuse(&mut self, examined: &Examined, live: RulesHash) {
+        counter!(RULES_RELOADS, "outcome" => "refused").increment(1);
+        for obstacle in examined.obstacles(&self.file.path().display().to_string(), LOGGED_MAX) {
+            tracing::warn!(obstacle, "rules.toml was changed and is refused; the old rules stay");
+        }
+        let (name, obstacles) = (self.name(), examined.obstacles(&self.name(), TOLD_MAX).join("\n"));
+        self.say(false, format!("{name} 没有采用,还在用原来的规则(版本 {}):\n{obstacles}\n改好再存一次,会自动再检查", short(live))).await;
+    }
+
+    /// The file cannot be read.
+    async fn miss(&mut self, reason: &str) {
+        self.unread += 1;
+        if self.unread != UNREAD_MAX {
+            return;
+        }
+        counter!(RULES_RELOADS, "outcome" => "unreadable").increment(1);
+        let path = self.file.path().display().to_string();
+        tracing::warn!(reason, path, "the rules file cannot be read; the old rules stay");
+        let live = short(self.handle.rules().hash);
+        let told = format!(
+            "读不到 {}:{reason}。还在用原来的规则(版本 {live}),得分照常。把文件放回 {path} 就会自动检查、生效;原文可以用 jifen rules show {live} 取回",
+            self.name()
+        );
+        self.say(false, told).await;
     }
 
     /// Somebody proposed a text.
@@ -183,43 +250,67 @@ impl Keeper {
         if proposal.base.is_some_and(|base| base != live.hash) {
             return Err(Denied::Changed);
         }
-        let examined = examined(proposal.text.clone().into_bytes()).await;
+        let Verdict { examined, changes } = examined(proposal.text.clone().into_bytes(), live.clone()).await;
         let rules: Arc<Rules> = match &examined.rules {
             Some(rules) if examined.ok => rules.clone(),
             _ => return Err(Denied::Bad(Box::new(examined))),
         };
         let path = self.file.path().to_owned();
-        // What somebody is just writing, or what was refused, is not live: it is not lost for that.
-        let draft = watched::keep_draft(&path, &live.text);
-        let written = watched::write(&path, &proposal.text);
+        // What somebody saved and did not get through is not lost because another one was quicker.
+        let has_other_text = watched::content(&path).is_some_and(|bytes| *bytes != *live.text.as_bytes());
+        let kept = if has_other_text { watched::keep_aside(&path) } else { Ok(()) };
+        let written = kept.and_then(|()| watched::write(&path, &proposal.text));
         if let (Err(source), false) = (&written, proposal.even_unwritten) {
             let source = io::Error::new(source.kind(), source.to_string());
             return Err(Denied::Unwritable { path, source });
         }
-        self.handle.adopt(rules.clone());
+        self.adopt(rules.clone(), live.hash);
         tracing::info!(rules = %rules.hash, before = %live.hash, by = &*proposal.by, "proposed rules are live");
-        let mut told = proposal.told.unwrap_or_else(|| format!("规则已生效,版本 {}", short(rules.hash)));
-        let written_at_all = written.is_ok();
-        if let Err(error) = written {
-            tracing::error!(%error, path = %path.display(), "the rules file cannot be written; the change lasts until it is saved or jifen starts again");
-            told += &format!("。但 {} 写不了({error}),重启以后会变回去,请让工程师改文件", path.display());
+        let changed = || format!("规则已生效,版本 {} → {}:\n{}", short(live.hash), short(rules.hash), summary(changes, CHANGES_MAX));
+        let mut told = proposal.told.unwrap_or_else(changed);
+        match written {
+            Ok(()) => {
+                (self.refused, self.unread) = (None, 0);
+                if has_other_text {
+                    told += &format!("。文件里原来没生效的改动留在 {}", watched::backup(&path).display());
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "the rules file cannot be written; the change lasts until it is saved or jifen starts again");
+                told += &format!("。但 {} 写不了({error}),重启以后会变回去,请让工程师改文件", path.display());
+            }
         }
-        if let Some(draft) = draft.filter(|_| written_at_all) {
-            tracing::warn!(draft = %draft.display(), "the rules file held something that was not live; it is kept beside it");
-            told += &format!("。文件里原来有没生效的改动,存在 {},请合并回来", draft.display());
-        }
-        self.say(proposal.by, true, told, proposal.asked).await;
+        self.note(Note { by: proposal.by, accepted: true, told, asked: proposal.asked });
+        self.tell().await;
         Ok(rules.hash)
     }
 
-    /// Writes a change down, with what is told of it.
-    async fn say(&mut self, by: Arc<str>, accepted: bool, told: String, asked: Option<Asked>) {
-        let Some(event) = change(&self.handle.rules(), self.clock.now(), self.corp.as_ref(), Change { by, accepted, told, asked }) else { return };
+    /// Makes a version live.
+    fn adopt(&self, rules: Arc<Rules>, before: RulesHash) {
+        counter!(RULES_RELOADS, "outcome" => "live").increment(1);
+        gauge!(RULES_INFO, "hash" => short(before)).set(0.0);
+        gauge!(RULES_INFO, "hash" => short(rules.hash)).set(1.0);
+        self.handle.adopt(rules);
+    }
+
+    /// The file's own name, as operators know it.
+    fn name(&self) -> String {
+        self.file.path().file_name().map_or(BY_FILE.into(), |name| name.to_string_lossy()).into_owned()
+    }
+
+    /// Tells the operators what became of the file.
+    async fn say(&mut self, accepted: bool, told: String) {
+        self.note(Note { by: BY_FILE.into(), accepted, told, asked: None });
+        self.tell().await;
+    }
+
+    /// Has a change written down.
+    fn note(&mut self, note: Note) {
+        let Some(event) = event(note, self.corp.as_ref(), &self.handle.rules(), self.clock.now()) else { return };
         if self.untold.len() == UNTOLD_MAX {
             self.untold.pop_front();
         }
         self.untold.push_back(event);
-        self.tell().await;
     }
 
     /// Books what waits to be told, in order; what finds no room waits on.
@@ -234,43 +325,40 @@ impl Keeper {
     }
 }
 
-/// A change that was made, or refused.
-struct Change {
-    by: Arc<str>,
-    accepted: bool,
-    told: String,
-    asked: Option<Asked>,
+/// What was found in a text, and what it would change.
+struct Verdict {
+    examined: Examined,
+    changes: Vec<String>,
 }
 
-/// The event that tells of a change; `None` where there is nobody to tell.
-fn change(rules: &Rules, now: Millis, corp: Option<&CorpName>, change: Change) -> Option<Event> {
-    let Change { by, accepted, told, asked } = change;
-    let corp = asked.as_ref().map(|asked| asked.corp.clone()).or_else(|| corp.cloned())?;
-    let books = Place::Books { campaign: rules.campaigns.first()?.id.clone(), chat: None };
-    let house = Via { channel: Channel::House, ..Via::default() };
-    let (place, who, via) = asked.map_or((books, None, house), |asked| (asked.place, Some(asked.who), asked.via));
-    let contents = format!("{}\0{}\0{by}\0{told}", now.0, rules.hash);
-    Some(Event {
-        key: EventKey { source: format!("{corp}/rules").into(), key: KeyBytes::digest(contents.as_bytes()) },
-        corp,
-        at: now,
-        received_at: now,
-        clamped: false,
-        place,
-        who,
-        name: None,
-        via,
-        kind: Kind::Did(Act::RulesChanged { by, accepted, told: told.into() }),
-    })
-}
-
-/// Reads, lints and tests a file beside everything else that goes on.
-async fn examined(bytes: Vec<u8>) -> Examined {
+/// Reads, lints and tests a file, and compares it with what is live, beside everything else that goes on.
+async fn examined(bytes: Vec<u8>, live: Arc<Rules>) -> Verdict {
+    let judged = spawn_blocking(move || {
+        let examined = examine(&bytes);
+        match &examined.rules {
+            Some(rules) if examined.ok && is_empty(rules) && !is_empty(&live) => refused("no-rules", NO_RULES),
+            Some(rules) => Verdict { changes: difference(&live, rules), examined },
+            None => Verdict { examined, changes: Vec::new() },
+        }
+    });
     // A panic of the examination is a bug of ours; it must not take the daemon down nor let the file pass.
-    spawn_blocking(move || examine(&bytes)).await.unwrap_or_else(|error| {
+    judged.await.unwrap_or_else(|error| {
         tracing::error!(%error, "examining rules.toml failed");
-        Examined { ok: false, mistakes: Vec::new(), tests: 0, failures: Vec::new(), rules: None }
+        refused("internal", "检查这个文件时程序自己出错了,所以没有采用;请把文件和日志发给 jifen 的开发者")
     })
+}
+
+/// An empty file is good TOML: most often it was cut off, or is not written yet.
+const NO_RULES: &str =
+    "文件里一条规则都没有,多半是没存完或清空了。真要停掉所有规则,给每条写上 mode = \"off\";要从空的重来,停掉 jifen,改好再启动";
+
+fn is_empty(rules: &Rules) -> bool {
+    rules.campaigns.iter().all(|campaign| campaign.rules.is_empty())
+}
+
+fn refused(code: &'static str, text: &str) -> Verdict {
+    let mistake = Mistake { line: 1, column: 1, severity: Severity::Error, code, text: text.into() };
+    Verdict { examined: Examined { ok: false, mistakes: vec![mistake], tests: 0, failures: Vec::new(), rules: None }, changes: Vec::new() }
 }
 
 /// As people tell versions apart.

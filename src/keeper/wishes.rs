@@ -4,7 +4,8 @@
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::{Asked, Change, Denied, Desk, Proposal, change};
+use super::note::{Note, event};
+use super::{Asked, Denied, Desk, Proposal};
 use crate::clock::Clock;
 use crate::model::wish::Wish;
 use crate::pipeline::Handle;
@@ -28,7 +29,7 @@ pub async fn run(mut wishes: mpsc::Receiver<Wish>, desk: Desk, handle: Handle, c
         tracing::warn!(rule = &*wish.switch.target, on = wish.switch.on, reason, "what an operator asked for could not be done");
         let told = format!("没有{} {}:{reason}", switch::verb(wish.switch.on), wish.switch.name);
         let by = wish.who.value.clone();
-        let refused = change(&handle.rules(), clock.now(), None, Change { by, accepted: false, told, asked: Some(asked(&wish)) });
+        let refused = event(Note { by, accepted: false, told, asked: Some(asked(&wish)) }, None, &handle.rules(), clock.now());
         if let Some(event) = refused
             && let Err(error) = handle.hear(event).await
         {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::model::act::Act;
-use crate::model::cells::AccountCell;
+use crate::model::cells::{AccountCell, AccountState};
 use crate::model::day::Millis;
-use crate::model::decision::{Arg, Args, Outcome, Parking};
+use crate::model::decision::{Arg, Args, Outcome, Parking, Verdict};
 use crate::model::event::{Identity, Said};
 use crate::model::ids::{AccountId, EventSeq, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
@@ -22,9 +22,11 @@ use crate::rules::grant;
 use crate::rules::hint::{Unpaid, hint};
 use crate::rules::schedule::WANTS_BOARD;
 use crate::rules::text::strip_mention;
+use crate::rules::usage::{in_words, usage};
 use crate::rules::versions::Versions;
 use crate::rules::wording::{self, beside_rules};
 use crate::store::aftermath::aftermath;
+use crate::store::state_then::state_then;
 use crate::store::waiting::is_waiting;
 use crate::store::{Person, PersonKey, Reader, ReplyRow, StoreError};
 
@@ -234,8 +236,9 @@ impl Question<'_> {
         let Some(campaign) = campaign_of(rules, self.row) else { return Ok(Vec::new()) };
         let verdicts = &event.record.verdicts;
         let is_paid = verdicts.iter().any(|verdict| verdict.ruling.booked() > 0);
-        let mut reasons: Vec<String> =
-            telling(verdicts).into_iter().map(|verdict| explain(Some(rules), verdict, &campaign.calendar, (event.at, self.now))).collect();
+        let state = if is_paid { state_then(self.reader, event)? } else { None };
+        let told = |verdict| explain(Some(rules), verdict, &campaign.calendar, (event.at, self.now)) + &self.used(campaign, event, verdict, state.as_ref());
+        let mut reasons: Vec<String> = telling(verdicts).into_iter().map(told).collect();
         if !is_paid {
             let place = self.reader.directory()?.place(event.group);
             let (record, names) = (&event.record, &rules.assistant.names);
@@ -247,6 +250,15 @@ impl Question<'_> {
             last.push_str("(按当时的规则)");
         }
         Ok(reasons)
+    }
+
+    /// How full the rule's own caps were once it had paid: `(今天 2/20 分)`.
+    fn used(&self, campaign: &Campaign, event: &EventRow, verdict: &Verdict, state: Option<&AccountState>) -> String {
+        let rule = campaign.rules.iter().find(|rule| rule.code == verdict.rule);
+        let (Some(rule), Some(state), true) = (rule, state, verdict.ruling.booked() > 0) else { return String::new() };
+        let mut caps = usage(campaign, rule, Some(state), event.group, (event.at, self.now));
+        caps.retain(|cap| *cap.of == *rule.code);
+        if caps.is_empty() { String::new() } else { format!("({})", in_words(&caps)) }
     }
 
     /// The last postings of an account, newest first, each with the balance after it.

@@ -183,7 +183,7 @@ pub(super) fn paid_args(scene: &Scene<'_>, ruled: &Ruled<'_>, payment: &Payment)
     if !payment.factors.is_empty() {
         args = args.text("加成", boost::in_words(payment.base, &payment.factors));
     }
-    args = level::risen(scene.campaign, (lifetime(scene) + ruled.booked - payment.points, lifetime(scene) + ruled.booked), args);
+    args = level::risen(scene.campaign, scene.facts.account, (lifetime(scene) + ruled.booked - payment.points, lifetime(scene) + ruled.booked), args);
     args.0.extend(ruled.args.0.iter().cloned());
     match &ruled.rule.common.reply {
         Some(_) if !is_silent(ruled.rule) => args.text(OWN_TEXT, &*rule_key(scene.campaign, ruled.rule)),
@@ -274,7 +274,7 @@ pub(super) fn cap_title<'a>(scene: &Scene<'_>, rule: &'a RuleEntry, of: &str) ->
 
 /// A higher level is told even where the points that brought it are not.
 pub(super) fn risen_notice(scene: &Scene<'_>, booked: i64) -> Option<Reply> {
-    let risen = level::risen(scene.campaign, (lifetime(scene), lifetime(scene) + booked), Args::default());
+    let risen = level::risen(scene.campaign, scene.facts.account, (lifetime(scene), lifetime(scene) + booked), Args::default());
     let args = Args([base(scene).0, risen.0.clone()].concat());
     (!risen.0.is_empty()).then(|| Reply { asked: false, ..asked(Occasion::Risen, args) })
 }

@@ -97,6 +97,12 @@ pub fn yuan(points: i64, value: i64) -> String {
     format!("{}.{:02}", fen / 100, fen % 100)
 }
 
+/// Hundredths of a fen in yuan, all four decimals: `0.0125`.
+pub fn yuan_exact(parts: i128) -> String {
+    let parts_per_yuan = i128::from(PARTS_PER_YUAN);
+    format!("{}.{:04}", parts / parts_per_yuan, parts % parts_per_yuan)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

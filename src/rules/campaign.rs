@@ -11,6 +11,7 @@ use crate::rules::affinity::Affinity;
 use crate::rules::assistant::Assistant;
 use crate::rules::boost::{Festival, Level};
 use crate::rules::cap::Limits;
+use crate::rules::good::Good;
 use crate::rules::grant::Grant;
 use crate::rules::leavers::Leavers;
 use crate::rules::schedule::Schedule;
@@ -83,6 +84,8 @@ pub struct Campaign {
     pub titles: Vec<Title>,
     /// Its festivals in file order.
     pub festivals: Vec<Festival>,
+    /// What points are to buy, in file order.
+    pub goods: Vec<Good>,
     /// What becomes of the points of who left.
     pub leavers: Leavers,
     /// What is said at a time of day, in file order.

@@ -18,7 +18,9 @@ pub fn explain(rules: Option<&Rules>, verdict: &Verdict, calendar: &Calendar, (a
         Ruling::Moved(points) => format!("{points:+} {title}"),
         Ruling::Refused(refusal) => {
             let opening = rule.map_or(String::new(), wording::opening);
-            format!("0 {title},{}", wording::refusal(refusal, calendar, (at, now), &opening))
+            let groups = rule.and_then(|rule| rule.common.only.groups.as_ref()).filter(|_| *refusal == Refusal::NotForThisGroup);
+            let elsewhere = groups.map_or(String::new(), |groups| format!(",只在 {} 群计分", groups.join("、")));
+            format!("0 {title},{}{elsewhere}", wording::refusal(refusal, calendar, (at, now), &opening))
         }
     }
 }

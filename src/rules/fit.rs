@@ -15,7 +15,6 @@ const NAME_CHARS_MAX: usize = 40;
 
 /// Tables and keys of the language that come with a later version.
 const NOT_YET: &[(&str, &str)] = &[
-    ("good", "积分商品"),
     ("order", "订单积分"),
     ("lottery", "抽奖"),
     ("referral", "邀请"),

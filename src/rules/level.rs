@@ -6,11 +6,13 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use toml::de::DeTable;
 
+use crate::model::cells::AccountCell;
 use crate::model::decision::{Arg, Args};
 use crate::rules::KINDS;
 use crate::rules::boost::{Level, level, multiplied};
 use crate::rules::campaign::{Campaign, Mode};
 use crate::rules::mistake::Mistakes;
+use crate::rules::standing::{level_at, level_of};
 use crate::rules::table::{Misfits, RuleTable, integer};
 
 /// Levels of one campaign: more is no ladder any more.
@@ -112,9 +114,11 @@ fn allowed<'a>(levels: &'a [Level], own: &Level) -> impl Iterator<Item = &'a Arc
 }
 
 /// The arguments that tell of a level: which one, how far the next is, what it brings. Nothing where a campaign has no levels.
-pub fn args(campaign: &Campaign, lifetime: i64, args: Args) -> Args {
-    let (levels, own) = (&campaign.levels, level(&campaign.levels, lifetime));
-    let next = levels.iter().find(|level| level.at > lifetime);
+pub fn args(campaign: &Campaign, account: Option<&AccountCell>, args: Args) -> Args {
+    let (lifetime, own) = (account.map_or(0, |account| account.lifetime), level_of(campaign, account));
+    // A level that was given and not earned counts from its own threshold on.
+    let reached = own.map_or(lifetime, |own| own.at.max(lifetime));
+    let next = campaign.levels.iter().find(|level| level.at > reached);
     let args = args.int("累计", lifetime).text("等级", own.map_or("", |level| &*level.title));
     let args = own.filter(|level| level.percent != 100).map_or(args.clone(), |level| args.text("倍数", times(level.percent)));
     let Some(next) = next else { return args };
@@ -122,8 +126,8 @@ pub fn args(campaign: &Campaign, lifetime: i64, args: Args) -> Args {
 }
 
 /// The arguments of a payment that lifts somebody to a higher level.
-pub fn risen(campaign: &Campaign, (before, after): (i64, i64), args: Args) -> Args {
-    let (was, is) = (level(&campaign.levels, before), level(&campaign.levels, after));
+pub fn risen(campaign: &Campaign, account: Option<&AccountCell>, (before, after): (i64, i64), args: Args) -> Args {
+    let (was, is) = (level_at(campaign, account, before), level_at(campaign, account, after));
     match is {
         Some(is) if was.is_none_or(|was| was.at < is.at) && (was.is_some() || is.at > 0) => args.text("升到", &*is.title).text("升级可得", brings(was, is)),
         Some(_) | None => args,
@@ -131,8 +135,8 @@ pub fn risen(campaign: &Campaign, (before, after): (i64, i64), args: Args) -> Ar
 }
 
 /// The whole ladder, for 「等级」.
-pub fn ladder(campaign: &Campaign, lifetime: i64) -> Arg {
-    let own = level(&campaign.levels, lifetime).map(|level| level.at);
+pub fn ladder(campaign: &Campaign, account: Option<&AccountCell>) -> Arg {
+    let own = level_of(campaign, account).map(|level| level.at);
     let line = |level: &Level| {
         let args = Args::default().text("等级", &*level.title).int("累计", level.at).with("现在", Arg::Flag(Some(level.at) == own));
         if level.percent == 100 { args } else { args.text("倍数", times(level.percent)) }

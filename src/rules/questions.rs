@@ -97,14 +97,14 @@ pub(super) fn balance_args(scene: &Scene<'_>, args: Args) -> Args {
     let others = others.iter().filter_map(block).collect();
     let held = scene.facts.account.map_or(0, |account| account.held);
     let args = lots_args(scene, today_args(scene, args)).int("冻结", held).with("其他", Arg::List(others));
-    if has_level(scene) { level::args(scene.campaign, lifetime(scene), args) } else { args }
+    if has_level(scene) { level::args(scene.campaign, scene.facts.account, args) } else { args }
 }
 
 pub(super) fn level_args(scene: &Scene<'_>, args: Args) -> Args {
     if !has_level(scene) {
         return args;
     }
-    level::args(scene.campaign, lifetime(scene), args).with("阶梯", level::ladder(scene.campaign, lifetime(scene)))
+    level::args(scene.campaign, scene.facts.account, args).with("阶梯", level::ladder(scene.campaign, scene.facts.account))
 }
 
 /// Whether there is a ladder and one account here that stands on it.

@@ -26,11 +26,12 @@ impl Language {
 }
 
 /// Head of a section in both languages, and the definition its keys come from.
-const SECTIONS: [(&str, &str, &str); 14] = [
+const SECTIONS: [(&str, &str, &str); 15] = [
     ("每条规则都能写的键", "Keys that every rule shares", "SharedKeys"),
     ("`max_times`、`max_points` 的周期", "Periods of `max_times` and `max_points`", "LimitTable"),
     ("`[bucket.<名字>]` 共用上限", "`[bucket.<name>]`: a cap shared by rules", "BucketTable"),
     ("`[festival.<名字>]` 倍数", "`[festival.<name>]`: days on which rules pay more", "FestivalTable"),
+    ("`[good.<名字>]` 积分能换什么", "`[good.<name>]`: what points are to buy", "GoodTable"),
     ("`[schedule.<名字>]` 定时发言", "`[schedule.<name>]`: what the bot says at a time of day", "ScheduleTable"),
     ("`[campaign.<编号>]` 活动", "`[campaign.<id>]`: groups that share rules and balances", "CampaignTable"),
     ("`levels` 等级,写在活动里", "`levels` of a campaign", "LevelTable"),
@@ -96,7 +97,7 @@ fn section(language: Language, head: &str, definition: &str) -> String {
     let columns = language.pick("| 键 | 写什么 | 说明 | 例 |", "| key | value | meaning | example |");
     // A rule's table holds the shared keys too, a campaign's the tables of rules: each is described once.
     let is_elsewhere = |key: &str| match definition {
-        "CampaignTable" => key == "bucket" || key == "festival" || key == "schedule" || KINDS.iter().any(|kind| kind.name == key),
+        "CampaignTable" => matches!(key, "bucket" | "festival" | "good" | "schedule") || KINDS.iter().any(|kind| kind.name == key),
         _ => KINDS.iter().any(|kind| kind.name == definition) && SHARED.iter().any(|shared| shared == key),
     };
     let keys = properties(&SCHEMA, table);

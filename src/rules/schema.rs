@@ -10,6 +10,7 @@ use crate::rules::affinity::AffinityTable;
 use crate::rules::assistant_table::AssistantTable;
 use crate::rules::festival::FestivalTable;
 use crate::rules::fit::resolve;
+use crate::rules::good::GoodTable;
 use crate::rules::grant::GrantTable;
 use crate::rules::schedule::ScheduleTable;
 use crate::rules::shared_keys::{BucketTable, CampaignTable, SharedKeys};
@@ -29,7 +30,7 @@ pub static SHARED: LazyLock<Vec<String>> = LazyLock::new(|| {
 fn root() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     let kinds: Vec<(&Kind, Value)> = KINDS.iter().map(|kind| (kind, (kind.schema)(&mut generator).to_value())).collect();
-    let [shared, bucket, schedule, campaign, affinity, title, assistant, grant, festival, test] = [
+    let [shared, bucket, schedule, campaign, affinity, title, assistant, grant, festival, good, test] = [
         subschema::<SharedKeys>(&mut generator),
         subschema::<BucketTable>(&mut generator),
         subschema::<ScheduleTable>(&mut generator),
@@ -39,6 +40,7 @@ fn root() -> Value {
         subschema::<AssistantTable>(&mut generator),
         subschema::<GrantTable>(&mut generator),
         subschema::<FestivalTable>(&mut generator),
+        subschema::<GoodTable>(&mut generator),
         subschema::<TestTable>(&mut generator),
     ];
     let mut whole = json!({ "definitions": generator.take_definitions(true) });
@@ -56,6 +58,7 @@ fn root() -> Value {
         "festival".to_owned(),
         json!({ "type": "object", "description": "节日、周末、新品的倍数", "propertyNames": NAME.clone(), "additionalProperties": festival }),
     );
+    rules.insert("good".to_owned(), json!({ "type": "object", "description": "积分能换的东西", "propertyNames": NAME.clone(), "additionalProperties": good }));
     rules
         .insert("schedule".to_owned(), json!({ "type": "object", "description": "定时发言", "propertyNames": NAME.clone(), "additionalProperties": schedule }));
     let campaign = campaign_with(&whole, &campaign, &rules);

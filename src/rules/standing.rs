@@ -33,7 +33,12 @@ pub fn level_key(title: &str) -> Arc<str> {
 
 /// The level a member has: the higher of what was earned and what was given.
 pub fn level_of<'a>(campaign: &'a Campaign, account: Option<&AccountCell>) -> Option<&'a Level> {
-    let earned = level(&campaign.levels, account.map_or(0, |account| account.lifetime));
+    level_at(campaign, account, account.map_or(0, |account| account.lifetime))
+}
+
+/// The level a member would have with so many points ever earned.
+pub fn level_at<'a>(campaign: &'a Campaign, account: Option<&AccountCell>, lifetime: i64) -> Option<&'a Level> {
+    let earned = level(&campaign.levels, lifetime);
     let given = campaign.levels.iter().rfind(|level| since(account, &level_key(&level.title)).is_some());
     earned.into_iter().chain(given).max_by_key(|level| level.at)
 }

@@ -5,7 +5,7 @@
 //! when   = date [".." date] time                                  # a range stands for one line a day
 //! date   = [year "-"] month "-" day                               # without a year: the test's `year`
 //! said   = ["@" name] text | picture … | "[链接 " address "]" | "[视频]" | "撤回" | "进群" | "退群" | "名单" date | "到点"
-//!        | "[事件 " name [subject] "]"
+//!        | "[事件 " name [subject] "]" | "[订单 " shop number yuan "]"
 //! picture = "[图片]" | "[图片 " name "]"                           # a new picture each time, or the one of this name
 //! expect = ["+"|"-"] points ["「" reply "」"] | "「" reply "」"         # net change of the member's balance; part of the reply
 //! ```
@@ -13,11 +13,13 @@
 //! `名单 11-01`: a member list has the member in the group, joined on that day. `到点`: nothing is said; what the clock brought the member, and had the bot
 //! say, since the line before is what must come out.
 //!
-//! The group `单聊` is the single chat with the assistant. A channel is any name: two names are two channels that hear the same group. Empty lines and lines that begin with `#` are left out. Colon and parentheses may be full width.
+//! The group `单聊` is the single chat with the assistant. A channel is any name: two names are two channels that hear the same group. Empty lines and
+//! lines that begin with `#` are left out. Colon and parentheses may be full width. What must have come of it all: [`super::expected`].
 
 use jiff::civil::{Date, DateTime, Time};
 use schemars::JsonSchema;
 
+use crate::rules::expected::{self, Expected, Ledger};
 use crate::rules::mistake::{Lines, Mistakes};
 use crate::rules::table::{RuleTable, integer};
 
@@ -41,6 +43,14 @@ pub struct TestTable {
     #[schemars(extend("examples" = ["\n11-22 09:00 阿明: 签到 => +2\n"]))]
     #[schemars(extend("x-en" = "What is said and what must come of it, one message a line."))]
     pub chat: Option<String>,
+    /// 到最后账上应有什么,一行一笔,按先后写全:阿明 +2 check_in.daily 11-22。只核对余额就写 阿明 = 2。
+    #[schemars(extend("examples" = ["\n阿明 +2 check_in.daily 11-22\n阿明 = 2\n"]))]
+    #[schemars(extend("x-en" = "What must be booked in the end: every posting in order, or balances alone."))]
+    pub ledger: Option<String>,
+    /// 应说的每一条回复,按先后写全:→ 阿明: 签到成功。
+    #[schemars(extend("examples" = ["\n→ 阿明: 阿明 签到成功 +2,现有 2 积分。\n"]))]
+    #[schemars(extend("x-en" = "Every reply that must be said, in order, whole."))]
+    pub replies: Option<String>,
 }
 
 /// What stands for a group where the member writes to the assistant alone.
@@ -55,6 +65,14 @@ pub struct Test {
     pub group: Option<String>,
     /// Its lines; a range of days is one line a day.
     pub lines: Vec<TestLine>,
+    /// What must be booked in the end, where it says.
+    pub ledger: Option<Ledger>,
+    /// Every reply that must be said, where it says.
+    pub replies: Option<Vec<Expected>>,
+    /// Year of dates that name none.
+    pub year: i16,
+    /// Where it stands in the file, from 1.
+    pub line: usize,
 }
 
 /// One message and what must come of it.
@@ -109,27 +127,45 @@ pub enum Said {
         /// What it was about.
         subject: Option<String>,
     },
+    /// The member paid for an order.
+    Paid {
+        /// Where.
+        shop: String,
+        /// Its number there.
+        number: String,
+        /// What was paid.
+        fen: i64,
+    },
 }
 
 /// Year of dates that name none.
 const YEAR_DEFAULT: i16 = 2026;
 /// A range of days is expanded; a year is plenty.
 const RANGE_DAYS_MAX: usize = 366;
-/// Lines of one test after expansion.
-const LINES_MAX: usize = 10_000;
+/// Lines of all tests of a file after expansion: some seconds of playing them, which every check and every reload does.
+pub const LINES_MAX: usize = 20_000;
+/// Tests of a file.
+pub const TESTS_MAX: usize = 2_000;
 
-/// Reads one table. `source` tells where the chat's lines stand.
-pub fn read(source: &str, places: &Lines, table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Test {
+/// Reads one table. `source` tells where the chat's lines stand; `left` is how many lines this test and those after it may have.
+pub fn read(source: &str, places: &Lines, table: &RuleTable<'_>, left: &mut usize, mistakes: &mut Mistakes) -> Test {
     let year = table.get("year").and_then(integer).and_then(|year| i16::try_from(year).ok()).unwrap_or(YEAR_DEFAULT);
     let mut lines = Vec::new();
-    for (offset, text) in chat_lines(source, table) {
-        let line = places.line(offset);
-        if lines.len() > LINES_MAX {
-            mistakes.error(offset..offset, "too-many", format!("一个测试最多 {LINES_MAX} 行对话(日期范围按天数算)"));
-            break;
-        }
-        match parse_line(text, year, line) {
-            Ok(parsed) => lines.extend(parsed),
+    for (offset, text) in block(source, table, "chat").into_iter().filter(|(_, text)| !text.starts_with('#')) {
+        match parse_line(text, year, places.line(offset)) {
+            Ok(parsed) if parsed.len() > *left => {
+                mistakes.error(
+                    offset..offset + text.len(),
+                    "too-many",
+                    format!("所有测试加起来最多 {LINES_MAX} 行对话(日期范围按天数算),到这里超过了;请写短些"),
+                );
+                *left = 0;
+                break;
+            }
+            Ok(parsed) => {
+                *left -= parsed.len();
+                lines.extend(parsed);
+            }
             Err(reason) => mistakes.error(offset..offset + text.len(), "bad-chat-line", reason),
         }
     }
@@ -139,12 +175,46 @@ pub fn read(source: &str, places: &Lines, table: &RuleTable<'_>, mistakes: &mut 
     if table.text("chat").is_none() {
         mistakes.error(table.span(""), "missing-key", "测试里没有对话;请写 chat,例如 chat = \"11-22 09:00 阿明: 签到 => +2\"");
     }
-    Test { name: table.text("name").unwrap_or_default().to_owned(), group: table.text("group").map(str::to_owned), lines }
+    let end = End { source, places, table };
+    Test {
+        name: table.text("name").unwrap_or_default().to_owned(),
+        group: table.text("group").map(str::to_owned),
+        lines,
+        ledger: end.read("ledger", mistakes, |lines| expected::read_ledger(lines, year, date)),
+        replies: end.read("replies", mistakes, expected::read_replies),
+        year,
+        line: places.line(table.span("name").start),
+    }
 }
 
-/// The lines that say something, with their offsets in the source. They are cut from the source itself, so that places are exact.
-fn chat_lines<'s>(source: &'s str, table: &RuleTable<'_>) -> Vec<(usize, &'s str)> {
-    let Some(chat) = table.get("chat") else { return Vec::new() };
+/// The blocks that tell what must have come of a test.
+struct End<'a> {
+    source: &'a str,
+    places: &'a Lines,
+    table: &'a RuleTable<'a>,
+}
+
+impl End<'_> {
+    /// Reads one of them; `None` where it is not written or cannot be read.
+    fn read<T>(&self, key: &str, mistakes: &mut Mistakes, read: impl Fn(&[(usize, &str)]) -> Result<T, Vec<(usize, String)>>) -> Option<T> {
+        self.table.get(key)?;
+        let block = block(self.source, self.table, key);
+        let lines: Vec<(usize, &str)> = block.iter().map(|(offset, text)| (self.places.line(*offset), *text)).collect();
+        let bad = match read(&lines) {
+            Ok(read) => return Some(read),
+            Err(bad) => bad,
+        };
+        for (place, reason) in bad {
+            let (offset, text) = block[place];
+            mistakes.error(offset..offset + text.len(), "bad-chat-line", reason);
+        }
+        None
+    }
+}
+
+/// The lines of a text that say something, with their offsets in the source. They are cut from the source itself, so that places are exact.
+fn block<'s>(source: &'s str, table: &RuleTable<'_>, key: &str) -> Vec<(usize, &'s str)> {
+    let Some(chat) = table.get(key) else { return Vec::new() };
     let span = chat.span();
     let written = source.get(span.clone()).unwrap_or_default();
     let quote = if written.starts_with("\"\"\"") || written.starts_with("'''") { 3 } else { 1 };
@@ -153,7 +223,7 @@ fn chat_lines<'s>(source: &'s str, table: &RuleTable<'_>) -> Vec<(usize, &'s str
     let mut lines = Vec::new();
     for line in inner.split('\n') {
         let text = line.trim();
-        if !text.is_empty() && !text.starts_with('#') {
+        if !text.is_empty() {
             lines.push((offset + line.len() - line.trim_start().len(), text));
         }
         offset += line.len() + 1;
@@ -168,27 +238,40 @@ pub fn parse_line(text: &str, year: i16, line: usize) -> Result<Vec<TestLine>, S
     let (minute, rest) = rest.split_once(char::is_whitespace).ok_or_else(|| unread(text))?;
     let (days, hour) = head.rsplit_once(char::is_whitespace).ok_or_else(|| unread(text))?;
     let time = time(hour, minute)?;
-    let (group, rest) = group(rest.trim_start())?;
+    let spoken = spoken(rest.trim_start(), year).map_err(|reason| reason.unwrap_or_else(|| unread(text)))?;
+    let one = |day: Date| TestLine { at: day.to_datetime(time), line, ..spoken.clone() };
+    Ok(day_range(days.trim(), year)?.into_iter().map(one).collect())
+}
+
+/// Parses one line as `jifen try` takes it: as above, or without a time, which is `now` then.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn parse_tried(text: &str, now: DateTime) -> Result<Vec<TestLine>, String> {
+    let text = text.trim();
+    let head = text.split([':', '\u{ff1a}']).next().unwrap_or_default();
+    if head.starts_with(|first: char| first.is_ascii_digit()) && head.contains('-') && head.contains(char::is_whitespace) {
+        return parse_line(text, now.year(), 1);
+    }
+    let unread = || format!("看不懂「{}」;请写成 谁: 说了什么,例如 阿明: 签到", text.chars().take(30).collect::<String>());
+    let spoken = spoken(text, now.year()).map_err(|reason| reason.unwrap_or_else(unread))?;
+    Ok(vec![TestLine { at: now, line: 1, ..spoken }])
+}
+
+/// What stands behind the time. The error is empty where the line is no such line at all.
+fn spoken(text: &str, year: i16) -> Result<TestLine, Option<String>> {
+    let (group, rest) = group(text)?;
     let (channel, rest) = channel(rest.trim_start())?;
-    let (member, said) = rest.split_once([':', '\u{ff1a}']).ok_or_else(|| unread(text))?;
+    let (member, said) = rest.split_once([':', '\u{ff1a}']).ok_or(None)?;
     let (said, expected) = said.rsplit_once("=>").map_or((said, None), |(said, expected)| (said, Some(expected)));
     let (expect_points, expect_reply) = expected.map_or(Ok((None, None)), expectation)?;
     let member = member.trim();
     if member.is_empty() {
-        return Err(unread(text));
+        return Err(None);
     }
-    let happens = what_happens(said.trim(), year)?;
-    let one = |day: Date| TestLine {
-        at: day.to_datetime(time),
-        group: group.map(str::to_owned),
-        channel: channel.map(str::to_owned),
-        member: member.to_owned(),
-        said: happens.clone(),
-        expect_points,
-        expect_reply: expect_reply.clone(),
-        line,
-    };
-    Ok(day_range(days.trim(), year)?.into_iter().map(one).collect())
+    let said = what_happens(said.trim(), year)?;
+    let (group, channel) = (group.map(str::to_owned), channel.map(str::to_owned));
+    Ok(TestLine { at: DateTime::MIN, group, channel, member: member.to_owned(), said, expect_points, expect_reply, line: 0 })
 }
 
 fn unread(text: &str) -> String {
@@ -252,6 +335,7 @@ fn what_happens(said: &str, year: i16) -> Result<Said, String> {
                 event[EVENT.len()..event.len() - 1].trim().split_once(char::is_whitespace).unwrap_or((event[EVENT.len()..event.len() - 1].trim(), ""));
             Said::Happened { event: name.to_owned(), subject: Some(subject.trim().to_owned()).filter(|subject| !subject.is_empty()) }
         }
+        order if order.starts_with(ORDER) && order.ends_with(']') => paid(&order[ORDER.len()..order.len() - 1])?,
         _ => message(said),
     })
 }
@@ -282,6 +366,25 @@ fn message(said: &str) -> Said {
 }
 
 const EVENT: &str = "[事件 ";
+const ORDER: &str = "[订单 ";
+
+fn paid(order: &str) -> Result<Said, String> {
+    let words: Vec<&str> = order.split_whitespace().collect();
+    let [shop, number, yuan] = words[..] else { return Err("订单请写成 [订单 店铺 订单号 金额],例如 [订单 douyin 1234 268.00]".to_owned()) };
+    let fen = fen(yuan).ok_or_else(|| format!("「{yuan}」不是金额;请写成元,最多两位小数,例如 268.00"))?;
+    Ok(Said::Paid { shop: shop.to_owned(), number: number.to_owned(), fen })
+}
+
+/// An amount in yuan, with two decimals at most, in fen.
+fn fen(yuan: &str) -> Option<i64> {
+    let (whole, part) = yuan.split_once('.').unwrap_or((yuan, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(part) || part.len() > 2 {
+        return None;
+    }
+    let part: i64 = format!("{part:0<2}").parse().ok()?;
+    whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(part)
+}
 
 fn expectation(text: &str) -> Result<(Option<i64>, Option<String>), String> {
     let text = text.trim();
@@ -354,7 +457,22 @@ mod tests {
         assert_eq!(one("11-22 09:00 阿明: 名单 11-01").said, Said::Listed(Date::constant(2026, 11, 1)));
         assert_eq!(one("11-22 09:00 阿明: [事件 verified] => +50").said, Said::Happened { event: "verified".into(), subject: None });
         assert_eq!(one("11-22 09:00 阿明: [事件 visit 一号店]").said, Said::Happened { event: "visit".into(), subject: Some("一号店".into()) });
+        let paid = |order: &str| parse_line(&format!("11-22 09:00 阿明: [订单 {order}]"), 2026, 1).map(|lines| lines[0].said.clone());
+        assert_eq!(paid("douyin 1234 268.5"), Ok(Said::Paid { shop: "douyin".into(), number: "1234".into(), fen: 26_850 }));
+        assert!(["douyin 1234", "douyin 1234 1.005", "douyin 1234 -3", "douyin 1234 99999999999999999999"].iter().all(|order| paid(order).is_err()));
         assert_eq!(one("11-22 09:00 阿明: 现在 10:30 => 「开放」").said, message("现在 10:30", 0));
+    }
+
+    #[test]
+    fn a_line_that_is_tried_needs_no_time() {
+        let now = jiff::civil::date(2026, 11, 22).at(20, 30, 0, 0);
+        let tried = |text: &str| parse_tried(text, now).map(|lines| lines[0].clone());
+        let line = tried("[骑行一群] 阿明:签到").unwrap();
+        assert_eq!((line.at, line.member.as_str(), line.group.as_deref(), line.said), (now, "阿明", Some("骑行一群"), message("签到", 0)));
+        assert_eq!(tried("阿明: 现在 10:30").unwrap().said, message("现在 10:30", 0));
+        assert_eq!(tried("11-21 09:00 阿明: 签到").unwrap().at, jiff::civil::date(2026, 11, 21).at(9, 0, 0, 0));
+        assert!(tried("11-21 29:00 阿明: 签到").unwrap_err().contains("29:00"));
+        assert!(tried("签到").unwrap_err().contains("谁: 说了什么"));
     }
 
     #[test]

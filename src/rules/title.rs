@@ -7,7 +7,7 @@ use jiff::Unit;
 use schemars::JsonSchema;
 
 use crate::model::day::{Calendar, Day, Millis, Period};
-use crate::model::decision::{Args, Chart, Decision, Entry, Mark, Part, Payment, Record, Refusal, Ruling, Side, Verdict};
+use crate::model::decision::{Args, Chart, Decision, Mark, Payment, Record, Refusal, Ruling, Verdict};
 use crate::model::points::Points;
 use crate::model::reply::{Occasion, Reply, Template};
 use crate::rules::KINDS;
@@ -19,6 +19,7 @@ use crate::rules::decide::Scene;
 use crate::rules::fit::did_you_mean;
 use crate::rules::mistake::Mistakes;
 use crate::rules::table::{RuleTable, integer};
+use crate::rules::validity;
 
 /// Titles of one campaign: each is a job of the clock.
 const TITLES_MAX: usize = 50;
@@ -263,17 +264,9 @@ fn award(scene: &Scene<'_>, title: &Title, slot: i64) -> Decision {
     if !scene.facts.account.is_none_or(|account| fits(account.available) && fits(account.lifetime)) {
         return Decision { record: Record { verdicts: verdict(Ruling::Refused(Refusal::TooMany)), ..Record::default() }, ..Decision::default() };
     }
-    let entry = (points > 0).then(|| Entry {
-        code: title.code.clone(),
-        src: Side::System(Chart::Issued),
-        dst: Side::Own(Part::Available),
-        amount: points,
-        day: scene.day,
-        vests_on: None,
-        expires_on: None,
-        slot_event: None,
-        reverses: None,
-    });
+    // It lives as long as what is earned otherwise.
+    let bucket = scene.campaign.validity.bucket(None, None, scene.day);
+    let entry = (points > 0).then(|| validity::given(&title.code, Chart::Issued, points, scene.day, bucket));
     let marks = vec![Mark::Count { key: title.code.clone(), period: title.period(slot), times: 1, points }];
     let verdicts = verdict(Ruling::Paid(payment));
     Decision { record: Record { verdicts, marks, ..Record::default() }, entries: entry.into_iter().collect(), replies: Vec::new() }

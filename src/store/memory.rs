@@ -279,6 +279,10 @@ impl Reader for MemoryReader {
         self.read(|rows| rows.rules.get(&hash).cloned())
     }
 
+    fn rules_versions(&self) -> Result<Vec<RulesHash>, StoreError> {
+        self.read(|rows| rows.rules.keys().copied().collect())
+    }
+
     fn rules_changes(&self, before: EventSeq, limit: usize) -> Result<Vec<RulesChange>, StoreError> {
         self.read(|rows| rows.rules_changes.iter().rev().filter(|change| change.event < before).take(limit).cloned().collect())
     }

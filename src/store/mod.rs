@@ -12,6 +12,8 @@ pub mod waiting;
 pub mod aftermath;
 pub mod proof;
 pub mod merged;
+pub mod overlay;
+pub mod state_then;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -469,6 +471,8 @@ pub trait Reader: Send {
     fn directory(&self) -> Result<Directory, StoreError>;
     /// The text of a rules.toml version.
     fn rules_text(&self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError>;
+    /// All versions of rules.toml that were ever live, in no order.
+    fn rules_versions(&self) -> Result<Vec<RulesHash>, StoreError>;
     /// Up to `limit` changes of the rules before this event, newest first.
     fn rules_changes(&self, before: EventSeq, limit: usize) -> Result<Vec<RulesChange>, StoreError>;
     /// One event.

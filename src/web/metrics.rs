@@ -36,6 +36,10 @@ pub const TOKEN_REFRESHES: &str = "jifen_token_refreshes_total";
 pub const WAL_BYTES: &str = "jifen_wal_bytes";
 /// How long ago `jifen backup` last finished, in seconds; absent before the first.
 pub const BACKUP_AGE_SECONDS: &str = "jifen_backup_age_seconds";
+/// Changes of rules.toml, by `outcome`: `live`, `refused`, `unreadable`.
+pub const RULES_RELOADS: &str = "jifen_rules_reloads_total";
+/// 1 for the version of rules.toml that is live (`hash`), 0 for those that were.
+pub const RULES_INFO: &str = "jifen_rules_info";
 
 const BATCH_BUCKETS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 const COMMIT_BUCKETS: [f64; 10] = [0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0];
@@ -76,6 +80,8 @@ fn describe() {
     metrics::describe_gauge!(OUTLET_GROUPS_GONE, "Groups in which an app or robot can no longer speak.");
     metrics::describe_counter!(API_EVENTS, "Events told to the API, by verdict; a body that is not taken counts once.");
     metrics::describe_counter!(TOKEN_REFRESHES, "Access tokens fetched.");
+    metrics::describe_counter!(RULES_RELOADS, "Changes of rules.toml, by what became of them.");
+    metrics::describe_gauge!(RULES_INFO, "1 for the live version of rules.toml.");
 }
 
 /// Keeps the histograms small, for ever. Abort it to stop.

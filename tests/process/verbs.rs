@@ -13,11 +13,13 @@ const DONE: Option<i32> = Some(0);
 const FINDING: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
 
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 21] = [
     "demo",
     "serve",
     "check",
+    "rules",
     "replay",
+    "try",
     "explain",
     "retry",
     "outbox",
@@ -163,12 +165,12 @@ fn explain_is_json_of_the_agreed_shape_and_an_ambiguous_id_is_a_finding() {
     let ran = house.jifen(&["explain", "m-1"]);
     assert_eq!((ran.code, ran.err.as_str()), (DONE, ""), "{ran:?}");
     let explained: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(keys(&explained), ["event", "verdicts"]);
+    assert_eq!(keys(&explained), ["bystanders", "event", "verdicts"]);
     assert_eq!((&explained["event"]["id"], &explained["event"]["points"]), (&Value::from("m-1"), &Value::from(2)));
     let reply = &explained["event"]["replies"][0];
     assert_eq!((&reply["occasion"], &reply["state"], &reply["reason"]), (&"paid".into(), &"suppressed".into(), &"历史补录,不发送".into()));
     let verdict = &explained["verdicts"][0];
-    assert_eq!(keys(verdict), sorted(&["rule", "outcome", "points", "why"]));
+    assert_eq!(keys(verdict), sorted(&["rule", "title", "outcome", "points", "why", "base", "factors", "caps"]));
     assert_eq!((&verdict["rule"], &verdict["outcome"], &verdict["points"]), (&Value::from("check_in.daily"), &Value::from("paid"), &Value::from(2)));
     let text = house.jifen(&["explain", "m-1", "--format", "text"]);
     assert!(text.code == DONE && text.out.contains("check_in.daily +2"), "{text:?}");

@@ -279,6 +279,10 @@ impl Reader for SqliteReader {
         rules_text(&self.db, hash)
     }
 
+    fn rules_versions(&self) -> Result<Vec<RulesHash>, StoreError> {
+        all(&self.db, "SELECT hash FROM rules_version", [], |row| Ok(RulesHash(row.get(0)?)))
+    }
+
     fn rules_changes(&self, before: EventSeq, limit: usize) -> Result<Vec<RulesChange>, StoreError> {
         const SQL: &str = "SELECT event, at, rules, author, accepted, told FROM rules_change WHERE event < ?1 ORDER BY event DESC LIMIT ?2";
         all(&self.db, SQL, [before.0, limit as i64], |row| {

@@ -1,17 +1,17 @@
 //! Running chats against rules in memory: the `[[test]]`s of an operator's file and the scenario files of this project, through the very
 //! pipeline that production uses.
 
+pub mod failure;
+mod why;
+
 use std::cell::RefCell;
-use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use jiff::civil::DateTime;
-use serde::Serialize;
-
 use crate::model::act::{Act, listed_at};
+use crate::model::cells::AccountCell;
 use crate::model::day::Millis;
-use crate::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Picture, Place, Via};
+use crate::model::decision::Part;
+use crate::model::event::{self, Channel, Event, GroupKind, Identity, IdentityKind, Kind, Picture, Place, Via};
 use crate::model::ids::{AccountId, EventKey, EventSeq, FingerprintKey, KeyBytes};
 use crate::model::journal::{AccountRef, Posting};
 use crate::outbox::board::Boards;
@@ -20,11 +20,16 @@ use crate::pipeline::command::Operators;
 use crate::pipeline::{Pipeline, Silent};
 use crate::rules::campaign::Rules;
 use crate::rules::coverage::{Coverage, covers};
+use crate::rules::expected;
 use crate::rules::template::render;
 use crate::rules::testing::{SINGLE_CHAT, Said, Test, TestLine};
 use crate::scheduler::{Scheduler, catch_up};
 use crate::store::memory::MemoryStore;
 use crate::store::{PersonKey, Reader, ReplyRow, StoreError};
+use arc_swap::ArcSwap;
+use jiff::civil::DateTime;
+
+use failure::Failure;
 
 /// The corp of a scenario; nothing depends on it.
 const CORP: &str = "test";
@@ -34,6 +39,9 @@ const CHANNEL: &str = "scenario";
 
 /// The group of lines that name none, where the rules cover every group.
 const ANY_GROUP: &str = "测试群";
+
+/// Who is answered where the clock has the bot say something.
+const CLOCK: &str = "群";
 
 /// Who may act for the programme in a scenario.
 const OPERATORS: [&str; 2] = ["管理员", "管理员甲"];
@@ -64,23 +72,6 @@ impl Heard {
 
 fn signed(posting: &Posting) -> i64 {
     if matches!(posting.dst, AccountRef::Member(_)) { posting.amount } else { -posting.amount }
-}
-
-/// A line that did not come out as expected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// The test's name.
-    pub test: String,
-    /// The line in the file, from 1.
-    pub line: usize,
-    /// Expected and actual, in words.
-    pub text: String,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:1: error[test-failed]: 测试「{}」没有通过:{}", self.line, self.test, self.text)
-    }
 }
 
 /// A stage on which a chat is played, with everything in memory.
@@ -153,11 +144,14 @@ impl Stage {
     }
 
     fn accounts_of(&self, event: &Event) -> Result<Vec<AccountId>, StoreError> {
-        let Some(who) = &event.who else { return Ok(Vec::new()) };
-        let key = PersonKey { corp: event.corp.clone(), identity: Identity { kind: who.kind, value: who.folded().into() } };
-        let member = self.reader.person(&key)?.and_then(|person| person.member);
-        let accounts = member.map(|member| self.reader.accounts_of(member)).transpose()?.unwrap_or_default();
+        let accounts = event.who.as_ref().map(|who| self.accounts_of_person(who)).transpose()?.unwrap_or_default();
         Ok(accounts.into_iter().map(|account| account.id).collect())
+    }
+
+    fn accounts_of_person(&self, who: &Identity) -> Result<Vec<AccountCell>, StoreError> {
+        let key = PersonKey { corp: CORP.into(), identity: Identity { kind: who.kind, value: who.folded().into() } };
+        let member = self.reader.person(&key)?.and_then(|person| person.member);
+        member.map(|member| self.reader.accounts_of(member)).transpose().map(Option::unwrap_or_default)
     }
 
     /// Reads what is booked so far.
@@ -173,32 +167,18 @@ impl Stage {
         let source = format!("{CORP}/{}", line.channel.as_deref().unwrap_or(CHANNEL));
         let mut key = EventKey { source: source.into(), key: KeyBytes::of(&self.lines.to_string()) };
         let kind = match &line.said {
-            Said::Message { text, pictures, link, video } => {
-                self.said.push((line.member.clone(), key.clone()));
-                let at_assistant =
-                    text.trim_start().strip_prefix(['@', '@']).is_some_and(|rest| self.rules.assistant.names.iter().any(|name| rest.starts_with(&**name)));
-                let unique = |place: usize| format!("{}/{place}", self.lines);
-                let picture = |(place, name): (usize, &Option<String>)| Picture::known_as(name.clone().unwrap_or_else(|| unique(place)).as_bytes());
-                let pictures: Vec<Picture> = pictures.iter().enumerate().map(picture).collect();
-                let images = u32::try_from(pictures.len()).unwrap_or(u32::MAX);
-                let said =
-                    crate::model::event::Said { text: text.clone(), images, pictures, link: link.clone(), video: *video, at_assistant, ..Default::default() };
-                Kind::Said(said)
-            }
             Said::Recalled => {
                 let is_meant = |(member, said): &(String, EventKey)| *member == line.member && (line.channel.is_none() || said.source == key.source);
                 let recalled = self.said.iter().rposition(is_meant).map(|at| self.said.remove(at).1);
                 key.source = recalled.as_ref().map_or_else(|| key.source.clone(), |said| said.source.clone());
                 Kind::Recalled { of: recalled.map_or(KeyBytes::digest(b""), |said| said.key) }
             }
-            Said::Joined => Kind::Did(Act::Joined),
-            Said::Left => Kind::Did(Act::Left),
-            Said::Listed(joined) => Kind::Did(Act::Listed { joined_at: self.instant(joined.at(0, 0, 0, 0), &place) }),
-            // Never heard; only the place and the member count.
-            Said::Time => Kind::Did(Act::Joined),
-            Said::Happened { event, subject } => {
+            Said::Message { .. } | Said::Happened { .. } => {
                 self.said.push((line.member.clone(), key.clone()));
-                Kind::Did(Act::Happened { event: event.as_str().into(), subject: subject.as_deref().map(Into::into) })
+                kind(&line.said, &self.rules, &self.lines.to_string(), |joined| self.instant(joined, &place))
+            }
+            Said::Joined | Said::Left | Said::Listed(_) | Said::Time | Said::Paid { .. } => {
+                kind(&line.said, &self.rules, &self.lines.to_string(), |joined| self.instant(joined, &place))
             }
         };
         // A line that goes back in time is a message that is heard late.
@@ -231,19 +211,93 @@ impl Stage {
     }
 }
 
-/// Runs one `[[test]]` and tells every line that did not come out.
+/// What a line tells, as a channel would. A picture without a name is known by `unique`; `instant` finds the time of a wall clock. A recall is the
+/// caller's affair, who knows what was said.
+pub fn kind(said: &Said, rules: &Rules, unique: &str, instant: impl Fn(DateTime) -> Millis) -> Kind {
+    match said {
+        Said::Message { text, pictures, link, video } => {
+            let is_name = |rest: &str| rules.assistant.names.iter().any(|name| rest.starts_with(&**name));
+            let at_assistant = text.trim_start().strip_prefix(['@', '\u{ff20}']).is_some_and(is_name);
+            let picture = |(place, name): (usize, &Option<String>)| Picture::known_as(name.clone().unwrap_or_else(|| format!("{unique}/{place}")).as_bytes());
+            let pictures: Vec<Picture> = pictures.iter().enumerate().map(picture).collect();
+            let images = u32::try_from(pictures.len()).unwrap_or(u32::MAX);
+            Kind::Said(event::Said { text: text.clone(), images, pictures, link: link.clone(), video: *video, at_assistant, ..Default::default() })
+        }
+        Said::Recalled => Kind::Recalled { of: KeyBytes::digest(b"") },
+        Said::Left => Kind::Did(Act::Left),
+        Said::Listed(joined) => Kind::Did(Act::Listed { joined_at: instant(joined.at(0, 0, 0, 0)) }),
+        // Of a moment nothing is heard; only the place and the member count.
+        Said::Joined | Said::Time => Kind::Did(Act::Joined),
+        Said::Happened { event, subject } => Kind::Did(Act::Happened { event: event.as_str().into(), subject: subject.as_deref().map(Into::into) }),
+        Said::Paid { shop, number, fen } => Kind::Did(Act::OrderPaid { shop: shop.as_str().into(), number: number.as_str().into(), fen: *fen }),
+    }
+}
+
+/// All that came of a chat.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Played {
+    /// Every posting, as a `ledger` writes it.
+    pub ledger: Vec<String>,
+    /// Every reply, as `replies` write it.
+    pub replies: Vec<String>,
+    /// Lines that did not come out as they say.
+    pub failures: Vec<Failure>,
+}
+
+impl Stage {
+    /// Plays a whole chat. `test` is what its failures are told under, `year` the year of dates that name none.
+    ///
+    /// # Errors
+    /// The store in memory refused: a bug.
+    pub fn play_all(&mut self, test: &str, lines: &[TestLine], group: &str, year: i16) -> Result<Played, StoreError> {
+        let mut played = Played::default();
+        for line in lines {
+            let heard = self.play(line, group)?;
+            played.replies.extend(heard.clock_replies.iter().map(|text| expected::reply(CLOCK, text)));
+            played.replies.extend(heard.replies.iter().map(|text| expected::reply(&line.member, text)));
+            for posting in heard.clock_postings.iter().chain(&heard.postings) {
+                played.ledger.push(self.booked(posting, year)?);
+            }
+            played.failures.extend(failure::of_line(test, line, &heard, || self.why(line, &heard)));
+        }
+        Ok(played)
+    }
+
+    /// A posting as a `ledger` writes it.
+    fn booked(&self, posting: &Posting, year: i16) -> Result<String, StoreError> {
+        let (account, change) = match (posting.src, posting.dst) {
+            (_, AccountRef::Member(id)) => (id, posting.amount),
+            (AccountRef::Member(id), AccountRef::System { .. }) => (id, -posting.amount),
+            (AccountRef::System { .. }, AccountRef::System { .. }) => (AccountId(0), posting.amount),
+        };
+        let member = self.reader.account(account)?.map(|cell| self.reader.member(cell.key.member)).transpose()?.flatten();
+        let name = member.and_then(|member| member.name).unwrap_or_default();
+        Ok(expected::posting(&name, change, &posting.code, posting.day.date(), posting.dst_part == Part::Held, year))
+    }
+
+    /// All that a member has, what waits and what is held included.
+    ///
+    /// # Errors
+    /// The store in memory cannot be read: a bug.
+    pub fn balance(&self, member: &str) -> Result<i64, StoreError> {
+        let who = Identity { kind: IdentityKind::Userid, value: member.into() };
+        Ok(self.accounts_of_person(&who)?.iter().map(|account| account.available + account.held).sum())
+    }
+}
+
+/// Runs one `[[test]]` and tells all that did not come out.
 pub fn run(rules: &Arc<Rules>, test: &Test) -> Vec<Failure> {
     let mut stage = Stage::new(rules);
     let group = test.group.clone().unwrap_or_else(|| usual_group(rules));
-    let mut failures = Vec::new();
-    for line in &test.lines {
-        let texts = match stage.play(line, &group) {
-            Ok(heard) => complaints(line, &heard),
-            Err(error) => vec![error.to_string()],
-        };
-        failures.extend(texts.into_iter().map(|text| Failure { test: test.name.clone(), line: line.line, text }));
+    let played = stage.play_all(&test.name, &test.lines, &group, test.year).and_then(|mut played| {
+        let end = failure::of_end(test, &played, |member| stage.balance(member))?;
+        played.failures.extend(end);
+        Ok(played.failures)
+    });
+    match played {
+        Ok(failures) => failure::at_most(failures),
+        Err(error) => vec![Failure { test: test.name.clone(), line: test.line, text: error.to_string(), ..Failure::default() }],
     }
-    failures
 }
 
 /// A group that the rules cover.
@@ -252,31 +306,4 @@ pub fn usual_group(rules: &Rules) -> String {
     let has_star = named.clone().any(|group| &**group == "*");
     let first = if has_star { None } else { named.clone().next() };
     first.map_or_else(|| ANY_GROUP.to_owned(), |group| group.to_string())
-}
-
-/// What did not come out as the line expects, in words.
-pub fn complaints(line: &TestLine, heard: &Heard) -> Vec<String> {
-    let mut complaints = Vec::new();
-    let at = line.at.strftime("%m-%d %H:%M");
-    let what = match &line.said {
-        Said::Message { text, .. } => format!("{at} {}说「{text}」", line.member),
-        Said::Recalled => format!("{at} {}撤回", line.member),
-        Said::Joined => format!("{at} {}进群", line.member),
-        Said::Left => format!("{at} {}退群", line.member),
-        Said::Listed(joined) => format!("{at} 名单里的{}({joined} 进群)", line.member),
-        Said::Time => format!("到 {at} 为止{}", line.member),
-        Said::Happened { event, .. } => format!("{at} {}的事件 {event}", line.member),
-    };
-    let is_time = line.said == Said::Time;
-    let (points, replies) = if is_time { (heard.clock_points, &heard.clock_replies) } else { (heard.points(), &heard.replies) };
-    if let Some(expected) = line.expect_points.filter(|expected| *expected != points) {
-        complaints.push(format!("{what},应得 {expected:+},实得 {points:+}"));
-    }
-    if let Some(expected) = &line.expect_reply
-        && !replies.iter().any(|reply| reply.contains(expected))
-    {
-        let actual = if replies.is_empty() { "没有回复".to_owned() } else { format!("回复是「{}」", replies.join("」「")) };
-        complaints.push(format!("{what},回复里应有「{expected}」,实际{actual}"));
-    }
-    complaints
 }
