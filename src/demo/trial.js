@@ -7,7 +7,8 @@
   const SVG = document.getElementById("svg").namespaceURI;
   const NAMED = 5, KINDS = 6;
 
-  function number(value) { return Math.abs(value).toLocaleString("zh-CN"); }
+  // Groups of three digits, apart as in the sentence above the text.
+  function number(value) { return String(Math.abs(value)).replace(/\B(?=(\d{3})+$)/g, "\u00a0"); }
   function signed(value) { return value ? (value > 0 ? "+" : "−") + number(value) : "0"; }
   function sign(value) { return value > 0 ? "more" : value < 0 ? "less" : ""; }
   function by(change) { return change.now - change.was; }
