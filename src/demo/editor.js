@@ -53,10 +53,17 @@
     show(told.examined);
   }
 
+  // What a finding can cost on the worst day, where it costs anything.
+  function worst(cost) {
+    if (!cost) return "";
+    const worth = function (points, yuan) { return points + " 分" + (yuan ? "(约 " + yuan + " 元)" : ""); };
+    return "最坏的一天:" + (cost.unlimited ? "没有封顶,整天刷就是" : "") + "一人 " + worth(cost.points, cost.yuan) + ",100 人的群 " + worth(cost.group_points, cost.group_yuan);
+  }
+
   // All that keeps it from going live and all that is only to be thought of, in the order of the file.
   function findings(examined) {
     const mistakes = examined.mistakes.map(function (it) {
-      return { line: it.line, column: it.column, kind: it.severity, what: it.severity === "error" ? "错误" : "提醒", text: it.text };
+      return { line: it.line, column: it.column, kind: it.severity, what: it.severity === "error" ? "错误" : "提醒", text: it.text, cost: worst(it.cost), code: it.code };
     });
     const failures = examined.failures.map(function (it) {
       return { line: it.line, column: 1, kind: "error", what: "测试没过", text: "「" + it.test + "」" + it.text };
@@ -73,6 +80,8 @@
       const row = button("finding " + it.kind, undefined, function () { code.jump(it.line, it.column); });
       row.dataset.line = it.line;
       row.append(make("b", "", "第 " + it.line + " 行"), make("i", "", it.what), make("span", "", it.text));
+      if (it.cost) row.append(make("small", "", it.cost));
+      if (it.kind === "warning") row.title = it.code;
       const item = make("li");
       item.append(row);
       return item;
