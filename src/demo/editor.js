@@ -81,7 +81,7 @@
       row.dataset.line = it.line;
       row.append(make("b", "", "第 " + it.line + " 行"), make("i", "", it.what), make("span", "", it.text));
       if (it.cost) row.append(make("small", "", it.cost));
-      if (it.kind === "warning") row.title = it.code;
+      if (it.code) row.title = it.code;
       const item = make("li");
       item.append(row);
       return item;
