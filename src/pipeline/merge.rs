@@ -67,8 +67,15 @@ impl<S: Store> Pipeline<S> {
     /// The store cannot be read or is busy.
     pub fn rehearse_reuniting(&mut self, work: Work) -> Result<Result<Batch, Refused>, StoreError> {
         let rules = self.rules.load_full();
-        let context =
-            batch::Context { rules: &rules, fingerprints: &self.fingerprints, operators: &self.operators, has_room: true, keeps_rules: false, failed: None };
+        let context = batch::Context {
+            rules: &rules,
+            fingerprints: &self.fingerprints,
+            operators: &self.operators,
+            has_room: true,
+            keeps_rules: false,
+            points_only: false,
+            failed: None,
+        };
         match batch::rehearse(&mut self.store, &mut self.memory, &context, &[work]) {
             Ok(batch) => Ok(Ok(batch)),
             Err(StoreError::Corrupt(reason)) => Ok(Err(Refused(reason))),

@@ -72,7 +72,7 @@ pub mod difference;
 pub mod edit;
 pub mod switch;
 #[cfg(test)]
-mod reference;
+pub(super) mod reference;
 #[cfg(test)]
 mod world;
 
