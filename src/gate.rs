@@ -98,7 +98,7 @@ pub fn has_rules(rules: &Rules) -> bool {
 /// An empty file is good TOML: most often it was cut off, or is not written yet.
 fn no_rules() -> Mistake {
     let text = "文件里一条规则都没有,谁也得不了分;运行中的 jifen 不会采用它".to_owned();
-    Mistake { line: 1, column: 1, severity: Severity::Warning, code: "no-rules", text }
+    Mistake { severity: Severity::Warning, ..Mistake::error(1, 1, "no-rules", text) }
 }
 
 fn refused(mistakes: Vec<Mistake>) -> Examined {

@@ -10,6 +10,8 @@ pub mod words;
 pub mod table;
 pub mod page;
 pub mod parity;
+#[cfg(test)]
+mod sample;
 mod beginning;
 mod history;
 mod kinds;

@@ -15,6 +15,7 @@ use crate::model::day::Calendar;
 use crate::model::ids::RulesHash;
 use crate::rules::assistant::Assistant;
 use crate::rules::campaign::{Balance, Bucket, Campaign, Mode, RuleEntry, Rules, Staff};
+use crate::rules::lint::tables;
 use crate::rules::mistake::{Lines, Mistake, Mistakes, Severity};
 use crate::rules::resolved::{self, Writer};
 use crate::rules::schema::{SCHEMA, SHARED};
@@ -111,7 +112,7 @@ impl<'a> File<'a> {
         self.check_groups(mistakes);
         self.check_only_groups(&campaigns, mistakes);
         lint::check(&campaigns, &assistant, &heads, mistakes);
-        self.check_tables(&campaigns, mistakes);
+        tables::check(&campaigns, &self.places(), self.root, mistakes);
         for ((campaign, heads), (_, _, own)) in campaigns.iter().zip(&heads).zip(self.campaigns()) {
             let festivals: Vec<Range<usize>> = self.merged("festival", own).iter().map(|(_, table)| table.span("")).collect();
             prudence::check(campaign, heads, &festivals, mistakes);
@@ -276,35 +277,14 @@ impl<'a> File<'a> {
         }
     }
 
-    /// What is looked at table by table, whichever campaigns inherit it.
-    fn check_tables(&self, campaigns: &[Campaign], mistakes: &mut Mistakes) {
-        let mut titles: Vec<&str> = Vec::new();
-        let mut buckets: Vec<(Range<usize>, &str, bool)> = Vec::new();
-        for (campaign, (_, span, own)) in campaigns.iter().zip(self.campaigns()) {
+    /// What is looked at table by table, and where it stands.
+    fn places(&self) -> Vec<tables::Places<'a>> {
+        let heads = |kind: &str, own| self.merged(kind, own).iter().map(|(name, table)| (*name, table.span(""))).collect();
+        let place = |(_, span, own): Named<'a>| {
             let table = RuleTable::new(span, &[own], &self.misfits);
-            lint::caps::falling("活动", &campaign.limits, &table.span("max_points"), mistakes);
-            if let Some(title) = campaign.title.as_deref() {
-                if titles.contains(&title) {
-                    mistakes.warning(table.span("title"), "same-title", format!("有两个活动都叫「{title}」,成员分不清是哪边的分;请换一个名称"));
-                }
-                titles.push(title);
-            }
-            for (bucket, (name, table)) in campaign.buckets.iter().zip(self.merged("bucket", own)) {
-                lint::caps::falling(&bucket.code, &bucket.limits, &table.span(""), mistakes);
-                let is_used = campaign.rules.iter().any(|rule| rule.common.bucket.is_some_and(|at| campaign.buckets[at].code == bucket.code));
-                match buckets.iter_mut().find(|(_, known, _)| *known == name) {
-                    Some((.., used)) => *used |= is_used,
-                    None => buckets.push((table.span(""), name, is_used)),
-                }
-            }
-            let goods: Vec<(&str, Range<usize>)> = self.merged("good", own).iter().map(|(name, table)| (*name, table.span(""))).collect();
-            lint::goods::check(campaign, &goods, mistakes);
-            lint::promised::check(own, campaign, mistakes);
-        }
-        campaigns.iter().take(1).for_each(|campaign| lint::promised::check(self.root, campaign, mistakes));
-        for (span, name, _) in buckets.iter().filter(|(.., is_used)| !is_used) {
-            mistakes.warning(span.clone(), "idle-bucket", format!("没有规则用 [bucket.{name}],它什么也不限;在要合计的规则里写 bucket = \"{name}\",或删掉它"));
-        }
+            tables::Places { title: table.span("title"), caps: table.span("max_points"), buckets: heads("bucket", own), goods: heads("good", own), own }
+        };
+        self.campaigns().into_iter().map(place).collect()
     }
 
     /// `*` stands in one campaign at most, and so does every group.

@@ -39,6 +39,7 @@ pub mod good;
 pub mod command;
 pub mod leavers;
 pub mod decide;
+mod so_far;
 pub mod answer;
 pub mod questions;
 pub mod wording;

@@ -364,4 +364,21 @@ pub const FORM: &[Code] = &[
         "[speaking.talk]\npoints = 1\nmin_chars = 2\nmin_distinct = 3\nmax_points = { day = 20 }\n",
         "[speaking.talk]\npoints = 1\nmin_chars = 4\nmin_distinct = 3\nmax_points = { day = 20 }\n",
     ),
+    Code::form(
+        "no-rules",
+        ("一条规则也没有", "保存下来的文件是空的,多半是没存完,所以还用原来的规则。真要停掉所有规则,给每条写上 mode = \"off\"。"),
+        (
+            "No rules at all",
+            "The saved file is empty, most often because it was cut off, so the old rules stay. To stop all rules write `mode = \"off\"` in each.",
+        ),
+        "",
+        "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n",
+    ),
+    Code::form(
+        "internal",
+        ("程序自己出错了", "检查这个文件时 jifen 自己出了错,所以没有采用。请把文件和日志发给 jifen 的开发者。"),
+        ("A bug of ours", "The examination itself failed, so the file was not taken. Please send the file and the log to the developers."),
+        "",
+        "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n",
+    ),
 ];

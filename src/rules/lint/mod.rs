@@ -10,6 +10,7 @@ mod codes_sense;
 pub mod goods;
 pub mod law;
 pub mod promised;
+pub mod tables;
 pub mod talk;
 pub mod worst;
 #[cfg(test)]
