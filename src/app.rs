@@ -144,7 +144,23 @@ impl App {
         let api = api::routes(Callers::from_settings(settings), ears(&handle), teller, parts.clock.clone());
         let routes = callback::routes(channels, ear(&handle), parts.clock.clone()).merge(api).merge(health::routes(probe(&handle), metrics));
         let texts_days = settings.retention.texts_days().unwrap_or(TEXTS_DAYS);
-        Ok(App { server, routes, outbox, newest, handle, clock: parts.clock, texts_days, guard, unparking, scheduler, keeper, desk, wishes, writer, _lock: lock })
+        Ok(App {
+            server,
+            routes,
+            outbox,
+            newest,
+            handle,
+            clock: parts.clock,
+            texts_days,
+            guard,
+            unparking,
+            scheduler,
+            keeper,
+            desk,
+            wishes,
+            writer,
+            _lock: lock,
+        })
     }
 
     /// The bound address.

@@ -10,7 +10,7 @@ use crate::model::ids::{AccountId, CampaignId, CorpName, EventKey, EventSeq, Gro
 use crate::model::journal::{EventRow, Posting};
 use crate::rules::board::is_hidden;
 use crate::store::codec::encode_record;
-use crate::store::memory::MemoryStore;
+use crate::store::lean::LeanStore;
 use crate::store::proof::{self, Proof, ProofKey};
 use crate::store::waiting::unparked_key;
 use crate::store::{Batch, Directory, Head, IdentityRow, MemberRow, NewEvent, Reader, SharedKey, Store, StoreError};
@@ -24,7 +24,7 @@ const EVENTS_PER_BATCH: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Beginning {
     /// Accounts, members, events as recorded.
-    pub(super) store: MemoryStore,
+    pub(super) store: LeanStore,
     /// The last event that stands.
     pub(super) event: EventSeq,
     /// The last posting that stands.
@@ -66,7 +66,7 @@ pub(super) struct Told<'a> {
 /// Folds history from its first event on.
 pub(super) struct Fold<'r> {
     reader: &'r dyn Reader,
-    store: MemoryStore,
+    store: LeanStore,
     batch: Batch,
     accounts: HashMap<AccountId, AccountCell>,
     identities: HashMap<IdentityId, IdentityRow>,
@@ -78,12 +78,13 @@ pub(super) struct Fold<'r> {
 }
 
 impl<'r> Fold<'r> {
-    /// Nothing yet, but the small tables as they are in the end. `head` tells which numbers are given out by then.
-    pub(super) fn new(reader: &'r dyn Reader, head: &Head, directory: &Directory) -> Self {
+    /// Nothing yet, but the small tables as they are in the end. `head` tells which numbers are given out by then; `closes_boards` whether
+    /// anybody wins a title.
+    pub(super) fn new(reader: &'r dyn Reader, head: &Head, directory: &Directory, closes_boards: bool) -> Self {
         let head = Head { group: head.group, campaign: head.campaign, member: head.member, identity: head.identity, ..Head::default() };
         Fold {
             reader,
-            store: MemoryStore::beginning(head.clone(), directory.clone()),
+            store: LeanStore::beginning(head.clone(), directory.clone(), closes_boards),
             batch: Batch { head, ..Batch::default() },
             accounts: HashMap::new(),
             identities: HashMap::new(),

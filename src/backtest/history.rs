@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::act::Act;
 use crate::model::day::{Day, Millis};
-use crate::model::decision::Deed;
+use crate::model::decision::{Deed, Traits};
 use crate::model::event::{Event, Identity, Kind, Place, Via};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, GroupId, IdentityId, KeyBytes, MemberId, RulesHash, SourceId};
 use crate::model::journal::{EventRow, GroupRow, Posting};
@@ -16,6 +16,7 @@ use crate::store::walk::{PAGE, Walk};
 use crate::store::{Directory, IdentityRow, Reader, StoreError};
 
 use super::beginning::{Beginning, Fold, Told};
+use super::parity::is_decidable;
 use super::world;
 
 /// Behind the corp: where replayed history comes from. It tells when things happened, not when they were heard.
@@ -86,6 +87,13 @@ pub(super) enum What {
     Nothing,
 }
 
+/// A row of the journal with all that was booked for it, and what is done with it.
+pub(super) struct Recorded {
+    pub(super) what: What,
+    pub(super) row: EventRow,
+    pub(super) postings: Vec<Posting>,
+}
+
 /// What is counted while history is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
@@ -119,9 +127,9 @@ pub(super) struct History<'r> {
 
 impl<'r> History<'r> {
     /// History from `from` until `until`, as the live rules cover it. Freeze the reader first.
-    pub(super) fn new(reader: &'r dyn Reader, live: &Rules, from: Option<Millis>, until: Option<Millis>) -> Result<Self, StoreError> {
+    pub(super) fn new(reader: &'r dyn Reader, live: Option<&Rules>, from: Option<Millis>, until: Option<Millis>) -> Result<Self, StoreError> {
         let directory = reader.directory()?;
-        let rest = live.campaigns.iter().find(|campaign| campaign.groups.iter().any(|group| &**group == "*"));
+        let rest = live.into_iter().flat_map(|live| &live.campaigns).find(|campaign| campaign.groups.iter().any(|group| &**group == "*"));
         Ok(History {
             reader,
             walk: Walk::new(reader),
@@ -142,10 +150,11 @@ impl<'r> History<'r> {
     }
 
     /// How the worlds begin: all stands as it was booked until the first day that is asked for, and until the last text that is erased.
-    pub(super) fn beginning(&mut self) -> Result<Beginning, StoreError> {
+    /// `progress` is told how many events are behind.
+    pub(super) fn beginning(&mut self, closes_boards: bool, progress: &mut dyn FnMut(u64)) -> Result<Beginning, StoreError> {
         let (head, directory) = (self.reader.head()?, self.directory.clone());
         let erased = self.last_erased(head.event)?;
-        let mut fold = Fold::new(self.reader, &head, &directory);
+        let mut fold = Fold::new(self.reader, &head, &directory, closes_boards);
         while let Some((row, postings)) = self.walk.step()? {
             let clock = self.clock.max(self.clock_at(&row));
             let is_asked = self.from.is_none_or(|from| clock >= from);
@@ -156,6 +165,9 @@ impl<'r> History<'r> {
             self.clock = clock;
             self.counts.erased += u64::from(is_asked && &*row.kind == "said");
             self.fold(&mut fold, &row, &postings)?;
+            if row.seq.0 % PAGE as i64 == 0 {
+                progress(row.seq.0.unsigned_abs());
+            }
         }
         fold.finish(&directory)
     }
@@ -218,6 +230,33 @@ impl<'r> History<'r> {
             }
         }
         Ok(Some(Page { items }).filter(|page| !page.items.is_empty()))
+    }
+
+    /// The next rows, each as it is decided again under the very rules it was decided under, or kept; `None` behind the last.
+    pub(super) fn recorded_page(&mut self) -> Result<Option<Vec<Recorded>>, StoreError> {
+        let mut page = Vec::with_capacity(PAGE);
+        while page.len() < PAGE {
+            let Some((row, postings)) = self.walk.step()? else { break };
+            let kind = if is_decidable(&row) { self.recorded_kind(&row)? } else { None };
+            let what = match (kind, &*row.kind) {
+                (Some(kind), _) => What::Hear(self.event(&row, kind)?),
+                (None, "merged" | "unmerged") => self.reunited(&row)?.1,
+                (None, _) => self.kept(row.clone(), postings.clone())?,
+            };
+            page.push(Recorded { what, row, postings });
+        }
+        Ok(Some(page).filter(|page| !page.is_empty()))
+    }
+
+    /// What happened, what the clock brought included. A message that asked for something and got nothing may have been an operator's command.
+    fn recorded_kind(&self, row: &EventRow) -> Result<Option<Kind>, StoreError> {
+        let record = &row.record;
+        let is_told = |heard: &Traits| heard.asked && heard.question.is_none() && heard.matched.is_empty();
+        match &record.deed {
+            Some(Deed::Due { job, slot }) => Ok(Some(Kind::Did(Act::Due { job: job.clone(), slot: *slot }))),
+            _ if record.heard.as_ref().is_some_and(is_told) && record.verdicts.is_empty() && record.marks.is_empty() => Ok(None),
+            _ => self.kind(row),
+        }
     }
 
     /// The groups that are known.
@@ -314,7 +353,11 @@ impl<'r> History<'r> {
 
     /// Where it happened. An act that was told of a campaign outside of all groups is in its books.
     fn place(&self, row: &EventRow, kind: &Kind) -> Place {
-        if let Some(group) = self.groups.get(&row.group) {
+        let group = self.groups.get(&row.group);
+        if let (Kind::Did(Act::Due { .. }), Some((_, campaign))) = (kind, row.campaign.and_then(|id| self.campaigns.get(&id))) {
+            return Place::Books { campaign: campaign.clone(), chat: group.map(|group| group.chat.clone()) };
+        }
+        if let Some(group) = group {
             return Place::Group { chat: group.chat.clone(), kind: group.kind, title: group.title.clone() };
         }
         let campaign = row.campaign.and_then(|id| self.campaigns.get(&id)).map(|(_, name)| name);

@@ -55,8 +55,9 @@ fn missing(needs: Needs) -> &'static str {
 
 /// What is said where a rule left no verdict.
 pub(super) fn none(rules: &Rules, campaign: &str, code: &str) -> &'static str {
-    let rule = rules.campaigns.iter().find(|it| *it.id == *campaign).and_then(|it| it.rules.iter().find(|rule| *rule.code == *code));
-    match rule.map(|rule| rule.common.mode) {
+    let campaign = rules.campaigns.iter().find(|it| *it.id == *campaign);
+    let rule = campaign.and_then(|campaign| campaign.rules.iter().find(|rule| *rule.code == *code));
+    match campaign.zip(rule).map(|(campaign, rule)| campaign.mode.max(rule.common.mode)) {
         None => "没有这条规则",
         Some(Mode::Off) => "停用",
         Some(Mode::Live | Mode::Shadow) => "不归它管",

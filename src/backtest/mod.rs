@@ -6,12 +6,20 @@
 //! Nothing is written.
 
 pub mod report;
+pub mod words;
+pub mod table;
+pub mod page;
+pub mod parity;
+#[cfg(test)]
+mod sample;
 mod beginning;
 mod history;
 mod kinds;
 mod summary;
 mod tally;
 mod world;
+#[cfg(test)]
+mod sample;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -104,8 +112,9 @@ fn span(current: &Rules, ask: &Ask) -> (Option<Millis>, Option<Millis>) {
 fn decide_again(reader: &dyn Reader, current: &Arc<Rules>, ask: &Ask, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, BacktestError> {
     let total = reader.head()?.event.0.max(0).unsigned_abs();
     let (from, until) = span(current, ask);
-    let mut history = History::new(reader, current, from, until)?;
-    let beginning = history.beginning()?;
+    let mut history = History::new(reader, Some(current), from, until)?;
+    let closes_boards = current.campaigns.iter().chain(&ask.new.campaigns).any(|campaign| !campaign.titles.is_empty());
+    let beginning = history.beginning(closes_boards, &mut |behind| progress(behind, total))?;
     let worlds = [current, &ask.new].map(|rules| World::new(&beginning, rules.clone(), ask.fingerprints.clone()));
     let mut pairing = Pairing::new(current.clone(), ask.new.clone());
     let tallies = thread::scope(|scope| {

@@ -63,11 +63,12 @@ impl Pairing {
 
     /// Takes a page as both worlds heard it. They hear the same events in the same order.
     pub(super) fn pair(&mut self, page: &Page, was: &[Heard], now: &[Heard]) {
-        let mut items = page.items.iter();
-        for (was, now) in was.iter().zip(now) {
-            if let Some(item) = items.find(|item| item.seq == was.seq)
-                && was != now
-            {
+        let (mut items, mut others) = (page.items.iter(), now.iter().peekable());
+        for was in was {
+            // Nothing that one world heard twice and the other did not puts the rest out of step.
+            while others.next_if(|now| now.seq < was.seq).is_some() {}
+            let Some(now) = others.next_if(|now| now.seq == was.seq).filter(|now| *now != was) else { continue };
+            if let Some(item) = items.find(|item| item.seq == was.seq) {
                 self.turn(item, was, now);
             }
         }

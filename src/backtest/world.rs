@@ -10,14 +10,13 @@ use crate::model::decision::{Deed, Outcome, Record};
 use crate::model::event::{Channel, Identity, Kind};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq};
 use crate::model::journal::Posting;
-use crate::model::repair::{Changed, Repair};
 use crate::pipeline::keep::Keep;
 use crate::pipeline::merge::Merge;
 use crate::pipeline::unmerge::Unmerge;
 use crate::pipeline::{Pipeline, Work, recall};
 use crate::rules::campaign::Rules;
 use crate::scheduler::{Scheduler, catch_up};
-use crate::store::memory::MemoryStore;
+use crate::store::lean::LeanStore;
 use crate::store::{Reader, StoreError};
 
 use super::beginning::Beginning;
@@ -56,7 +55,8 @@ pub(super) struct Heard {
 
 /// A world.
 pub(super) struct World {
-    pipeline: Pipeline<MemoryStore>,
+    pipeline: Pipeline<LeanStore>,
+    store: LeanStore,
     reader: Box<dyn Reader>,
     rules: Arc<Rules>,
     scheduler: Scheduler,
@@ -84,9 +84,10 @@ impl World {
         }
         let ear = Ear::new(Tally::new(beginning, campaigns));
         let reader = Box::new(store.reader());
-        let pipeline = Pipeline::new(store, Arc::new(ArcSwap::new(rules.clone())), fingerprints, Box::new(ear.clone()));
+        let pipeline = Pipeline::new(store.clone(), Arc::new(ArcSwap::new(rules.clone())), fingerprints, Box::new(ear.clone())).for_points_only();
         World {
             pipeline,
+            store,
             reader,
             rules,
             scheduler,
@@ -123,7 +124,8 @@ impl World {
         match &item.what {
             What::Nothing => {}
             What::Hear(event) => {
-                if let Kind::Recalled { .. } = event.kind {
+                if let Kind::Recalled { of } = event.kind {
+                    self.name(EventKey { source: event.key.source.clone(), key: of })?;
                     self.ear.tally().recalls.insert(recall::kept_under(event), item.seq);
                 }
                 let prepared = self.pipeline.prepare(&self.rules, event.clone());
@@ -144,6 +146,14 @@ impl World {
             self.pipeline.run(&self.works)?;
             self.works.clear();
         }
+        Ok(())
+    }
+
+    /// Makes a message known that is to be taken back, if it came.
+    fn name(&mut self, message: EventKey) -> Result<(), StoreError> {
+        self.flush()?;
+        let place = recorded(&message).and_then(|seq| self.ear.tally().place_of(seq));
+        place.into_iter().for_each(|seq| self.store.name(&message, seq));
         Ok(())
     }
 
@@ -174,7 +184,8 @@ impl World {
                 Outcome::Unparked { of, alone } => Outcome::Unparked { of: place(of), alone },
                 other @ (Outcome::Decided | Outcome::DecidedAlone | Outcome::RecalledBefore | Outcome::Parked(_) | Outcome::Failed(_)) => other,
             },
-            repair: record.repair.map(|repair| Box::new(Self::repaired(&repair, &place))),
+            // What it made of the days around it is another matter here; what it booked for them stands.
+            repair: None,
             deed: record.deed.map(|deed| match deed {
                 Deed::Unmerged { merge } => Deed::Unmerged { merge: place(merge) },
                 other => other,
@@ -189,11 +200,6 @@ impl World {
             };
         }
         kept
-    }
-
-    fn repaired(repair: &Repair, place: &dyn Fn(EventSeq) -> EventSeq) -> Repair {
-        let changed = repair.changed.iter().map(|changed| Changed { event: place(changed.event), ..changed.clone() });
-        Repair { takes_back: repair.takes_back.map(place), restated: repair.restated.clone(), changed: changed.collect() }
     }
 
     /// Merges the persons of this world. One that it never heard of has nothing that could go over.

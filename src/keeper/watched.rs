@@ -226,7 +226,8 @@ mod tests {
         let (pipe, huge) = (folder.join("pipe"), folder.join("huge"));
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
         File::create(&huge).unwrap().set_len(BYTES_MAX + 1).unwrap();
-        for (path, reason) in [(&folder, "目录"), (&pipe, "普通文件"), (&huge, "太大"), (&folder.join("none"), "不见了"), (&"/dev/zero".into(), "普通文件")] {
+        for (path, reason) in [(&folder, "目录"), (&pipe, "普通文件"), (&huge, "太大"), (&folder.join("none"), "不见了"), (&"/dev/zero".into(), "普通文件")]
+        {
             let seen = Watched::new(path).look();
             assert!(matches!(&seen, Sight::Unreadable(told) if told.contains(reason)), "{}: {seen:?}", path.display());
         }

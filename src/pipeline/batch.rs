@@ -43,6 +43,8 @@ pub(super) struct Context<'a> {
     pub(super) keeps_rules: bool,
     /// Who may act by chat.
     pub(super) operators: &'a Operators,
+    /// Nothing but points is wanted.
+    pub(super) points_only: bool,
     /// Do not decide: keep the events as failed, for this reason.
     pub(super) failed: Option<String>,
 }

@@ -73,6 +73,7 @@ impl<S: Store> Pipeline<S> {
             operators: &self.operators,
             has_room: true,
             keeps_rules: false,
+            points_only: false,
             failed: None,
         };
         match batch::rehearse(&mut self.store, &mut self.memory, &context, &[work]) {

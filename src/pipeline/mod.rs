@@ -123,17 +123,24 @@ pub struct Pipeline<S> {
     memory: batch::Memory,
     listener: Box<dyn Listener>,
     operators: Operators,
+    points_only: bool,
 }
 
 impl<S: Store> Pipeline<S> {
     /// A pipeline over a store; `listener` says what is committed.
     pub fn new(store: S, rules: Arc<ArcSwap<Rules>>, fingerprints: FingerprintKey, listener: Box<dyn Listener>) -> Self {
-        Pipeline { store, rules, fingerprints, memory: batch::Memory::default(), listener, operators: Operators::default() }
+        Pipeline { store, rules, fingerprints, memory: batch::Memory::default(), listener, operators: Operators::default(), points_only: false }
     }
 
     /// The same with people who may act by chat.
     pub fn with_operators(self, operators: Operators) -> Self {
         Pipeline { operators, ..self }
+    }
+
+    /// The same where only points are wanted: no text is handed to the store, no reply, no link of the chain, and the bytes of a record only
+    /// where it belongs to an account's history.
+    pub fn for_points_only(self) -> Self {
+        Pipeline { points_only: true, ..self }
     }
 
     /// The rules that are live.
@@ -209,7 +216,15 @@ impl<S: Store> Pipeline<S> {
     fn attempt(&mut self, works: &[Work], failed: Option<String>) -> Result<Vec<Done>, StoreError> {
         let rules = self.rules.load_full();
         let (has_room, keeps_rules) = (self.listener.has_room(), self.listener.keeps_rules());
-        let context = batch::Context { rules: &rules, fingerprints: &self.fingerprints, has_room, keeps_rules, operators: &self.operators, failed };
+        let context = batch::Context {
+            rules: &rules,
+            fingerprints: &self.fingerprints,
+            has_room,
+            keeps_rules,
+            operators: &self.operators,
+            points_only: self.points_only,
+            failed,
+        };
         let result = catch_unwind(AssertUnwindSafe(|| batch::run(&mut self.store, &mut self.memory, &context, works)));
         match result {
             Ok(Ok((done, batch))) => {

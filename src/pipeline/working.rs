@@ -310,9 +310,13 @@ impl<'a> Working<'a> {
             decision.record.snapshot = begins_day.then(|| Box::new(AccountState { lots: Vec::new(), ..cell.state.clone() }));
         }
         self.claim(heard.campaign, &decision.record.claims);
-        let encoded = encode_record(&decision.record);
+        let points_only = self.context.points_only;
+        let is_history = stateful || decision.record.deed.is_some();
+        let encoded = if points_only && !is_history { Vec::new() } else { encode_record(&decision.record) };
         let mut postings = self.postings(heard, &decision, account, seq);
-        self.replies(heard, &mut decision, seq);
+        if !points_only {
+            self.replies(heard, &mut decision, seq);
+        }
         let row = EventRow {
             seq,
             at: event.at,
@@ -329,8 +333,10 @@ impl<'a> Working<'a> {
             first_posting: postings.first().map(|posting| posting.seq),
             record: decision.record,
         };
-        self.batch.head.chain.cover(&row, &encoded);
-        if !postings.is_empty() {
+        if !points_only {
+            self.batch.head.chain.cover(&row, &encoded);
+        }
+        if !points_only && !postings.is_empty() {
             self.batch.head.chain.seal(event.at, self.context.rules.hash, &mut postings);
         }
         if let (true, Some(key)) = (stateful, key) {
@@ -340,7 +346,7 @@ impl<'a> Working<'a> {
         self.take_proofs(store, &row)?;
         self.batch.rules_changes.extend(rules_change(event, &row));
         // The contents of a waiting event stay with it.
-        let contents = heard.of.map_or_else(|| contents(&event.kind), |_| None);
+        let contents = if heard.of.is_some() || points_only { None } else { contents(&event.kind) };
         self.batch.events.push(NewEvent { key: heard.key(), row, encoded, contents });
         self.booked.insert(heard.key(), seq);
         Ok(())

@@ -182,7 +182,8 @@ fn flatten(keys: &mut Keys, path: &str, value: &Value) {
 mod tests {
     use super::*;
 
-    const OLD: &str = "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n\n[speaking.evening]\nwhen = \"20:00-21:00\"\npoints = 1\nmax_points = { day = 7 }\n";
+    const OLD: &str =
+        "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n\n[speaking.evening]\nwhen = \"20:00-21:00\"\npoints = 1\nmax_points = { day = 7 }\n";
 
     fn told(old: &str, new: &str) -> Vec<String> {
         let load = |text: &str| file::load(text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).0;

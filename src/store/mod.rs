@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod vault;
 pub mod memory;
+pub mod lean;
 pub mod sqlite;
 pub mod walk;
 pub mod waiting;

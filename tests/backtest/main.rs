@@ -3,4 +3,6 @@
 
 mod town;
 
+mod any_history;
 mod changes;
+mod kept;

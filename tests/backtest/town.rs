@@ -42,7 +42,7 @@ pub struct Town<S: Store> {
     pub live: Arc<ArcSwap<Rules>>,
     scheduler: Scheduler,
     readers: Vec<Box<dyn Reader>>,
-    source: &'static str,
+    pub source: &'static str,
     number: u64,
 }
 
