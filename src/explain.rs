@@ -8,7 +8,7 @@ use crate::model::cells::AccountState;
 use crate::model::day::{Calendar, Millis};
 use crate::model::decision::{Factor, Outcome, Parking, Refusal, Ruling, Verdict};
 use crate::model::event::Said;
-use crate::model::ids::{EventSeq, GroupId, KeyBytes, RulesHash, SourceId};
+use crate::model::ids::{EventSeq, GroupId, KeyBytes, SourceId};
 use crate::model::journal::EventRow;
 use crate::rules::assistant_table::occasion_key;
 use crate::rules::bystanders::bystanders;
@@ -189,11 +189,6 @@ pub fn explain_last(reader: &dyn Reader, versions: &mut Versions, person: &Perso
         end = begin;
     }
     Ok(found)
-}
-
-/// A version as people tell one from another.
-pub fn short(hash: RulesHash) -> String {
-    hash.to_string().chars().take(8).collect()
 }
 
 /// Finds the message with this platform id, and its source. `source` is needed only where several channels use the id: all of

@@ -53,8 +53,9 @@ pub fn examine(bytes: &[u8]) -> Examined {
     };
     match file::load(text) {
         Err(mistakes) => refused(mistakes),
-        Ok((rules, warnings)) => {
+        Ok((rules, mut warnings)) => {
             let rules = Arc::new(rules);
+            warnings.extend((!has_rules(&rules)).then(no_rules));
             let failures = failures(&rules);
             Examined { ok: failures.is_empty(), mistakes: warnings, tests: rules.tests.len(), failures, rules: Some(rules) }
         }
@@ -89,6 +90,17 @@ fn resumed(rules: &Rules) -> Option<Arc<Rules>> {
     file::load(&text?).ok().map(|(rules, _)| Arc::new(rules))
 }
 
+/// Whether there is any rule in it. A running daemon does not let go of its rules for a file without any.
+pub fn has_rules(rules: &Rules) -> bool {
+    rules.campaigns.iter().any(|campaign| !campaign.rules.is_empty())
+}
+
+/// An empty file is good TOML: most often it was cut off, or is not written yet.
+fn no_rules() -> Mistake {
+    let text = "文件里一条规则都没有,谁也得不了分;运行中的 jifen 不会采用它".to_owned();
+    Mistake { severity: Severity::Warning, ..Mistake::error(1, 1, "no-rules", text) }
+}
+
 fn refused(mistakes: Vec<Mistake>) -> Examined {
     Examined { ok: false, mistakes, tests: 0, failures: Vec::new(), rules: None }
 }
@@ -101,7 +113,7 @@ fn not_utf8(bytes: &[u8], valid: usize) -> Mistake {
     let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     let what = if is_utf16 { "UTF-16(记事本里叫 Unicode)" } else { "GBK" };
     let text = format!("这里不是 UTF-8 文字,文件可能存成了 {what};请在编辑器里另存为 UTF-8");
-    Mistake { line, column, severity: Severity::Error, code: "not-utf8", text }
+    Mistake::error(line, column, "not-utf8", text)
 }
 
 #[cfg(test)]
@@ -126,6 +138,13 @@ mod tests {
         assert!(!examine(stopped.replace("+2", "+3").as_bytes()).ok);
         let campaign = format!("{GOOD}[campaign.main]\nmode = \"off\"\n");
         assert!(examine(campaign.as_bytes()).ok);
+    }
+
+    #[test]
+    fn a_file_without_rules_is_warned_of() {
+        let empty = examine(b"# later\n");
+        assert!(empty.ok && empty.mistakes[0].code == "no-rules", "{empty:?}");
+        assert_eq!(examine(GOOD.as_bytes()).mistakes, []);
     }
 
     #[test]

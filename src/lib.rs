@@ -31,6 +31,7 @@
 //!   [`keeper::shelf`] finds earlier versions.
 //! * What proves a rules.toml: the lines of its tests [`rules::testing`], played by [`scenario`]; one line against the live state: [`trial`] over
 //!   [`store::overlay`]; why a message earned what it did: [`explain`], its words [`rules::explain`], [`rules::hint`], [`rules::bystanders`].
+//! * What points may buy and what they cost: [`rules::good`], [`plan`].
 //! * What the bot says: [`rules::template`]; whether now, together with others ([`outbox::digest`]) or not at all: [`outbox::manners`].
 //! * What another rules.toml would have paid: [`backtest`] reads the journal back, `pipeline/keep.rs` books what stands, [`store::lean`] forgets
 //!   what deciding cannot ask for any more; [`backtest::parity`] proves that it decides as production did.
@@ -38,7 +39,7 @@
 //!
 //! # Layers (imports only point right; `tests/tidy.rs` guards them)
 //!
-//! `main → cli → demo → app → keeper → {gate, trial} → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate, backtest, plan} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
+//! `main → cli → demo → app → keeper → {gate, trial} → {web, scenario, replay, grants, import, statement, verify, export, explain, reinstate, backtest, plan, shadow} → scheduler → {pipeline, outbox} → {rules, store, wecom, settings, clock, picture, line} → model → failpoint`
 //!
 //! # Invariants
 //!
@@ -94,6 +95,7 @@ pub mod explain;
 pub mod reinstate;
 pub mod backtest;
 pub mod plan;
+pub mod shadow;
 pub mod web;
 pub mod gate;
 pub mod trial;

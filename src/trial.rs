@@ -203,6 +203,8 @@ impl Trial {
             Said::Time => return Err(unclear("「到点」只能写在 [[test]] 里")),
             Said::Joined | Said::Left | Said::Listed(_) | Said::Paid { .. } => {}
         }
+        // An id written in the place of a name does not become the name.
+        let known_as = self.person(&who)?.and_then(|person| person.name).filter(|_| *who.value == *line.member);
         let mut notes: Vec<String> = at_place.note.iter().cloned().collect();
         if at > now {
             notes.push("到那时为止的到期、定时公布等没有预先做".into());
@@ -215,7 +217,7 @@ impl Trial {
             clamped: false,
             place: at_place.place.clone(),
             who: Some(who.clone()),
-            name: Some(line.member.clone()),
+            name: Some(known_as.map_or_else(|| line.member.clone(), |name| name.to_string())),
             via: Via { channel: Channel::Replay, ..Via::default() },
             kind,
         };

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["app"],
     &["keeper"],
     &["gate", "trial"],
-    &["web", "archive", "scenario", "replay", "grants", "import", "statement", "verify", "export", "explain", "reinstate", "backtest", "plan"],
+    &["web", "archive", "scenario", "replay", "grants", "import", "statement", "verify", "export", "explain", "reinstate", "backtest", "plan", "shadow"],
     &["scheduler"],
     &["pipeline", "outbox"],
     &["rules", "store", "wecom", "settings", "clock", "line", "picture"],

@@ -6,7 +6,12 @@
 //! Nothing is written.
 
 pub mod report;
+pub mod words;
+pub mod table;
+pub mod page;
 pub mod parity;
+#[cfg(test)]
+mod sample;
 mod beginning;
 mod history;
 mod kinds;

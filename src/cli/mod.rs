@@ -3,8 +3,14 @@
 mod workspace;
 mod progress;
 mod usage;
+mod backtest;
 mod backup;
 mod budget;
+mod columns;
+mod plan;
+mod liability;
+mod init;
+mod schema;
 mod check;
 mod demo;
 mod explain;
@@ -19,6 +25,7 @@ mod reinstate;
 mod retry;
 mod rules;
 mod serve;
+mod shadow;
 mod statement;
 mod r#try;
 mod verify;
@@ -65,6 +72,8 @@ enum Verb {
     Check(check::Options),
     /// 规则的版本:什么时候改过、改了什么,退回旧的
     Rules(rules::Options),
+    /// 回测:拿记下来的真实消息,看换一份规则会多发、少发多少
+    Backtest(backtest::Options),
     /// 把历史事件(每行一个 JSON)重新走一遍,补记积分;重复执行不会重复记
     Replay(replay::Options),
     /// 试一句话:现在说,会得多少分、怎么回复;什么也不写
@@ -91,6 +100,14 @@ enum Verb {
     Grant(grant::Options),
     /// 预算还剩多少
     Budget(budget::Options),
+    /// 定价:每样商品多少人换得到,价格怎么定
+    Plan(plan::Options),
+    /// 没用的积分值多少元,以后几个月会有多少
+    Liability(liability::Options),
+    /// 新建 rules.toml:答六个问题,或用现成的预设
+    Init(init::Options),
+    /// 打印 rules.toml 的 JSON Schema,编辑器补全用
+    Schema(schema::Options),
     /// 批准另一位管理员提的加分、扣分
     Approve(grant::ReviewOptions),
     /// 驳回另一位管理员提的加分、扣分
@@ -99,6 +116,8 @@ enum Verb {
     Backup(backup::Options),
     /// 用备份恢复数据库:先查清楚再替换,原来的留在旁边
     Restore(restore::Options),
+    /// 试运行的规则(mode = "shadow")这几天会发多少分
+    Shadow(shadow::Options),
     /// 恢复过期的积分:回到原来的批次,已过期的再给几天
     Reinstate(reinstate::Options),
 }
@@ -125,6 +144,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(options) => serve::run(options),
         Verb::Check(options) => check::run(options),
         Verb::Rules(options) => rules::run(options),
+        Verb::Backtest(options) => backtest::run(options),
         Verb::Replay(options) => replay::run(options),
         Verb::Try(options) => r#try::run(options),
         Verb::Explain(options) => explain::run(options),
@@ -138,10 +158,15 @@ pub fn main() -> ExitCode {
         Verb::Verify(options) => verify::run(options),
         Verb::Grant(options) => grant::run(options),
         Verb::Budget(options) => budget::run(options),
+        Verb::Plan(options) => plan::run(options),
+        Verb::Liability(options) => liability::run(options),
+        Verb::Init(options) => init::run(options),
+        Verb::Schema(options) => schema::run(options),
         Verb::Approve(options) => grant::approve(options),
         Verb::Reject(options) => grant::reject(options),
         Verb::Backup(options) => backup::run(options),
         Verb::Restore(options) => restore::run(options),
+        Verb::Shadow(options) => shadow::run(options),
         Verb::Reinstate(options) => reinstate::run(options),
     };
     match result {

@@ -20,6 +20,29 @@ pub fn pages(done: &str) -> impl FnMut(i32, i32) {
     }
 }
 
+/// Squares of a progress bar.
+const BAR: u64 = 24;
+
+/// Tells how many events are behind; gone when all are.
+pub fn events(doing: &str) -> impl FnMut(u64, u64) {
+    let is_terminal = std::io::stderr().is_terminal();
+    move |done, all| {
+        if !is_terminal || all == 0 {
+            return;
+        }
+        let full = (BAR * done.min(all) / all) as usize;
+        eprint!("\r{doing} {}{} {done} / {all} ", "█".repeat(full), "░".repeat(BAR as usize - full));
+        if done >= all {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+/// Whether stdout shows colours: a terminal whose user did not ask for none (<https://no-color.org>).
+pub fn is_coloured() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Proves a whole store, telling how far it is.
 pub fn verify(reader: &dyn Reader) -> Result<Report> {
     let is_terminal = std::io::stderr().is_terminal();
@@ -33,6 +56,19 @@ pub fn verify(reader: &dyn Reader) -> Result<Report> {
         eprintln!();
     }
     Ok(report)
+}
+
+/// Tells postings read.
+pub fn postings() -> impl FnMut(i64, i64) {
+    let is_terminal = std::io::stderr().is_terminal();
+    move |done, all| {
+        if is_terminal {
+            eprint!("\r已读 {done} / {all} 笔 ");
+        }
+        if is_terminal && done >= all {
+            eprintln!();
+        }
+    }
 }
 
 /// What is wrong, a line each.

@@ -37,6 +37,7 @@ const CONTEXT_LINES: usize = 3;
   jifen rules diff 3f2a91c0 live   两个版本之间
   jifen rules show 3f2a91c0        一个旧版本的全文
   jifen rules rollback             退回上一个版本:写回 rules.toml,运行中的 serve 两秒内生效
+  jifen rules rollback live        丢掉文件里没生效的改动,恢复成正在用的
 
 版本写前 8 位就够;live 是正在用的(serve 停着时是停之前用的)。可以在 serve 运行时执行。改规则只影响以后的消息:已经记的账不变。")]
 pub struct Options {
@@ -186,6 +187,7 @@ impl Side {
         match shelf::find(reader, name) {
             Ok(hash) => Side::version(reader, hash, if name == "live" { "live " } else { "" }),
             Err(shelf::NotFound::None(_) | shelf::NotFound::Short(_)) if Path::new(name).exists() => Side::file(Path::new(name)),
+            Err(error @ shelf::NotFound::None(_)) => bail!("{error}。也没有叫这个名字的文件"),
             Err(error) => Err(error.into()),
         }
     }
@@ -260,7 +262,7 @@ fn rollback(options: &RollbackOptions) -> Result<u8> {
     let Some(live) = shelf::live(&reader)? else { bail!(shelf::NotFound::Nothing) };
     let target = match &options.version {
         Some(name) => shelf::find(&reader, name)?,
-        None => shelf::before(&reader, live)?.context("还没有换过规则,没有上一个版本可退")?,
+        None => shelf::before(&reader, live)?.context("还没有换过规则,没有上一个版本可退。要丢掉文件里没生效的改动:jifen rules rollback live")?,
     };
     let text = shelf::text(&reader, target)?;
     let examined = gate::examine(text.as_bytes());

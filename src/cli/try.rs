@@ -1,6 +1,6 @@
 //! `jifen try`: chat lines against the live state, without touching it.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +12,9 @@ use rustix::fs::{Access, access};
 use super::workspace::{Workspace, only_corp, print_mistakes, settings};
 use super::{DONE, FINDING, Where};
 use crate::clock::Clock;
-use crate::explain::{Bystander, ExplainedVerdict, short};
+use crate::explain::{Bystander, ExplainedVerdict};
 use crate::gate;
+use crate::keeper::short;
 use crate::model::day::Millis;
 use crate::model::ids::{EventSeq, FingerprintKey};
 use crate::rules::campaign::Rules;
@@ -25,6 +26,8 @@ use crate::trial::{Asked, Standing, Trial, TrialError, Tried};
 
 /// Lines of one call: what people paste, and some seconds of work.
 const LINES_MAX: usize = 2_000;
+/// Bytes read of the standard input.
+const BYTES_MAX: u64 = 1 << 20;
 /// Changes of the rules looked through for the one that is live.
 const CHANGES_MAX: usize = 100;
 
@@ -219,7 +222,7 @@ fn moment(text: &str, now: DateTime) -> Result<DateTime> {
 fn lines(options: &Options, at: DateTime) -> Result<Result<Vec<TestLine>, String>> {
     let texts: Vec<String> = match &options.line {
         Some(line) => vec![line.clone()],
-        None => std::io::stdin().lock().lines().take(LINES_MAX + 1).collect::<Result<_, _>>().context("读不下去标准输入")?,
+        None => std::io::stdin().lock().take(BYTES_MAX).lines().take(LINES_MAX + 1).collect::<Result<_, _>>().context("读不下去标准输入")?,
     };
     let mut lines = Vec::new();
     for (number, text) in texts.iter().enumerate().filter(|(_, text)| !text.trim().is_empty() && !text.trim_start().starts_with('#')) {

@@ -23,14 +23,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Clock;
-use crate::gate::{Examined, examine};
+use crate::gate::{Examined, examine, has_rules};
 use crate::model::event::{Event, Identity, Place, Via};
 use crate::model::ids::{CorpName, KeyBytes, RulesHash};
-use crate::pipeline::Handle;
+use crate::pipeline::{Handle, Rejected};
 use crate::rules::campaign::Rules;
 use crate::rules::difference::{difference, summary};
 use crate::rules::file;
-use crate::rules::mistake::{Mistake, Severity};
+use crate::rules::mistake::Mistake;
 use crate::rules::notice::AT_START;
 use crate::web::metrics::{RULES_INFO, RULES_RELOADS};
 
@@ -163,7 +163,8 @@ impl Keeper {
 
     /// Looks at the file once, and takes what changed in it.
     pub async fn step(&mut self) {
-        self.tell().await;
+        // Why it must wait was said when it was noted.
+        let _ = self.tell().await;
         match self.file.look() {
             Sight::Same | Sight::Changing => {}
             Sight::Changed(bytes) => self.consider(bytes).await,
@@ -224,7 +225,13 @@ impl Keeper {
             tracing::warn!(obstacle, "rules.toml was changed and is refused; the old rules stay");
         }
         let (name, obstacles) = (self.name(), examined.obstacles(&self.name(), TOLD_MAX).join("\n"));
-        self.say(false, format!("{name} 没有采用,还在用原来的规则(版本 {}):\n{obstacles}\n改好再存一次,会自动再检查", short(live))).await;
+        let only_tests = examined.errors() == 0 && !examined.failures.is_empty();
+        let next = if only_tests {
+            "这是有意改的,就把 [[test]] 里的得数一起改;不是,就改规则。存了会自动再检查"
+        } else {
+            "改好再存一次,会自动再检查"
+        };
+        self.say(false, format!("{name} 没有采用,还在用原来的规则(版本 {}):\n{obstacles}\n{next}", short(live))).await;
     }
 
     /// The file cannot be read.
@@ -280,8 +287,7 @@ impl Keeper {
                 told += &format!("。但 {} 写不了({error}),重启以后会变回去,请让工程师改文件", path.display());
             }
         }
-        self.note(Note { by: proposal.by, accepted: true, told, asked: proposal.asked });
-        self.tell().await;
+        self.write_down(Note { by: proposal.by, accepted: true, told, asked: proposal.asked }).await;
         Ok(rules.hash)
     }
 
@@ -300,11 +306,18 @@ impl Keeper {
 
     /// Tells the operators what became of the file.
     async fn say(&mut self, accepted: bool, told: String) {
-        self.note(Note { by: BY_FILE.into(), accepted, told, asked: None });
-        self.tell().await;
+        self.write_down(Note { by: BY_FILE.into(), accepted, told, asked: None }).await;
     }
 
-    /// Has a change written down.
+    /// Has a change written down at once, or as soon as that can be done.
+    async fn write_down(&mut self, note: Note) {
+        self.note(note);
+        if let Err(error) = self.tell().await {
+            tracing::warn!(%error, "a change of the rules cannot be written down yet, it is tried again");
+        }
+    }
+
+    /// Queues a change to be written down.
     fn note(&mut self, note: Note) {
         let Some(event) = event(note, self.corp.as_ref(), &self.handle.rules(), self.clock.now()) else { return };
         if self.untold.len() == UNTOLD_MAX {
@@ -314,14 +327,12 @@ impl Keeper {
     }
 
     /// Books what waits to be told, in order; what finds no room waits on.
-    async fn tell(&mut self) {
+    async fn tell(&mut self) -> Result<(), Rejected> {
         while let Some(event) = self.untold.front() {
-            if let Err(error) = self.handle.hear(event.clone()).await {
-                tracing::warn!(%error, "a change of the rules could not be written down yet");
-                return;
-            }
+            self.handle.hear(event.clone()).await?;
             self.untold.pop_front();
         }
+        Ok(())
     }
 }
 
@@ -336,7 +347,7 @@ async fn examined(bytes: Vec<u8>, live: Arc<Rules>) -> Verdict {
     let judged = spawn_blocking(move || {
         let examined = examine(&bytes);
         match &examined.rules {
-            Some(rules) if examined.ok && is_empty(rules) && !is_empty(&live) => refused("no-rules", NO_RULES),
+            Some(rules) if examined.ok && !has_rules(rules) && has_rules(&live) => refused("no-rules", NO_RULES),
             Some(rules) => Verdict { changes: difference(&live, rules), examined },
             None => Verdict { examined, changes: Vec::new() },
         }
@@ -348,15 +359,11 @@ async fn examined(bytes: Vec<u8>, live: Arc<Rules>) -> Verdict {
     })
 }
 
-/// An empty file is good TOML: most often it was cut off, or is not written yet.
+/// A file without rules is good TOML, but not to be taken for what somebody wants.
 const NO_RULES: &str = "文件里一条规则都没有,多半是没存完或清空了。真要停掉所有规则,给每条写上 mode = \"off\";要从空的重来,停掉 jifen,改好再启动";
 
-fn is_empty(rules: &Rules) -> bool {
-    rules.campaigns.iter().all(|campaign| campaign.rules.is_empty())
-}
-
 fn refused(code: &'static str, text: &str) -> Verdict {
-    let mistake = Mistake { line: 1, column: 1, severity: Severity::Error, code, text: text.into() };
+    let mistake = Mistake::error(1, 1, code, text.into());
     Verdict { examined: Examined { ok: false, mistakes: vec![mistake], tests: 0, failures: Vec::new(), rules: None }, changes: Vec::new() }
 }
 

@@ -66,6 +66,7 @@ impl Office {
     /// Saves a text, and what was told of it: whether it is live, and the words.
     async fn saves(&mut self, text: impl AsRef<[u8]>) -> Vec<(bool, String)> {
         let before = self.changes().len();
+        self.clock.set(self.clock.now().plus_secs(1));
         fs::write(&self.file, text).unwrap();
         self.looks(4).await;
         self.changes().split_off(before).into_iter().map(|change| (change.accepted, change.told.to_string())).collect()
@@ -143,8 +144,8 @@ async fn a_bad_file_is_refused_with_its_place_and_the_old_rules_stay() {
         ("half written", RULES[..30].into(), &["rules.toml:2:", "error[syntax]"]),
         ("meaning", RULES.replace("points", "pionts").into(), &["rules.toml:3:1: error[unknown-key]", "points"]),
         ("another kind", RULES.replace("= 2", "= \"two\"").into(), &["rules.toml:3:10: error[wrong-type]"]),
-        ("failing test", failing.into(), &["rules.toml:7:", "error[test-failed]", "三分"]),
-        ("GBK", gbk, &["rules.toml:4:3: error[not-utf8]", "GBK"]),
+        ("failing test", failing.into(), &["rules.toml:7:", "error[test-failed]", "三分", "就把 [[test]] 里的得数一起改"]),
+        ("GBK", gbk, &["rules.toml:4:4: error[not-utf8]", "GBK"]),
         ("UTF-16", utf16, &["error[not-utf8]", "UTF-16"]),
         ("NUL", RULES.replace("= 2", "= 2\0").into(), &["rules.toml:3:"]),
         ("empty", Vec::new(), &["rules.toml:1:1: error[no-rules]", "没存完或清空"]),
@@ -377,7 +378,7 @@ async fn what_is_booked_of_a_change_is_an_event_like_any_other() {
     office.saves(with_points(3)).await;
     let seq = office.changes()[0].event;
     let row = office.reader.event(seq).unwrap().unwrap();
-    assert_eq!((row.rules, row.at), (RulesHash::of(&with_points(3)), NOON));
+    assert_eq!((row.rules, row.at), (RulesHash::of(&with_points(3)), office.clock.now()));
     let contents = office.reader.contents(seq).unwrap().unwrap();
     assert!(matches!(serde_json::from_slice(&contents).unwrap(), Act::RulesChanged { accepted: true, .. }));
     office.close().await;

@@ -70,8 +70,8 @@ pub struct ScheduleTable {
     #[schemars(extend("examples" = ["check_in.daily"]))]
     #[schemars(extend("x-en" = "A check-in rule: said only if somebody in the group with 2 or more days in a row has not checked in today; `{{people}}` says how many."))]
     pub remind: Option<String>,
-    /// live 照说,off 停用。默认 live。
-    #[schemars(extend("x-en" = "`live` or `off`. Default `live`."))]
+    /// live 照说,off 停用(shadow 也不说)。默认 live。
+    #[schemars(extend("x-en" = "`live`, or `off` (`shadow` says nothing either). Default `live`."))]
     pub mode: Option<ModeName>,
 }
 
@@ -236,7 +236,8 @@ pub fn read(table: &RuleTable<'_>, name: &str, campaign: &str, codes: &[Arc<str>
         mistakes.error(table.span("say"), "missing-key", "定时发言要写说什么,例如 say = \"早上好!发「签到」+2。\"");
     }
     let groups = table.get("groups").map(|value| shared_keys::trimmed(value).into_iter().map(|(_, group)| Arc::from(group)).collect());
-    let is_on = shared_keys::mode(table) != Mode::Off;
+    // On trial nobody sees anything.
+    let is_on = shared_keys::mode(table) == Mode::Live;
     let code = Arc::<str>::from(format!("schedule.{name}"));
     let text_key = format!("{campaign}/{code}").into();
     let schedule = Schedule { code, text_key, minutes, days, dates: shared_keys::dates(table, mistakes), say, groups, remind };

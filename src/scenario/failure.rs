@@ -10,7 +10,7 @@ use crate::rules::testing::{Said, Test, TestLine};
 use crate::store::StoreError;
 
 /// Failures told of one test; more would not be read.
-const FAILURES_MAX: usize = 20;
+pub(super) const FAILURES_MAX: usize = 20;
 
 /// Lines of a ledger or of replies that are told as different; more would not be read.
 const LINES_MAX: usize = 10;
@@ -23,6 +23,8 @@ pub struct Failure {
     /// The line in the file, from 1.
     pub line: usize,
     /// What was looked at: `11-22 09:05 阿明说「签到」`.
+    pub what: String,
+    /// All of it in one sentence, for who shows one.
     pub text: String,
     /// What differs, in order.
     pub unlike: Vec<Unlike>,
@@ -39,9 +41,25 @@ pub struct Unlike {
     pub actual: Option<String>,
 }
 
+impl Failure {
+    /// A failure of which only this is known.
+    pub fn new(test: &str, what: String) -> Failure {
+        Failure { test: test.to_owned(), text: what.clone(), what, ..Failure::default() }
+    }
+
+    /// With its sentence made of what is known by now.
+    fn told(self) -> Failure {
+        let none = || "没有".to_owned();
+        let one = |unlike: &Unlike| format!("应:{},实:{}", unlike.expected.clone().unwrap_or_else(none), unlike.actual.clone().unwrap_or_else(none));
+        let unlike: Vec<String> = self.unlike.iter().map(one).collect();
+        let why = if self.why.is_empty() { String::new() } else { format!(",因:{}", self.why.join(";")) };
+        Failure { text: format!("{},{}{why}", self.what, unlike.join(";")), ..self }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:1: error[test-failed]: 测试「{}」没有通过:{}", self.line, self.test, self.text)?;
+        write!(f, "{}:1: error[test-failed]: 测试「{}」没有通过:{}", self.line, self.test, self.what)?;
         for Unlike { expected, actual } in &self.unlike {
             let (expected, actual) = match (expected, actual) {
                 (Some(expected), Some(actual)) => marked(expected, actual),
@@ -86,7 +104,7 @@ pub(super) fn of_line(test: &str, line: &TestLine, heard: &Heard, why: impl Fn()
     if unlike.is_empty() {
         return Vec::new();
     }
-    vec![Failure { test: test.to_owned(), line: line.line, text: what(line), unlike, why: why() }]
+    vec![Failure { line: line.line, unlike, why: why(), ..Failure::new(test, what(line)) }.told()]
 }
 
 fn signed(points: i64) -> String {
@@ -124,8 +142,7 @@ pub(super) fn of_end(test: &Test, played: &Played, balance: impl Fn(&str) -> Res
         let points = balance(&expected.member)?;
         if points != expected.points {
             let unlike = vec![Unlike { expected: Some(expected.points.to_string()), actual: Some(points.to_string()) }];
-            failures
-                .push(Failure { test: test.name.clone(), line: expected.line, text: format!("最后{}的余额", expected.member), unlike, why: Vec::new() });
+            failures.push(Failure { line: expected.line, unlike, ..Failure::new(&test.name, format!("最后{}的余额", expected.member)) }.told());
         }
     }
     Ok(failures)
@@ -143,10 +160,10 @@ fn of_lines(test: &Test, what: &str, expected: &[Expected], actual: &[String]) -
     }
     let pair = |at: usize| Unlike { expected: rest.get(at).map(|line| line.text.clone()), actual: came.get(at).cloned() };
     let more = if count > LINES_MAX { format!(",下面是前 {LINES_MAX} 处") } else { String::new() };
-    let text = format!("{what}不一样,应有 {} 条,实有 {} 条{more}", expected.len(), actual.len());
+    let what = format!("{what}不一样,应有 {} 条,实有 {} 条{more}", expected.len(), actual.len());
     // What came beside all that was expected stands behind the last of it.
     let line = rest.first().or(expected.last()).map_or(test.line, |expected| expected.line);
-    Some(Failure { test: test.name.clone(), line, text, unlike: (0..count.min(LINES_MAX)).map(pair).collect(), why: Vec::new() })
+    Some(Failure { line, unlike: (0..count.min(LINES_MAX)).map(pair).collect(), ..Failure::new(&test.name, what) }.told())
 }
 
 /// The first of many failures, and how many there are.
@@ -154,7 +171,7 @@ pub(super) fn at_most(mut failures: Vec<Failure>) -> Vec<Failure> {
     let more = failures.len().saturating_sub(FAILURES_MAX);
     failures.truncate(FAILURES_MAX);
     if let (Some(last), true) = (failures.last(), more > 0) {
-        failures.push(Failure { text: format!("还有 {more} 处不对,先改上面的"), unlike: Vec::new(), why: Vec::new(), ..last.clone() });
+        failures.push(Failure { line: last.line, ..Failure::new(&last.test, format!("还有 {more} 处不对,先改上面的")) });
     }
     failures
 }
@@ -216,6 +233,14 @@ mod tests {
     fn of_many_failures_the_first_are_told() {
         let told = told("2026-01-01..2026-03-01 09:00 阿明: 签到 => +9", "");
         assert_eq!((told.len(), told.last().map(|last| last.contains("还有 40 处"))), (FAILURES_MAX + 1, Some(true)));
+    }
+
+    #[test]
+    fn who_shows_one_sentence_has_all_of_it_in_one() {
+        let text = format!("{RULES}[[test]]\nname = \"一\"\nchat = \"\"\"\n11-22 09:00 阿明: 签到 => +3\"\"\"\n");
+        let (rules, _) = file::load(&text).expect("good rules");
+        let rules = Arc::new(rules);
+        assert_eq!(run(&rules, &rules.tests[0])[0].text, "11-22 09:00 阿明说「签到」,应:+3,实:+2,因:+2 每日签到");
     }
 
     #[test]

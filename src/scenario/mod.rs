@@ -258,7 +258,8 @@ impl Stage {
             for posting in heard.clock_postings.iter().chain(&heard.postings) {
                 played.ledger.push(self.booked(posting, year)?);
             }
-            played.failures.extend(failure::of_line(test, line, &heard, || self.why(line, &heard)));
+            let is_told = played.failures.len() < failure::FAILURES_MAX;
+            played.failures.extend(failure::of_line(test, line, &heard, || if is_told { self.why(line, &heard) } else { Vec::new() }));
         }
         Ok(played)
     }
@@ -296,7 +297,7 @@ pub fn run(rules: &Arc<Rules>, test: &Test) -> Vec<Failure> {
     });
     match played {
         Ok(failures) => failure::at_most(failures),
-        Err(error) => vec![Failure { test: test.name.clone(), line: test.line, text: error.to_string(), ..Failure::default() }],
+        Err(error) => vec![Failure { line: test.line, ..Failure::new(&test.name, error.to_string()) }],
     }
 }
 

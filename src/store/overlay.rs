@@ -211,7 +211,8 @@ impl Reader for OverlayReader {
     }
 
     fn rules_versions(&self) -> Result<Vec<RulesHash>, StoreError> {
-        Ok(Self::merged(self.base().rules_versions()?, self.top.rules_versions()?, |hash| *hash))
+        let below = self.base().rules_versions()?;
+        Ok(Self::merged(below, self.top.rules_versions()?, |hash| *hash))
     }
 
     fn rules_changes(&self, before: EventSeq, limit: usize) -> Result<Vec<RulesChange>, StoreError> {

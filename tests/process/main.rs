@@ -3,6 +3,8 @@
 
 mod house;
 mod wecom;
+#[path = "../common/talk.rs"]
+mod talk;
 mod senders;
 mod double;
 mod history;
@@ -25,7 +27,9 @@ mod backup;
 mod verbs;
 mod outbox_verbs;
 mod trying;
+mod backtest;
 mod api;
 mod pictures;
 mod expiry;
 mod people;
+mod switch;

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use jifen::model::ids::{EventSeq, KeyBytes, RulesHash};
+use jifen::model::ids::{AccountId, EventSeq, KeyBytes, RulesHash};
 use jifen::store::{Reader, RulesChange};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tokio::time::{interval, timeout};
@@ -13,7 +13,7 @@ use tokio::time::{interval, timeout};
 use crate::double::Double;
 use crate::house::{House, PATIENCE};
 use crate::senders::{client, post};
-use crate::wecom::{app_text, now_secs};
+use crate::wecom::{app_text, now_secs, robot_text};
 
 const TWO: &str = "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n";
 const THREE: &str = "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 3\n";
@@ -154,7 +154,7 @@ async fn versions_are_listed_compared_and_brought_back_beside_the_daemon() {
     let (two, three) = (&RulesHash::of(TWO).to_string()[..8], &RulesHash::of(THREE).to_string()[..8]);
 
     let none = house.jifen(&["rules", "rollback"]);
-    assert!(none.code == Some(2) && none.err.contains("没有上一个版本可退"), "{none:?}");
+    assert!(none.code == Some(2) && none.err.contains("没有上一个版本可退") && none.err.contains("jifen rules rollback live"), "{none:?}");
     house.write("rules.toml", THREE);
     change(&house, 1).await;
     house.write("rules.toml", BAD);
@@ -180,6 +180,9 @@ async fn versions_are_listed_compared_and_brought_back_beside_the_daemon() {
     assert_eq!(house.jifen(&["rules", "show", two]).out, TWO);
     let unknown = house.jifen(&["rules", "show", "abcdef12"]);
     assert!(unknown.code == Some(2) && unknown.err.contains("没有版本「abcdef12」"), "{unknown:?}");
+
+    let nowhere = house.jifen(&["rules", "diff", "live", "nowhere.toml"]);
+    assert!(nowhere.code == Some(2) && nowhere.err.contains("也没有叫这个名字的文件"), "{nowhere:?}");
 
     let back = house.jifen(&["rules", "rollback"]);
     assert_eq!((back.code, back.err.as_str()), (Some(0), ""), "{back:?}");
@@ -216,4 +219,23 @@ async fn a_start_with_a_bad_file_goes_on_with_the_rules_of_before() {
     let new = House::new("bad-first-start", &format!("{TWO}[[test]]\nname = \"三分\"\nchat = \"11-22 09:00 阿明: 签到 => +3\"\n"));
     let (code, said) = new.refused(new.serve()).await;
     assert!(code == Some(2) && said.contains("rules.toml:6:1: error[test-failed]") && said.contains("没有采用"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waited_for_the_name_of_its_group_is_decided_once_the_rules_ask_for_none() {
+    let house = House::new("parked", &format!("[campaign.vip]\ngroups = [\"VIP\"]\n{TWO}"));
+    let daemon = house.open().await;
+    assert_eq!(post(&client(), &daemon, &robot_text("p-1", "aming", "阿明", "@积分助手 签到")).await, 200);
+    assert!(house.reader().accounts(AccountId::default(), 9).unwrap().is_empty());
+    house.write("rules.toml", &format!("[campaign.vip]\ngroups = [\"*\"]\n{TWO}"));
+    assert!(change(&house, 1).await.told.contains("campaign.vip:groups [\"VIP\"] → [\"*\"]"));
+    let mut look = interval(Duration::from_millis(50));
+    let paid = async {
+        while house.reader().accounts(AccountId::default(), 9).unwrap().is_empty() {
+            look.tick().await;
+        }
+    };
+    timeout(PATIENCE, paid).await.expect("it is paid in time");
+    assert_eq!(daemon.stop().await, Some(0));
+    house.must_verify();
 }

@@ -13,11 +13,12 @@ const DONE: Option<i32> = Some(0);
 const FINDING: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(2);
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 23] = [
     "demo",
     "serve",
     "check",
     "rules",
+    "backtest",
     "replay",
     "try",
     "explain",
