@@ -98,7 +98,7 @@ pub fn has_rules(rules: &Rules) -> bool {
 /// An empty file is good TOML: most often it was cut off, or is not written yet.
 fn no_rules() -> Mistake {
     let text = "文件里一条规则都没有,谁也得不了分;运行中的 jifen 不会采用它".to_owned();
-    Mistake { line: 1, column: 1, severity: Severity::Warning, code: "no-rules", text }
+    Mistake { severity: Severity::Warning, ..Mistake::error(1, 1, "no-rules", text) }
 }
 
 fn refused(mistakes: Vec<Mistake>) -> Examined {
@@ -113,7 +113,7 @@ fn not_utf8(bytes: &[u8], valid: usize) -> Mistake {
     let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     let what = if is_utf16 { "UTF-16(记事本里叫 Unicode)" } else { "GBK" };
     let text = format!("这里不是 UTF-8 文字,文件可能存成了 {what};请在编辑器里另存为 UTF-8");
-    Mistake { line, column, severity: Severity::Error, code: "not-utf8", text }
+    Mistake::error(line, column, "not-utf8", text)
 }
 
 #[cfg(test)]

@@ -219,7 +219,7 @@ async fn a_post_is_said_at_its_time_and_not_again_after_a_restart() {
     const POSTS: &str =
         "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n[schedule.morning]\nat = [\"09:00\", \"09:10\"]\nsay = \"早上好!发「签到」+2。\"\n";
     let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("clock-{}", std::process::id()));
-    let options = || demo::Options { listen: Some("127.0.0.1:0".into()), keep: Some(dir.clone()), rules_text: POSTS.to_owned() };
+    let options = || demo::Options { listen: Some("127.0.0.1:0".into()), keep: Some(dir.clone()), rules_text: POSTS.to_owned(), empty: true };
     let mut bot = Bot::of(options()).await;
     bot.at("2030-01-07T08:58:00+08:00");
     bot.says_in(Chat::Inner, "阿明", "@积分助手 积分").await;

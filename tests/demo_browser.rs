@@ -3,144 +3,23 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
 #[expect(dead_code, reason = "this test uses a part of what the others share")]
+mod browser;
+#[expect(dead_code, reason = "this test uses a part of what the others share")]
 mod common;
 
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::str::FromStr;
-use std::time::Duration;
 
-use axum::http::Method;
-use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
+use fantoccini::Locator;
 use jifen::demo::scene::Chat;
-use reqwest::Url;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use browser::{Browser, DESK, PHONE};
 use common::Bot;
 
 /// The rules the demo begins with.
 const RULES: &str = include_str!("../rules.toml");
-/// How long the page may take to show something.
-const PATIENCE: Duration = Duration::from_secs(15);
-const DESK: (u32, u32) = (1280, 800);
-const PHONE: (u32, u32) = (390, 800);
 /// Names that would do harm where they are not treated as text.
 const HOSTILE_NAMES: [&str; 5] = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "{{7*7}}", "\u{202e}反着写", "a\" onmouseover=\"x"];
-
-/// A browser of its own, gone with the test.
-struct Browser {
-    client: Client,
-    driver: Child,
-    profile: PathBuf,
-}
-
-impl Browser {
-    async fn open(size: (u32, u32)) -> Browser {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let driver = Command::new("chromedriver").arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let driver = driver.expect("chromedriver is installed (Debian: chromium-driver)");
-        let profile = std::env::temp_dir().join(format!("jifen-browser-{port}"));
-        let client = connect(port, size, &profile).await;
-        Browser { client, driver, profile }
-    }
-
-    /// Opens the demo and waits until it knows its people.
-    async fn visit(&self, address: &str) {
-        self.client.goto(&format!("http://{address}/demo")).await.unwrap();
-        self.find("[data-person=阿明]").await;
-    }
-
-    async fn find(&self, css: &str) -> fantoccini::elements::Element {
-        self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await.unwrap_or_else(|error| panic!("{css}: {error}"))
-    }
-
-    async fn click(&self, css: &str) {
-        self.find(css).await.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
-    }
-
-    /// Writes a message and sends it with the button.
-    async fn says(&self, text: &str) {
-        let field = self.find("#text").await;
-        field.send_keys(text).await.unwrap();
-        self.click("#send").await;
-    }
-
-    /// Waits until an element of this kind holds the text.
-    async fn sees(&self, css: &str, text: &str) {
-        let script = "const [css, text] = arguments; return Array.from(document.querySelectorAll(css)).some(e => e.textContent.includes(text));";
-        let asked = tokio::time::Instant::now();
-        while !self.run(script, vec![json!(css), json!(text)]).await.as_bool().unwrap() {
-            let shown = self.run("return document.getElementById('lines').innerText", vec![]).await;
-            assert!(asked.elapsed() < PATIENCE, "{css} never showed {text}; the chat shows: {shown}");
-        }
-    }
-
-    async fn run(&self, script: &str, args: Vec<Value>) -> Value {
-        self.client.execute(script, args).await.unwrap()
-    }
-
-    /// What the page fetched from elsewhere.
-    async fn fetched_elsewhere(&self) -> Value {
-        let script =
-            "return performance.getEntriesByType('resource').map(e => e.name).filter(name => !name.startsWith(location.origin) && !name.startsWith('data:'))";
-        self.run(script, vec![]).await
-    }
-
-    /// The console: errors, warnings, what the content security policy refused.
-    async fn console(&self) -> Value {
-        self.client.issue_cmd(ReadConsole).await.unwrap()
-    }
-
-    async fn close(self) {
-        let _ = self.client.clone().close().await;
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-        let _ = std::fs::remove_dir_all(&self.profile);
-    }
-}
-
-/// Chromium's own command: the console since it was read last.
-#[derive(Debug)]
-struct ReadConsole;
-
-impl WebDriverCompatibleCommand for ReadConsole {
-    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, <Url as FromStr>::Err> {
-        base.join(&format!("session/{}/se/log", session.expect("a session")))
-    }
-
-    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
-        (Method::POST, Some(json!({ "type": "browser" }).to_string()))
-    }
-}
-
-async fn connect(port: u16, (width, height): (u32, u32), profile: &std::path::Path) -> Client {
-    let profile = profile.display();
-    let mut options = json!({ "args": [
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", format!("--user-data-dir={profile}"), format!("--window-size={width},{height}"),
-    ]});
-    if width < 600 {
-        options["mobileEmulation"] = json!({ "deviceMetrics": { "width": width, "height": height, "pixelRatio": 2, "touch": true } });
-    }
-    let capabilities = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } });
-    let capabilities = capabilities.as_object().unwrap().clone();
-    let started = tokio::time::Instant::now();
-    loop {
-        match ClientBuilder::new(HttpConnector::new()).capabilities(capabilities.clone()).connect(&format!("http://127.0.0.1:{port}")).await {
-            Ok(client) => return client,
-            // The driver is not listening yet.
-            Err(error) => assert!(started.elapsed() < PATIENCE, "no browser: {error}"),
-        }
-    }
-}
 
 /// A stranger's first minute at this width.
 async fn first_minute(size: (u32, u32)) {

@@ -10,14 +10,14 @@ pub mod words;
 pub mod table;
 pub mod page;
 pub mod parity;
+#[cfg(test)]
+mod sample;
 mod beginning;
 mod history;
 mod kinds;
 mod summary;
 mod tally;
 mod world;
-#[cfg(test)]
-mod sample;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -21,6 +21,7 @@ const RULES: &str = include_str!("../../rules.toml");
   jifen demo --listen 127.0.0.1:0 --keep 演示数据
   jifen demo --preset s4-live
   jifen demo --rules 我的规则.toml
+  jifen demo --empty
 
 打开它打印的网址:一个单聊、一个内部群、一个客户群;选一个成员,在单聊里发「签到」。不需要任何密钥;不加 --keep 就不留下任何文件。")]
 pub struct Options {
@@ -36,6 +37,9 @@ pub struct Options {
     /// 用这份规则开始;--keep 的目录里已有 rules.toml 时用那一份
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
+    /// 从空账本开始,不带 28 天的示例聊天
+    #[arg(long)]
+    empty: bool,
 }
 
 pub fn run(options: Options) -> Result<u8> {
@@ -47,7 +51,7 @@ pub fn run(options: Options) -> Result<u8> {
         (None, Some(name)) => preset(name)?.to_owned(),
         (None, None) => RULES.to_owned(),
     };
-    let options = demo::Options { listen: options.listen, keep: options.keep, rules_text };
+    let options = demo::Options { listen: options.listen, keep: options.keep, rules_text, empty: options.empty };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { demo::run(options, stop_signal()?).await })?;
     Ok(DONE)

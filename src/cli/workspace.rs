@@ -107,12 +107,15 @@ pub fn load_rules(path: &Path) -> Result<Arc<Rules>> {
     }
 }
 
-/// `FILE:LINE:COL: error[CODE]: text` on stderr.
+/// `FILE:LINE:COL: error[CODE]: text` on stderr, and where to read more where that code comes first.
 pub fn print_mistakes(path: &Path, mistakes: &[Mistake]) {
     let mut stderr = std::io::stderr().lock();
-    for mistake in mistakes {
+    for (at, mistake) in mistakes.iter().enumerate() {
         // A closed stderr is nobody to complain to.
         let _ = writeln!(stderr, "{}", mistake.in_file(&path.display().to_string()));
+        if !mistakes[..at].iter().any(|earlier| earlier.code == mistake.code) {
+            let _ = writeln!(stderr, "  → 说明:jifen check --explain {},或 {}", mistake.code, mistake.help);
+        }
     }
 }
 

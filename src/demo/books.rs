@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::demo::scene::{Balance, Booked, Judged, Outcome as Fate};
 use crate::model::day::Millis;
 use crate::model::decision::{Outcome, Parking, Verdict};
-use crate::model::ids::{AccountId, EventKey, EventSeq, MemberId, PostingSeq};
+use crate::model::ids::{AccountId, EventKey, EventSeq, MemberId, PostingSeq, RulesHash};
 use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::store::aftermath::{Aftermath, aftermath};
-use crate::store::{Reader, ReplyRow, StoreError};
+use crate::store::{Reader, ReplyRow, RulesChange, StoreError};
 
 /// Rows read at a time.
 const ROWS_MAX: usize = 200;
@@ -86,6 +86,21 @@ impl Books {
         postings.iter().map(|posting| booked(reader.as_ref(), posting)).collect()
     }
 
+    /// The newest posting.
+    pub fn newest(&self) -> Result<PostingSeq, StoreError> {
+        Ok(self.reader().head()?.posting)
+    }
+
+    /// Changes of the rules, newest first.
+    pub fn rules_changes(&self, limit: usize) -> Result<Vec<RulesChange>, StoreError> {
+        self.reader().rules_changes(EventSeq(i64::MAX), limit)
+    }
+
+    /// The text of a version of the rules; `None` for one that decided nothing.
+    pub fn rules_text(&self, hash: RulesHash) -> Result<Option<Arc<str>>, StoreError> {
+        self.reader().rules_text(hash)
+    }
+
     /// Every balance, by outside id.
     pub fn balances(&self) -> Result<Vec<Balance>, StoreError> {
         let reader = self.reader();
@@ -125,6 +140,7 @@ fn booked(reader: &dyn Reader, posting: &Posting) -> Result<Booked, StoreError> 
         code: posting.code.to_string(),
         src: side(reader, posting.src)?,
         dst: side(reader, posting.dst)?,
+        name: name(reader, [posting.src, posting.dst])?,
         amount: posting.amount,
         link: posting.link.iter().take(4).map(|byte| format!("{byte:02x}")).collect(),
     })
@@ -143,6 +159,13 @@ fn side(reader: &dyn Reader, account: AccountRef) -> Result<String, StoreError> 
             None => Ok(account.to_string()),
         },
     }
+}
+
+/// The name of whichever side is a member.
+fn name(reader: &dyn Reader, sides: [AccountRef; 2]) -> Result<Option<String>, StoreError> {
+    let member = sides.into_iter().find_map(|side| if let AccountRef::Member(id) = side { Some(id) } else { None });
+    let Some(account) = member.map(|id| reader.account(id)).transpose()?.flatten() else { return Ok(None) };
+    Ok(reader.member(account.key.member)?.and_then(|row| row.name).map(|name| name.to_string()))
 }
 
 fn outside_id(reader: &dyn Reader, member: MemberId) -> Result<String, StoreError> {

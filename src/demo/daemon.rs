@@ -1,15 +1,21 @@
 //! The daemon behind the demo: the same one `jifen serve` starts, by the demo's plan.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use tokio::task::spawn_blocking;
 
 use crate::app::{App, Ended, Parts, ear};
+use crate::backtest::{self, Ask};
 use crate::demo::books::Explain;
+use crate::demo::editor::Trial;
+use crate::demo::history::{self, Booked};
 use crate::demo::{Plan, Running};
 use crate::model::day::Calendar;
 use crate::model::journal::EventRow;
+use crate::rules::campaign::Rules;
 use crate::rules::explain::explain;
 use crate::rules::file;
 use crate::rules::versions::Versions;
@@ -31,19 +37,16 @@ pub async fn start(plan: Plan) -> Result<Running> {
         let told: Vec<String> = mistakes.iter().map(|mistake| mistake.in_file(settings.rules.as_str())).collect();
         anyhow::anyhow!("规则文件有错:\n{}", told.join("\n"))
     })?;
-    let parts = Parts {
-        database: database.clone(),
-        vault: vault.clone(),
-        rules: Arc::new(rules),
-        rules_file: settings.rules.as_str().into(),
-        clock: plan.clock,
-        loss: Loss::Refuse,
-    };
+    let rules = Arc::new(rules);
+    let booked = if plan.talk && !database.exists() { Some(book(&plan, database.clone(), vault.clone(), rules.clone()).await?) } else { None };
+    let parts =
+        Parts { database: database.clone(), vault: vault.clone(), rules, rules_file: settings.rules.as_str().into(), clock: plan.clock, loss: Loss::Refuse };
     let app = App::open(settings, parts).await?.with_routes(plan.routes);
-    let (addr, handle) = (app.addr(), app.handle());
+    let (addr, handle, desk) = (app.addr(), app.handle(), app.desk());
     let hear = ear(&handle);
     let reader = SqliteReader::open(&database, &vault)?;
     let explain = verdicts_in_words(SqliteReader::open(&database, &vault)?);
+    let trial = trial(database, vault);
     let shutdown = plan.shutdown;
     let running = tokio::spawn(app.run(async move { drop(shutdown.await) }));
     let stopped = Box::pin(async move {
@@ -53,7 +56,22 @@ pub async fn start(plan: Plan) -> Result<Running> {
             Ended::WriterPanicked => bail!("程序出错,演示停了"),
         }
     });
-    Ok(Running { addr, hear, handle, reader: Box::new(reader), explain, stopped })
+    Ok(Running { addr, hear, handle, desk, booked, reader: Box::new(reader), explain, trial, stopped })
+}
+
+/// Books the talk a new demo begins with, beside everything else that goes on.
+async fn book(plan: &Plan, database: PathBuf, vault: Vault, rules: Arc<Rules>) -> Result<Booked> {
+    let (operators, now) = ((&plan.settings.operators).into(), plan.clock.now());
+    spawn_blocking(move || history::book(&database, &vault, rules, operators, now)).await.context("示例聊天没有写完")?
+}
+
+/// Backtests on this database, each through a connection of its own.
+fn trial(database: PathBuf, vault: Vault) -> Trial {
+    Arc::new(move |live, new| {
+        let reader = Box::new(SqliteReader::open(&database, &vault)?);
+        let ask = Ask { new, name: "改后的规则".to_owned(), from: None, to: None, campaign: None, fingerprints: vault.fingerprint_key() };
+        backtest::run(reader, live, &ask, &mut |_, _| {})
+    })
 }
 
 /// Tells an event's verdicts under the rules it was decided by.

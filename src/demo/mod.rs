@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! page ─▶ stage ─▶ sender ─POST, encrypted─▶ the daemon's own route … outbox ─▶ wecom (API double) ─▶ scene ─▶ page
+//!      ─▶ editor ─▶ gate, backtest; keeper ─▶ rules.toml, live
 //! ```
 
 pub mod daemon;
+pub mod history;
 pub mod tenant;
 pub mod wecom;
 pub mod sender;
@@ -13,6 +15,7 @@ pub mod books;
 pub mod stage;
 pub mod crowd;
 pub mod presets;
+pub mod editor;
 pub mod page;
 
 use std::fs;
@@ -28,11 +31,14 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::demo::books::{Books, Explain};
+use crate::demo::editor::{Editor, Trial};
+use crate::demo::history::Booked;
 use crate::demo::scene::Scene;
 use crate::demo::sender::Sender;
 use crate::demo::stage::Stage;
 use crate::demo::tenant::Tenant;
 use crate::demo::wecom::Double;
+use crate::keeper::Desk;
 use crate::pipeline::Handle;
 use crate::settings::Settings;
 use crate::store::Reader;
@@ -55,6 +61,8 @@ pub struct Options {
     pub keep: Option<PathBuf>,
     /// The rules.toml to begin with.
     pub rules_text: String,
+    /// Begin a new database with nothing in it; with four weeks of talk when not told.
+    pub empty: bool,
 }
 
 /// What the daemon is to be started with.
@@ -63,6 +71,8 @@ pub struct Plan {
     pub settings: Settings,
     /// The clock to go by.
     pub clock: Clock,
+    /// Begin a new database with four weeks of talk.
+    pub talk: bool,
     /// Routes to serve beside its own.
     pub routes: Router,
     /// Comes when it has to stop.
@@ -77,10 +87,16 @@ pub struct Running {
     pub hear: Hear,
     /// Its pipeline.
     pub handle: Handle,
+    /// The keeper of its rules.
+    pub desk: Desk,
+    /// The talk it began with, if any.
+    pub booked: Option<Booked>,
     /// A connection to its store.
     pub reader: Box<dyn Reader>,
     /// Verdicts in words.
     pub explain: Explain,
+    /// Backtests.
+    pub trial: Trial,
     /// Ends when it has stopped.
     pub stopped: Pin<Box<dyn Future<Output = Result<()>> + Send>>,
 }
@@ -115,13 +131,15 @@ pub async fn start(options: Options) -> Result<Demo> {
     let curtain: page::Curtain = Arc::new(OnceLock::new());
     let (stop, shutdown) = oneshot::channel();
     let api = tokio::spawn(api.run(double.routes(), std::future::pending()));
-    let running = daemon::start(Plan { settings, clock: clock.clone(), routes: page::routes(Arc::clone(&curtain)), shutdown }).await?;
+    let running = daemon::start(Plan { settings, clock: clock.clone(), talk: !options.empty, routes: page::routes(Arc::clone(&curtain)), shutdown }).await?;
     let api_token = tenant.api_token.clone();
     let sender = Sender::new(tenant, clock.clone(), running.addr)?;
     let scene = Scene::default();
     scene.feed(0, clock.now()).people.iter().filter(|person| !person.customer).for_each(|person| double.know(&person.id));
     let books = Books::new(running.reader, running.explain);
-    let stage = Arc::new(Stage { scene, clock, double, sender, hear: running.hear, handle: running.handle, books });
+    let editor = Editor::new(running.desk, running.trial, running.handle.rules());
+    let stage = Arc::new(Stage { scene, clock, double, sender, hear: running.hear, handle: running.handle, books, editor });
+    stage.open(running.booked);
     let follow = tokio::spawn(Arc::clone(&stage).follow());
     // The curtain is new, so nobody set it before.
     let _ = curtain.set(Arc::clone(&stage));

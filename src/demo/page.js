@@ -117,12 +117,18 @@
       state.customer = first ? first.id : "";
     }
     feed.lines.forEach(function (line) { state.lines.set(line.id, line); });
+    if (state.fed) notify(feed.lines);
+    state.fed = true;
     state.ledger = feed.ledger;
     state.balances = feed.balances;
     if (people) drawPeople();
     if (people || feed.lines.length) drawLines();
     drawLedger();
     drawNow();
+    if (feed.rules && feed.rules !== state.rules) {
+      state.rules = feed.rules;
+      document.dispatchEvent(new CustomEvent("rules", { detail: feed.rules }));
+    }
     if (state.wire && feed.lines.some(function (line) { return line.id === state.wire; })) drawWire();
   }
 
@@ -190,6 +196,13 @@
   }
 
   // ── drawing ──
+
+  // A dot on chats where the assistant said something that is not in sight.
+  function notify(lines) {
+    lines.filter(function (line) { return line.kind === "bot" && line.chat !== state.chat && (line.chat !== "single" || line.who === state.staff); }).forEach(function (line) {
+      document.querySelector(".chat[data-chat=" + line.chat + "]").classList.add("unread");
+    });
+  }
 
   function visible(line) {
     return line.chat === state.chat && (line.chat !== "single" || !line.who || line.who === me());
@@ -326,7 +339,7 @@
       const chip = button("person" + (state.chat === "customer" && !p.present ? " gone" : ""), undefined, function () { choose(p.id); });
       chip.setAttribute("aria-pressed", String(p.id === me()));
       chip.dataset.person = p.name;
-      chip.append(avatar(p.id, false), make("bdi", "", p.name + (p.customer || state.chat !== "customer" ? "" : "(员工)")));
+      chip.append(avatar(p.id, false), make("bdi", "", p.name + (p.customer ? "" : state.chat === "customer" ? "(员工)" : p.operator ? "(管理员)" : "")));
       return chip;
     });
     chips.push(button("person add", "+ 加人", newPerson));
@@ -373,7 +386,9 @@
     const chat = CHATS[state.chat];
     const at = state.chat === "inner" ? "@积分助手 " : "";
     const words = state.words.map(function (word) { return at + word; }).filter(function (word) { return chat.quick.indexOf(word) < 0; });
-    const buttons = chat.quick.concat(words).map(function (text) { return button("", text, function () { say(text); }); });
+    const self = person(me());
+    const orders = state.chat === "inner" && self && self.operator ? ["停用", "恢复"].map(function (verb) { return at + verb + " " + (state.words[0] || "签到"); }).concat(at + "规则状态") : [];
+    const buttons = chat.quick.concat(words, orders).map(function (text) { return button("", text, function () { say(text); }); });
     buttons.push(button("side", "发图片", function () {
       if (!twice("picture/" + state.chat + me())) attempt("picture", { chat: state.chat, who: me() });
     }));
@@ -405,9 +420,10 @@
     $("lines").scrollTop = $("lines").scrollHeight;
   }
 
-  function account(id) {
+  // Who has no chip on the page is called by the name the row brings.
+  function account(id, name) {
     const who = person(id);
-    return who ? who.name + (who.customer ? "(微信)" : "") : CHARTS[id] || id;
+    return who ? who.name + (who.customer ? "(微信)" : "") : CHARTS[id] || (name ? name + (/^w[mo].{30}$/.test(id) ? "(微信)" : "") : id);
   }
 
   function drawLedger() {
@@ -426,9 +442,9 @@
       const gain = Boolean(person(row.dst)) || !CHARTS[row.dst];
       const node = make("li", row.seq > state.seen && state.seen > 0 ? "fresh" : "");
       const who = make("span", "who");
-      who.append(make("bdi", "", account(gain ? row.dst : row.src)));
+      who.append(make("bdi", "", account(gain ? row.dst : row.src, row.name)));
       node.append(who, make("span", gain ? "sum" : "sum minus", (gain ? "+" : "−") + row.amount));
-      node.append(make("small", "", "#" + row.seq + " · " + clockText(row.at, true) + " · " + row.code + " · " + account(row.src) + " → " + account(row.dst) + " · 链 " + row.link));
+      node.append(make("small", "", "#" + row.seq + " · " + clockText(row.at, true) + " · " + row.code + " · " + account(row.src, row.name) + " → " + account(row.dst, row.name) + " · 链 " + row.link));
       return node;
     });
     state.seen = newest;
@@ -457,24 +473,6 @@
     if (answer) $("again-said").textContent = "同一条又送到一次,应答 " + answer.answer + "。账本没有多记。";
   }
 
-  async function drawRules() {
-    const told = await fetch("/demo/api/rules").then(function (answer) { return answer.json(); }).catch(function () { return null; });
-    if (!told) return;
-    const cards = told.presets.map(function (preset) {
-      const card = button("", undefined, async function () {
-        if (await attempt("rules", { name: preset.name })) drawRules();
-      });
-      card.dataset.preset = preset.name;
-      card.setAttribute("aria-pressed", String(preset.live));
-      card.append(make("b", "", preset.title), make("small", "", preset.about));
-      return card;
-    });
-    $("presets").replaceChildren.apply($("presets"), cards);
-    $("rules-text").textContent = told.text;
-    state.words = told.words;
-    drawQuick();
-  }
-
   function drawNow() {
     if (state.now) $("now").textContent = clockText(state.now + Date.now() - state.nowAt, true);
   }
@@ -482,6 +480,7 @@
   function tab(name) {
     document.querySelectorAll("[data-tab]").forEach(function (node) { node.setAttribute("aria-selected", String(node.dataset.tab === name)); });
     document.querySelectorAll("[data-panel]").forEach(function (node) { node.hidden = node.dataset.panel !== name; });
+    $("app").classList.toggle("editing", name === "rules");
   }
 
   function drawer(open) {
@@ -506,7 +505,7 @@
   }
 
   document.querySelectorAll(".chat").forEach(function (node) {
-    node.addEventListener("click", function () { state.chat = node.dataset.chat; drawChat(); });
+    node.addEventListener("click", function () { state.chat = node.dataset.chat; node.classList.remove("unread"); drawChat(); });
   });
   document.querySelectorAll("[data-tab]").forEach(function (node) { node.addEventListener("click", function () { tab(node.dataset.tab); }); });
   document.querySelectorAll("[data-hand]").forEach(function (node) { node.addEventListener("click", function () { turn(node.dataset.hand); }); });
@@ -534,7 +533,8 @@
   document.addEventListener("keydown", function (event) { if (event.key === "Escape") { drawer(false); $("clock").open = false; } });
   document.addEventListener("click", function (event) { if (!$("clock").contains(event.target)) $("clock").open = false; });
   setInterval(drawNow, 5000);
+  // What the other files of the page share.
+  window.demo = { make: make, button: button, post: post, clockText: clockText, words: function (words) { state.words = words; drawQuick(); } };
   drawChat();
-  drawRules();
-  follow();
+  document.addEventListener("DOMContentLoaded", follow);
 })();

@@ -17,18 +17,21 @@ use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::backtest::words;
 use crate::demo::presets::{self, PRESETS};
 use crate::demo::scene::{Chat, Line, LineKind};
 use crate::demo::stage::{Refusal, Stage};
 use crate::demo::wecom::Fault;
+use crate::keeper::Denied;
 use crate::model::day::Millis;
 use crate::picture::look_at;
 use crate::rules::words::{How, Listen};
+use crate::store::StoreError;
 
-/// The page may load its own two files and talk to its own server; nothing else.
+/// The page may load its own files and talk to its own server; nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// The demo speaks the time of the shipped rules.toml.
-const ZONE: &str = "Asia/Shanghai";
+pub const ZONE: &str = "Asia/Shanghai";
 /// How long the page waits for news before it asks again.
 const NEWS_DEADLINE: Duration = Duration::from_secs(5);
 /// How slow a slow WeCom is.
@@ -44,6 +47,10 @@ pub fn routes(curtain: Curtain) -> Router {
         .route("/demo", get(|| async { asset("text/html", include_str!("page.html")) }))
         .route("/demo/page.css", get(|| async { asset("text/css", include_str!("page.css")) }))
         .route("/demo/page.js", get(|| async { asset("text/javascript", include_str!("page.js")) }))
+        .route("/demo/editor.css", get(|| async { asset("text/css", include_str!("editor.css")) }))
+        .route("/demo/code.js", get(|| async { asset("text/javascript", include_str!("code.js")) }))
+        .route("/demo/trial.js", get(|| async { asset("text/javascript", include_str!("trial.js")) }))
+        .route("/demo/editor.js", get(|| async { asset("text/javascript", include_str!("editor.js")) }))
         .route("/demo/api/feed", get(feed))
         .route("/demo/api/say", post(say))
         .route("/demo/api/picture", post(picture))
@@ -55,7 +62,12 @@ pub fn routes(curtain: Curtain) -> Router {
         .route("/demo/api/person", post(person))
         .route("/demo/api/clock", post(clock))
         .route("/demo/api/fault", post(fault))
-        .route("/demo/api/rules", get(rules).post(adopt))
+        .route("/demo/api/rules", get(rules))
+        .route("/demo/api/text", post(text))
+        .route("/demo/api/check", post(check))
+        .route("/demo/api/backtest", post(backtest))
+        .route("/demo/api/save", post(save))
+        .route("/demo/report", get(report))
         .with_state(curtain)
 }
 
@@ -75,6 +87,12 @@ struct Sorry(StatusCode, String);
 impl From<Refusal> for Sorry {
     fn from(refusal: Refusal) -> Self {
         Sorry(StatusCode::BAD_REQUEST, refusal.to_owned())
+    }
+}
+
+impl From<StoreError> for Sorry {
+    fn from(error: StoreError) -> Self {
+        Sorry(StatusCode::SERVICE_UNAVAILABLE, format!("读不了账本:{error}"))
     }
 }
 
@@ -259,26 +277,79 @@ async fn fault(State(curtain): State<Curtain>, Json(trouble): Json<Trouble>) -> 
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The presets, the words that the live rules listen for, and their text.
+/// The live rules, the words they listen for, the presets and the versions to go back to.
 async fn rules(State(curtain): State<Curtain>) -> Answer {
-    let live = stage(&curtain)?.handle.rules();
+    let stage = stage(&curtain)?;
+    let live = stage.handle.rules();
     let presets: Vec<_> = PRESETS.iter().map(|it| json!({ "name": it.name, "title": it.title, "about": it.about, "live": *it.text == *live.text })).collect();
     let plain = |listen: &Listen| (listen.how != How::Regex).then(|| listen.text.clone());
     let listened = live.campaigns.iter().flat_map(|campaign| &campaign.rules).flat_map(|rule| rule.kind.listens_for().iter().find_map(plain));
     let mut words: Vec<String> = listened.collect();
     words.dedup();
-    Ok(Json(json!({ "presets": presets, "words": words, "text": &*live.text })).into_response())
+    let versions = stage.versions()?;
+    Ok(Json(json!({ "presets": presets, "words": words, "text": &*live.text, "hash": live.hash.to_string(), "versions": versions })).into_response())
+}
+
+/// Which text the editor wants.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Wanted {
+    /// A preset's, by its name.
+    Preset(String),
+    /// An earlier version's, by its hash.
+    Version(String),
+}
+
+async fn text(State(curtain): State<Curtain>, Json(wanted): Json<Wanted>) -> Answer {
+    let text = match wanted {
+        Wanted::Preset(name) => presets::find(&name).ok_or("没有这份预设")?.text.into(),
+        Wanted::Version(hash) => stage(&curtain)?.version_text(&hash)?.ok_or("找不到这个版本的原文")?,
+    };
+    Ok(Json(json!({ "text": &*text })).into_response())
 }
 
 #[derive(Deserialize)]
-struct Chosen {
-    name: String,
+struct Typed {
+    text: String,
 }
 
-async fn adopt(State(curtain): State<Curtain>, Json(Chosen { name }): Json<Chosen>) -> Answer {
-    let preset = presets::find(&name).ok_or("没有这份预设")?;
-    stage(&curtain)?.adopt(preset)?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+async fn check(State(curtain): State<Curtain>, Json(Typed { text }): Json<Typed>) -> Answer {
+    let examined = stage(&curtain)?.editor.check(text).await;
+    Ok(Json(json!({ "examined": examined })).into_response())
+}
+
+/// What the text would have paid. No report where a newer text came meanwhile.
+async fn backtest(State(curtain): State<Curtain>, Json(Typed { text }): Json<Typed>) -> Answer {
+    let stage = stage(&curtain)?;
+    let report = stage.editor.backtest(stage.handle.rules(), text).await.transpose();
+    let Some(report) = report.map_err(|why| Sorry(StatusCode::BAD_REQUEST, why))? else { return Ok(Json(json!({ "report": null })).into_response()) };
+    let told = json!({ "headline": words::headline(&report), "extent": words::extent(&report), "notes": words::notes(&report), "report": &report });
+    stage.editor.keep(report);
+    Ok(Json(told).into_response())
+}
+
+/// The last backtest, as the page that `jifen backtest` writes; it brings its own policy.
+async fn report(State(curtain): State<Curtain>) -> Answer {
+    let page = stage(&curtain)?.editor.last_report().ok_or("还没有试算过")?;
+    Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response())
+}
+
+#[derive(Deserialize)]
+struct Finished {
+    text: String,
+    /// The version it was made from.
+    base: String,
+}
+
+/// What became of a save is an answer, also when it was refused.
+async fn save(State(curtain): State<Curtain>, Json(Finished { text, base }): Json<Finished>) -> Answer {
+    let told = match stage(&curtain)?.save(text, &base).await {
+        Ok(hash) => json!({ "live": hash.to_string() }),
+        Err(Denied::Bad(examined)) => json!({ "examined": examined }),
+        Err(Denied::Changed) => json!({ "changed": true }),
+        Err(error @ (Denied::Unwritable { .. } | Denied::Busy)) => return Err(Sorry(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
+    };
+    Ok(Json(told).into_response())
 }
 
 #[cfg(test)]
@@ -301,7 +372,15 @@ mod tests {
 
     #[test]
     fn the_page_needs_nothing_from_elsewhere() {
-        for file in [include_str!("page.html"), include_str!("page.css"), include_str!("page.js")] {
+        for file in [
+            include_str!("page.html"),
+            include_str!("page.css"),
+            include_str!("page.js"),
+            include_str!("editor.css"),
+            include_str!("code.js"),
+            include_str!("trial.js"),
+            include_str!("editor.js"),
+        ] {
             assert!(!file.contains("http://") && !file.contains("https://") && !file.contains("//cdn"));
             assert!(!file.contains("innerHTML") && !file.contains("insertAdjacentHTML") && !file.contains("eval("));
         }

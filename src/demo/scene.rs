@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::demo::tenant::STAFF;
+use crate::demo::tenant::{OPERATOR, STAFF};
 use crate::model::day::Millis;
 use crate::model::ids::EventKey;
 
@@ -42,6 +42,8 @@ pub struct Person {
     pub customer: bool,
     /// Still in the customer group.
     pub present: bool,
+    /// May change the rules and give points by chat.
+    pub operator: bool,
 }
 
 /// A bubble.
@@ -141,6 +143,8 @@ pub struct Booked {
     pub src: String,
     /// Where they went.
     pub dst: String,
+    /// What people call the member, where a channel told it.
+    pub name: Option<String>,
     /// How many.
     pub amount: i64,
     /// The link of the chain, shortened.
@@ -171,6 +175,8 @@ pub struct Feed {
     pub ledger: Vec<Booked>,
     /// Balances.
     pub balances: Vec<Balance>,
+    /// The version of the rules that is live.
+    pub rules: String,
 }
 
 /// The state behind the page.
@@ -187,6 +193,9 @@ struct State {
     lines: Vec<Line>,
     ledger: Vec<Booked>,
     balances: Vec<Balance>,
+    rules: String,
+    /// Postings up to here are not shown.
+    begins_after: i64,
 }
 
 impl Default for Scene {
@@ -202,12 +211,13 @@ impl Person {
     /// Real userids are ASCII; here they are the names, because no callback of an app or AI bot carries a name.
     fn new(name: &str, customer: bool) -> Self {
         let id = if customer { external_userid(name) } else { name.to_owned() };
-        Person { id, name: name.to_owned(), customer, present: true }
+        let operator = !customer && [STAFF, OPERATOR].contains(&name);
+        Person { id, name: name.to_owned(), customer, present: true, operator }
     }
 }
 
-/// 32 characters that begin with `wm`, as WeCom's are.
-fn external_userid(name: &str) -> String {
+/// A customer's id: 32 characters that begin with `wm`, as WeCom's are.
+pub fn external_userid(name: &str) -> String {
     let digest = Sha256::digest(name.as_bytes());
     digest.iter().take(15).fold("wm".to_owned(), |id, byte| id + &format!("{byte:02x}"))
 }
@@ -227,7 +237,15 @@ impl Scene {
     pub fn feed(&self, after: u64, now: Millis) -> Feed {
         let state = self.state();
         let lines = state.lines.iter().filter(|line| line.rev > after).cloned().collect();
-        Feed { rev: state.rev, now, people: state.people.clone(), lines, ledger: state.ledger.clone(), balances: state.balances.clone() }
+        Feed {
+            rev: state.rev,
+            now,
+            people: state.people.clone(),
+            lines,
+            ledger: state.ledger.clone(),
+            balances: state.balances.clone(),
+            rules: state.rules.clone(),
+        }
     }
 
     /// Somebody by id.
@@ -309,7 +327,24 @@ impl Scene {
 
     /// The newest posting that is shown.
     pub fn last_posting(&self) -> i64 {
-        self.state().ledger.last().map_or(0, |row| row.seq)
+        let state = self.state();
+        state.ledger.last().map_or(state.begins_after, |row| row.seq)
+    }
+
+    /// Leaves out the postings up to this one.
+    pub fn begin_after(&self, posting: i64) {
+        self.state().begins_after = posting.max(0);
+    }
+
+    /// Tells which version of the rules is live. Whether it is another one.
+    pub fn set_rules(&self, hash: &str) -> bool {
+        let mut state = self.state();
+        if state.rules == hash {
+            return false;
+        }
+        state.rules = hash.to_owned();
+        self.touch(&mut state);
+        true
     }
 
     /// Adds ledger rows and takes the balances after them.

@@ -7,7 +7,8 @@ use tokio::time::interval;
 
 use crate::clock::Clock;
 use crate::demo::books::Books;
-use crate::demo::presets::Preset;
+use crate::demo::editor::Editor;
+use crate::demo::history::{self, Booked};
 use crate::demo::scene::{Chat, Line, LineKind, Person, Scene, Wire};
 use crate::demo::sender::{Archived, Callback, Sender};
 use crate::demo::tenant::{self, BOT_TITLE, INNER_CHAT};
@@ -17,11 +18,12 @@ use crate::model::ids::{EventKey, PostingSeq};
 use crate::picture::Sight;
 use crate::pipeline::Handle;
 use crate::pipeline::recall::kept_under;
-use crate::rules::file;
 use crate::web::Hear;
 
 /// How often the books are looked at for what changed by itself.
 const LOOK_PERIOD: Duration = Duration::from_millis(250);
+/// Postings from before the start that are shown.
+const LEDGER_SHOWN: i64 = 60;
 /// Longest text the page may send; WeCom's own limit is 2 048 bytes, the daemon takes more.
 const TEXT_CHARS_MAX: usize = 20_000;
 
@@ -41,12 +43,37 @@ pub struct Stage {
     pub handle: Handle,
     /// The daemon's store.
     pub books: Books,
+    /// The page's rules.toml.
+    pub editor: Editor,
 }
 
 /// Why something cannot be done, for people.
 pub type Refusal = &'static str;
 
 impl Stage {
+    /// Shows what is in the books already, and says where it comes from.
+    pub fn open(&self, booked: Option<Booked>) {
+        self.scene.set_rules(&self.handle.rules().hash.to_string());
+        match self.books.newest().and_then(|newest| self.skip_rules().map(|()| newest)) {
+            Ok(newest) => self.scene.begin_after(newest.0 - LEDGER_SHOWN),
+            Err(error) => tracing::warn!(%error, "the demo cannot read the store"),
+        }
+        self.book();
+        if let Some(Booked { events, people }) = booked {
+            self.announce(
+                &[Chat::Inner, Chat::Customer, Chat::Single],
+                &format!("账本里已有 {} 天的示例聊天({people} 人,{events} 条),改规则时拿它们试算", history::DAYS),
+            );
+        }
+    }
+
+    /// A grey line in these chats.
+    pub fn announce(&self, chats: &[Chat], text: &str) {
+        for chat in chats {
+            self.scene.add(Line::new(*chat, "", LineKind::Notice, text, self.clock.now()));
+        }
+    }
+
     /// Somebody writes something.
     pub async fn say(&self, chat: Chat, who: &str, text: &str) -> Result<u64, Refusal> {
         if text.trim().is_empty() || text.chars().count() > TEXT_CHARS_MAX {
@@ -135,17 +162,6 @@ impl Stage {
         Ok(id)
     }
 
-    /// Plays on under the rules of a preset. What was earned stays.
-    pub fn adopt(&self, preset: &Preset) -> Result<(), Refusal> {
-        let (rules, _) = file::load(preset.text).map_err(|_| "这份预设有错,请告诉我们")?;
-        self.handle.adopt(Arc::new(rules));
-        let text = format!("规则换成「{}」:{}", preset.title, preset.about);
-        for chat in [Chat::Inner, Chat::Customer, Chat::Single] {
-            self.scene.add(Line::new(chat, "", LineKind::Notice, &text, self.clock.now()));
-        }
-        Ok(())
-    }
-
     fn person_in(&self, chat: Chat, who: &str) -> Result<Person, Refusal> {
         let person = self.scene.person(who).ok_or("没有这个人,请重新选择发言的人")?;
         match chat {
@@ -229,6 +245,7 @@ impl Stage {
                 self.judge(id, &key);
             }
             self.book();
+            self.follow_rules();
         }
     }
 

@@ -30,7 +30,7 @@ use crate::pipeline::{Handle, Rejected};
 use crate::rules::campaign::Rules;
 use crate::rules::difference::{difference, summary};
 use crate::rules::file;
-use crate::rules::mistake::{Mistake, Severity};
+use crate::rules::mistake::Mistake;
 use crate::rules::notice::AT_START;
 use crate::web::metrics::{RULES_INFO, RULES_RELOADS};
 
@@ -363,7 +363,7 @@ async fn examined(bytes: Vec<u8>, live: Arc<Rules>) -> Verdict {
 const NO_RULES: &str = "文件里一条规则都没有,多半是没存完或清空了。真要停掉所有规则,给每条写上 mode = \"off\";要从空的重来,停掉 jifen,改好再启动";
 
 fn refused(code: &'static str, text: &str) -> Verdict {
-    let mistake = Mistake { line: 1, column: 1, severity: Severity::Error, code, text: text.into() };
+    let mistake = Mistake::error(1, 1, code, text.into());
     Verdict { examined: Examined { ok: false, mistakes: vec![mistake], tests: 0, failures: Vec::new(), rules: None }, changes: Vec::new() }
 }
 

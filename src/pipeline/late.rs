@@ -6,6 +6,7 @@ use crate::model::event::Kind;
 use crate::model::ids::{AccountId, CorpName, EventSeq};
 use crate::rules::Shared;
 use crate::rules::coverage::Coverage;
+use crate::rules::marks::is_on_trial;
 use crate::store::{Past, Store, StoreError};
 
 use super::repair::{self, Again, Window};
@@ -66,6 +67,10 @@ impl Working<'_> {
     fn is_late<S: Store>(&self, store: &mut S, cell: &AccountCell, heard: &Heard<'_>, decision: &Decision) -> Result<bool, StoreError> {
         let event = &heard.prepared.event;
         if cell.last_event.0 == 0 || decision.record.outcome != Outcome::Decided || !decision.record.is_stateful() || event.at > cell.frontier {
+            return Ok(false);
+        }
+        let rules = self.context.rules;
+        if matches!(heard.coverage, Coverage::Campaign(at) if is_on_trial(&decision.record, &rules.campaigns[at])) {
             return Ok(false);
         }
         if event.at < cell.frontier {

@@ -20,6 +20,7 @@ use crate::model::journal::{AccountRef, GroupRow, Posting};
 use crate::model::repair::{Changed, Repair};
 use crate::rules::campaign::{RuleEntry, Rules};
 use crate::rules::decide::decide;
+use crate::rules::marks::is_on_trial;
 use crate::rules::{Facts, Prepared, Shared};
 use crate::store::Past;
 use crate::store::waiting::is_waiting;
@@ -112,6 +113,8 @@ pub(super) struct Again<'a> {
     claims: Option<Vec<Claim>>,
     /// Points that a committed event moved by somebody's will, with its record: it stands as it was booked.
     willed: Option<(Record, Vec<Posting>)>,
+    /// It mattered to rules on trial only, and must not matter to others now.
+    on_trial: bool,
 }
 
 impl<'a> Again<'a> {
@@ -119,7 +122,7 @@ impl<'a> Again<'a> {
     pub(super) fn newcomer(seq: EventSeq, day: Day, group: GroupId, prepared: &'a Prepared, campaign: usize) -> Self {
         let event = &prepared.event;
         let prepared = Cow::Borrowed(prepared);
-        Again { seq, at: event.at, day, order: event.key.key.order(), prepared, campaign, group, claims: None, willed: None }
+        Again { seq, at: event.at, day, order: event.key.key.order(), prepared, campaign, group, claims: None, willed: None, on_trial: false }
     }
 
     /// A committed event: what its text held is in its record. `None` for one that no rule can look at, and for one that no rule may:
@@ -171,6 +174,7 @@ impl<'a> Again<'a> {
             group: past.row.group,
             claims,
             willed,
+            on_trial: is_on_trial(record, &rules.campaigns[campaign]),
         })
     }
 }
@@ -204,7 +208,10 @@ pub(super) fn redecide(
         let shared = event.claims.as_deref().map_or(shared, Shared::Pinned);
         let facts = Facts { account: Some(&cell), shared, group: event.group, again: true, ..Facts::default() };
         let prepared = knowing(&event.prepared, &window.taken, &owed_proofs);
-        let decision = decide(&prepared.rules, Some(event.campaign), &prepared, &facts);
+        let mut decision = decide(&prepared.rules, Some(event.campaign), &prepared, &facts);
+        if event.on_trial {
+            decision.record.marks.retain(|mark| mark.key().starts_with('~'));
+        }
         for entry in &decision.entries {
             *owed.entry((event.seq, entry.code.clone())).or_default() += signed(entry);
             days.insert((event.seq, entry.code.clone()), entry.clone());

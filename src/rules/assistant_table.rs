@@ -319,7 +319,7 @@ fn words(table: &RuleTable<'_>, mut words: Vec<(Question, Vec<Arc<str>>)>, mista
             if folded.as_str().is_empty() {
                 mistakes.error(span.clone(), "bad-keyword", format!("「{word}」去掉空格、表情和句末标点后什么也不剩,请换一个"));
             } else if let Some((_, other)) = taken.iter().find(|(known, _)| *known == folded) {
-                mistakes.error(span.clone(), "same-keyword", format!("「{word}」在 words.{other} 里已经有了;一种说法只能问一件事"));
+                mistakes.error(span.clone(), "word-twice", format!("「{word}」在 words.{other} 里已经有了;一种说法只能问一件事"));
             } else {
                 taken.push((folded, key.get_ref().to_string()));
             }

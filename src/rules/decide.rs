@@ -7,7 +7,6 @@ use jiff::civil::Date;
 
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
-use crate::model::claim::Claim;
 use crate::model::day::{Day, Period, PeriodKind};
 use crate::model::decision::{Args, Chart, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
@@ -17,12 +16,13 @@ use crate::rules::campaign::{Campaign, Mode, Only, RuleEntry, Rules, Staff};
 use crate::rules::cap::{Left, Limits, Periods, Room, Used, left, room};
 use crate::rules::link::link_of;
 use crate::rules::marks::{counts, state_key, with_key};
+use crate::rules::so_far::SoFar;
 use crate::rules::task::Progress;
 use crate::rules::text::{fold, strip_mention, strip_token};
 use crate::rules::validity::{self, Bucket};
 use crate::rules::{
-    Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, leavers, notice, presence, questions,
-    standing, task, willed,
+    Facts, Hearing, Offer, Own, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, leavers, notice, presence, questions, standing, task,
+    willed,
 };
 
 /// State key of the campaign's own caps.
@@ -169,33 +169,6 @@ pub struct Ruled<'a> {
     pub booked: i64,
     /// Those of them that may be spent at once.
     pub ready: i64,
-}
-
-/// What the rules before this one did.
-#[derive(Default)]
-pub(super) struct SoFar {
-    pub(super) marks: Vec<Mark>,
-    claims: Vec<Claim>,
-    paid: Vec<(Arc<str>, i64)>,
-    /// What was paid, and what the rules on trial would have paid.
-    tried: Vec<(Arc<str>, i64)>,
-    pub(super) points: i64,
-    /// Points taken for something.
-    pub(super) bought: Vec<Entry>,
-    /// Something was bought, be it for nothing.
-    pub(super) is_willed: bool,
-    pub(super) ready: i64,
-}
-
-impl SoFar {
-    pub(super) fn pending(&self, mode: Mode) -> Pending<'_> {
-        Pending { marks: &self.marks, paid: self.paid(mode), mode }
-    }
-
-    /// What a rule of this mode takes for paid.
-    fn paid(&self, mode: Mode) -> &[(Arc<str>, i64)] {
-        if mode == Mode::Shadow { &self.tried } else { &self.paid }
-    }
 }
 
 impl<'a> Scene<'a> {

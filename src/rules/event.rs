@@ -145,6 +145,10 @@ impl Rule for Event {
     fn gives_level(&self) -> Option<&str> {
         self.level.as_deref()
     }
+
+    fn hears_of(&self) -> Option<&str> {
+        self.on.as_deref()
+    }
 }
 
 fn often(kind: PeriodKind, most: i64) -> String {

@@ -15,7 +15,8 @@ use crate::model::day::Calendar;
 use crate::model::ids::RulesHash;
 use crate::rules::assistant::Assistant;
 use crate::rules::campaign::{Balance, Bucket, Campaign, Mode, RuleEntry, Rules, Staff};
-use crate::rules::mistake::{Lines, Mistake, Mistakes};
+use crate::rules::lint::tables;
+use crate::rules::mistake::{Lines, Mistake, Mistakes, Severity};
 use crate::rules::resolved::{self, Writer};
 use crate::rules::schema::{SCHEMA, SHARED};
 use crate::rules::table::{Misfits, RuleTable, in_order, integer};
@@ -56,7 +57,14 @@ pub fn load(text: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistake>> {
     let file = File { source, lines: Lines::of(source), root: document.get_ref(), misfits };
     let rules = file.compile(text, &mut mistakes);
     mistakes.forget_since(fit_count, |span, _| file.misfits.contains_key(&span.start));
+    // Of a table that is half read nothing is sure but what is wrong with it.
+    mistakes.forget_since(fit_count, |span, code| {
+        let lines = lint::table_lines(source, file.lines.line(span.start));
+        lint::codes::find(code).is_some_and(|code| code.severity == Severity::Warning)
+            && file.misfits.keys().any(|place| lines.contains(&file.lines.line(*place)))
+    });
     mistakes.forget_since(syntax_count, |span, code| !hopeless.is_empty() && (code == "missing-key" || hopeless.contains(&file.lines.line(span.start))));
+    lint::allow::apply(source, &file.lines, file.root, &mut mistakes);
     match mistakes.has_errors() {
         true => Err(mistakes.locate(source)),
         false => Ok((rules, mistakes.locate(source))),
@@ -104,6 +112,7 @@ impl<'a> File<'a> {
         self.check_groups(mistakes);
         self.check_only_groups(&campaigns, mistakes);
         lint::check(&campaigns, &assistant, &heads, mistakes);
+        tables::check(&campaigns, &self.places(), self.root, mistakes);
         for ((campaign, heads), (_, _, own)) in campaigns.iter().zip(&heads).zip(self.campaigns()) {
             let festivals: Vec<Range<usize>> = self.merged("festival", own).iter().map(|(_, table)| table.span("")).collect();
             prudence::check(campaign, heads, &festivals, mistakes);
@@ -268,6 +277,16 @@ impl<'a> File<'a> {
         }
     }
 
+    /// What is looked at table by table, and where it stands.
+    fn places(&self) -> Vec<tables::Places<'a>> {
+        let heads = |kind: &str, own| self.merged(kind, own).iter().map(|(name, table)| (*name, table.span(""))).collect();
+        let place = |(_, span, own): Named<'a>| {
+            let table = RuleTable::new(span, &[own], &self.misfits);
+            tables::Places { title: table.span("title"), caps: table.span("max_points"), buckets: heads("bucket", own), goods: heads("good", own), own }
+        };
+        self.campaigns().into_iter().map(place).collect()
+    }
+
     /// `*` stands in one campaign at most, and so does every group.
     fn check_groups(&self, mistakes: &mut Mistakes) {
         let mut taken: Vec<(&str, &str)> = Vec::new();
@@ -312,7 +331,12 @@ impl<'a> File<'a> {
         }
         let mut left = testing::LINES_MAX;
         let tables = tables.iter().take(testing::TESTS_MAX).filter_map(|item| item.get_ref().as_table().map(|table| (item.span(), table)));
-        let read = |(span, table)| testing::read(self.source, &self.lines, &RuleTable::new(span, &[table], &self.misfits), &mut left, mistakes);
+        let read = |(span, table)| {
+            let table = RuleTable::new(span, &[table], &self.misfits);
+            let test = testing::read(self.source, &self.lines, &table, &mut left, mistakes);
+            lint::idle_test(&test, &table, mistakes);
+            test
+        };
         tables.map(read).collect()
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::rules::lint::promised;
 use crate::rules::mistake::Mistakes;
 use crate::rules::table::{Misfits, Written, in_order, integer};
 
@@ -16,13 +17,10 @@ const NAME_CHARS_MAX: usize = 40;
 /// Tables and keys of the language that come with a later version.
 const NOT_YET: &[(&str, &str)] = &[
     ("order", "订单积分"),
-    ("lottery", "抽奖"),
-    ("referral", "邀请"),
     ("adopt", "采纳"),
     ("submission", "投稿"),
     ("exam", "考试"),
     ("wish", "许愿"),
-    ("factor", "倍数"),
     ("review", "人工审核"),
     ("images", "图片张数"),
     ("hosts", "链接域名"),
@@ -49,12 +47,18 @@ impl<'s> Fit<'s, '_> {
     fn value(&mut self, key: &str, schema: &'s Value, value: Written<'_>) -> bool {
         let (about, schema) = (schema, self.alternative(schema, value));
         let fits = match value.get_ref() {
+            DeValue::Table(table) if takes(schema, "object") && self.is_nameless(schema, table) => self.nameless(key, value, table),
             DeValue::Table(table) if takes(schema, "object") => self.table(key, schema, table),
             DeValue::Array(items) if takes(schema, "array") => self.array(key, schema, &example(key, about, schema), value, items),
             DeValue::Integer(_) if takes(schema, "integer") => self.integer(key, schema, value),
             DeValue::String(text) if takes(schema, "string") => self.string(key, schema, value, text),
             DeValue::Boolean(_) if takes(schema, "boolean") => true,
             _ if schema.get("type").is_none() && choices(schema).is_empty() => true,
+            DeValue::Array(items) if takes(schema, "object") && items.iter().any(|item| item.get_ref().is_table()) => {
+                let text = format!("{key} 的表头用一对方括号,例如 [check_in.{key}];两对方括号 [[ ]] 只用在 [[test]]");
+                self.refuse(value.span(), "wrong-type", text)
+            }
+            DeValue::Table(_) if key == "test" => self.refuse(value.span(), "wrong-type", "测试的表头要两对方括号:[[test]]".to_owned()),
             _ => {
                 let text = format!("{key} 要写{},这里写的是{}", expected(schema, &example(key, about, schema)), written(value));
                 self.refuse(value.span(), "wrong-type", text)
@@ -86,6 +90,8 @@ impl<'s> Fit<'s, '_> {
                     let named = !names_are_free || self.name(key, name);
                     self.value(name.get_ref(), other, value) && named
                 }
+                // Looked at by themselves: see `lint::promised`.
+                (None, _) if promised::is_kind(name.get_ref()) && known_keys(schema).contains(&"bucket") => true,
                 (None, _) => {
                     let meant = nearest(name.get_ref(), &known_keys(schema)).unwrap_or(name.get_ref()).to_owned();
                     self.misfits.insert(value.span().start, meant);
@@ -96,6 +102,20 @@ impl<'s> Fit<'s, '_> {
             };
         }
         fits
+    }
+
+    /// Whether keys stand where names should: `[check_in]` for `[check_in.daily]`.
+    fn is_nameless(&self, schema: &'s Value, table: &DeTable<'_>) -> bool {
+        let Some(each) = schema.get("additionalProperties").filter(|_| schema.get("propertyNames").is_some()) else { return false };
+        let keys = known_keys(resolve(self.root, each));
+        table.iter().any(|(name, value)| keys.contains(&name.get_ref().as_ref()) && !value.get_ref().is_table())
+    }
+
+    fn nameless(&mut self, key: &str, value: Written<'_>, table: &DeTable<'_>) -> bool {
+        for (name, value) in table {
+            self.misfits.extend([name.span().start, value.span().start].map(|place| (place, name.get_ref().to_string())));
+        }
+        self.refuse(value.span(), "no-name", format!("[{key}] 少了名字;请写成 [{key}.daily],daily 随你起,是账本里的代号"))
     }
 
     fn name(&mut self, kind: &str, name: &Spanned<toml::de::DeString<'_>>) -> bool {
@@ -185,6 +205,9 @@ fn known_keys(schema: &Value) -> Vec<&str> {
 }
 
 fn unknown_key(table: &str, name: &str, schema: &Value) -> String {
+    if name == "factor" {
+        return "倍数不写在规则里;请写一张 [festival.<名字>],例如 factor = \"200%\",days = \"周六周日\",rules = [\"check_in.daily\"]".to_owned();
+    }
     if let Some(title) = not_yet(name) {
         return format!("这一版还没有 {name}({title});请先删掉或在行首加 #,升级后再用");
     }

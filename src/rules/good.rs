@@ -113,12 +113,12 @@ mod tests {
 
     #[test]
     fn a_campaign_writes_only_what_differs() {
-        let text = "check_in.daily = { keywords = [\"签到\"], points = 3 }\ngood.cup = { title = \"水杯\", price = 300, stock = 5, value = \"15.00\" }\n\
+        let text = "check_in.daily = { keywords = [\"签到\"], points = 3 }\ngood.cup = { title = \"水杯\", price = 270, stock = 5, value = \"15.00\" }\n\
                     campaign.main = { groups = [\"*\"] }\ncampaign.vip = { groups = [\"VIP\"], good = { cup = { price = 200 } } }";
         let (rules, warnings) = load(text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
         assert_eq!(warnings, []);
         let prices: Vec<_> = rules.campaigns.iter().map(|campaign| (campaign.goods[0].price, campaign.goods[0].fen, &*campaign.goods[0].title)).collect();
-        assert_eq!(prices, [(300, Some(1_500), "水杯"), (200, Some(1_500), "水杯")]);
+        assert_eq!(prices, [(270, Some(1_500), "水杯"), (200, Some(1_500), "水杯")]);
     }
 
     #[test]

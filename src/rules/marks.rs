@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::day::{Period, PeriodKind};
-use crate::model::decision::Mark;
-use crate::rules::campaign::Mode;
+use crate::model::decision::{Mark, Record};
+use crate::rules::campaign::{Campaign, Mode};
 use crate::rules::cap::{Limits, Periods};
 use crate::rules::standing::GLOBAL;
 
@@ -14,6 +14,14 @@ pub fn state_key(code: &Arc<str>, mode: Mode) -> Arc<str> {
         Mode::Live | Mode::Off => code.clone(),
         Mode::Shadow => format!("~{code}").into(),
     }
+}
+
+/// Whether what was decided matters to rules on trial only: nothing of it may reach what members have.
+pub fn is_on_trial(record: &Record, campaign: &Campaign) -> bool {
+    let is_tried = |code: &str| campaign.rules.iter().any(|rule| *rule.code == *code && rule.common.mode == Mode::Shadow);
+    let mut verdicts = record.verdicts.iter().filter(|verdict| verdict.ruling.depends_on_state());
+    let own = record.repair.is_none() && record.marks.iter().all(|mark| mark.key().starts_with('~'));
+    record.is_stateful() && own && verdicts.all(|verdict| is_tried(&verdict.rule))
 }
 
 /// One count for every period that is limited; for a rule without limits of its own, the day, so that 「今天」 can tell; and those that

@@ -4,6 +4,7 @@
 //! and three lines here: its `mod`, its arm in [`Kind`]'s list, its doc line below.
 
 pub mod mistake;
+pub mod hand;
 pub mod syntax;
 pub mod table;
 pub mod fit;
@@ -38,6 +39,7 @@ pub mod good;
 pub mod command;
 pub mod leavers;
 pub mod decide;
+mod so_far;
 pub mod answer;
 pub mod questions;
 pub mod wording;
@@ -153,6 +155,21 @@ pub trait Rule: fmt::Debug + Send + Sync {
     /// The least one event that pays brings, before caps, for the linter.
     fn least(&self) -> i64 {
         self.most()
+    }
+
+    /// Least seconds between two payments to one member, by its own keys, for the linter.
+    fn pause_secs(&self) -> i64 {
+        1
+    }
+
+    /// For a rule that any talk satisfies: the fewest letters that are paid, for the linter.
+    fn least_chars(&self) -> Option<u32> {
+        None
+    }
+
+    /// What else it hears by name: an event, for the linter.
+    fn hears_of(&self) -> Option<&str> {
+        None
     }
 
     /// Whether it ever takes of things that members share.

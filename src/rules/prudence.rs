@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use crate::rules::boost::{Festival, multiplied};
 use crate::rules::campaign::{Campaign, Mode, RuleEntry};
-use crate::rules::cap::Limits;
-use crate::rules::lint::apart;
-use crate::rules::mistake::Mistakes;
+use crate::rules::lint::{apart, worst};
+use crate::rules::mistake::{Mistakes, Severity, grouped};
 use crate::rules::text::{Folded, fold};
 use crate::rules::words::How;
 
@@ -23,7 +22,7 @@ pub fn check(campaign: &Campaign, heads: &[Range<usize>], festival_heads: &[Rang
         absurd(campaign, *placed, mistakes);
         small_budget(*placed, mistakes);
     }
-    heard_twice(&live, mistakes);
+    heard_twice(campaign, &live, mistakes);
     let festivals: Vec<(&Festival, &Range<usize>)> = campaign.festivals.iter().zip(festival_heads).collect();
     for (at, (festival, head)) in festivals.iter().enumerate() {
         let rules: Vec<&RuleEntry> = live.iter().map(|(rule, _)| *rule).filter(|rule| festival.is_for(rule)).collect();
@@ -33,25 +32,27 @@ pub fn check(campaign: &Campaign, heads: &[Range<usize>], festival_heads: &[Rang
         if let Some((earlier, _)) = festivals[..at].iter().find(|(earlier, _)| rules.iter().any(|rule| earlier.is_for(rule)) && !earlier.is_apart(festival)) {
             let both = i64::from(earlier.percent) * i64::from(festival.percent) / 100;
             let text = format!("与 [{}] 有重叠的时候,两个倍数会相乘成 {both}%;不想这样就错开日期,或各写各的 rules", earlier.code);
-            mistakes.warning((*head).clone(), "festivals-overlap", text);
+            let days = rules.iter().filter(|rule| earlier.is_for(rule)).map(|rule| worst::cost(campaign, &[rule]));
+            if let Some(cost) = days.max_by_key(|cost| cost.points) {
+                mistakes.costly((*head).clone(), Severity::Warning, "festivals-overlap", text, cost);
+            }
         }
     }
 }
 
-/// An amount that is more likely a slip than a gift.
+/// An amount that is more likely a slip than a gift, unless a budget bounds what it can cost in all.
 fn absurd(campaign: &Campaign, (rule, head): Placed<'_>, mistakes: &mut Mistakes) {
-    let one = campaign.festivals.iter().filter(|festival| festival.is_for(rule)).fold(rule.kind.most(), |most, festival| {
-        most.max(multiplied(most, &[crate::model::decision::Factor { of: festival.title.clone(), percent: festival.percent }]).unwrap_or(i64::MAX))
-    });
-    let bucket = rule.common.bucket.and_then(|index| campaign.buckets.get(index)).map(|bucket| &bucket.limits);
-    let limits = || [Some(&rule.common.limits), bucket, Some(&campaign.limits)].into_iter().flatten();
-    let times = limits().flat_map(|limits: &Limits| limits.max_times.iter().map(|(_, most)| *most)).min();
-    let points = limits().flat_map(|limits: &Limits| limits.max_points.iter().map(|(_, most)| *most)).min();
-    // Without any cap another warning tells it.
-    let Some(a_day) = times.map(|times| one.saturating_mul(times)).into_iter().chain(points).min() else { return };
-    if a_day > DAY_POINTS_MAX {
-        let text = format!("{} 一天最多能给一个人 {a_day} 分,像是多写了零;真要这么多就不用管", rule.code);
-        mistakes.warning(head.clone(), "absurd", text);
+    let day = worst::a_day(campaign, rule);
+    // Without any cap another finding tells it, unless a single message is too much already.
+    let points = if day.unlimited { rule.kind.most() } else { day.points };
+    if points > DAY_POINTS_MAX && rule.common.budget.is_none() && campaign.budget.is_none() {
+        let what = if day.unlimited { "一次就能给一个人" } else { "一天最多能给一个人" };
+        let text = format!(
+            "{} {what} {} 分,像是多写了零,所以不采用;真要这么多,就写上 budget(总预算),或在上一行加注释 # jifen: allow(absurd) 和理由",
+            rule.code,
+            grouped(&points.to_string())
+        );
+        mistakes.costly(head.clone(), Severity::Error, "absurd", text, worst::cost(campaign, &[rule]));
     }
 }
 
@@ -65,7 +66,7 @@ fn small_budget((rule, head): Placed<'_>, mistakes: &mut Mistakes) {
 }
 
 /// A word of one rule that another rule hears too, because it looks inside of messages: both pay for one message.
-fn heard_twice(live: &[Placed<'_>], mistakes: &mut Mistakes) {
+fn heard_twice(campaign: &Campaign, live: &[Placed<'_>], mistakes: &mut Mistakes) {
     let words = |placed: &Placed<'_>| -> Vec<(Folded, How)> { placed.0.kind.listens_for().iter().map(|listen| (fold(&listen.text), listen.how)).collect() };
     let inside: Vec<&Placed<'_>> =
         live.iter().filter(|(rule, _)| rule.kind.listens_for().iter().any(|listen| matches!(listen.how, How::Contains | How::StartsWith))).collect();
@@ -92,7 +93,7 @@ fn heard_twice(live: &[Placed<'_>], mistakes: &mut Mistakes) {
                 && let Some((word, _)) = theirs.iter().find(|(word, how)| *how != How::Regex && hears(&own, word))
             {
                 let text = format!("{} 的口令「{}」这里也听得到,一条消息两边都得分;不想这样就换一个口令,或改 match", other.0.code, word.as_str());
-                mistakes.warning(wide.1.clone(), "heard-twice", text);
+                mistakes.costly(wide.1.clone(), Severity::Warning, "heard-twice", text, worst::cost(campaign, &[other.0, wide.0]));
                 break;
             }
         }
@@ -140,12 +141,12 @@ fn never_meets(festival: &Festival, rules: &[&RuleEntry], head: &Range<usize>, m
 
 impl Festival {
     /// Whether it is for a rule, whenever it is on.
-    fn is_for(&self, rule: &RuleEntry) -> bool {
+    pub(super) fn is_for(&self, rule: &RuleEntry) -> bool {
         self.rules.as_ref().is_none_or(|rules| rules.contains(&rule.code))
     }
 
     /// Whether no instant is in both.
-    fn is_apart(&self, other: &Festival) -> bool {
+    pub(super) fn is_apart(&self, other: &Festival) -> bool {
         let dates = self.dates.zip(other.dates).is_some_and(|(one, other)| one.1 < other.0 || other.1 < one.0);
         let apart = |one: &Option<crate::rules::when::When>, other: &Option<crate::rules::when::When>| {
             one.as_ref().zip(other.as_ref()).is_some_and(|(one, other)| !one.overlaps(other))
@@ -159,7 +160,7 @@ mod tests {
     use crate::rules::file::load;
 
     fn warned(text: &str) -> Vec<&'static str> {
-        load(text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).1.into_iter().map(|mistake| mistake.code).collect()
+        load(text).map_or_else(|mistakes| mistakes, |(_, warnings)| warnings).into_iter().map(|mistake| mistake.code).collect()
     }
 
     const DAILY: &str = "check_in.daily = { keywords = [\"签到\"], points = 2 }\n";
@@ -169,7 +170,7 @@ mod tests {
         for (text, code) in [
             ("check_in.x = { keywords = [\"打卡\"], points = 20000 }", "absurd"),
             ("check_in.x = { keywords = [\"打卡\"], points = 20, budget = 10 }", "small-budget"),
-            ("check_in.x = { keywords = [\"签\"], match = \"contains\", points = 2 }", "heard-twice"),
+            ("check_in.x = { keywords = [\"签到\"], match = \"contains\", points = 2 }", "heard-twice"),
             ("festival.x = { factor = \"50%\" }", "factor-lowers"),
             ("festival.x = { factor = \"120%\" }", "factor-in-vain"),
             ("festival.a = { factor = \"200%\" }\nfestival.b = { factor = \"200%\", days = \"周六周日\" }", "festivals-overlap"),

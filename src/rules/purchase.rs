@@ -7,8 +7,9 @@ use crate::model::lots::LotPart;
 use crate::model::purchase::NotBought;
 use crate::rules::campaign::{Mode, RuleEntry};
 use crate::rules::cap::{Limits, Periods, room};
-use crate::rules::decide::{Scene, SoFar};
+use crate::rules::decide::Scene;
 use crate::rules::marks::{counts, with_key};
+use crate::rules::so_far::SoFar;
 use crate::rules::{Hearing, Own};
 
 impl Scene<'_> {

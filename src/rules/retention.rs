@@ -104,6 +104,10 @@ impl Rule for Retention {
     fn every_days(&self) -> Option<i32> {
         Some(self.every_days)
     }
+
+    fn pause_secs(&self) -> i64 {
+        i64::from(self.every_days).saturating_mul(DAY_SECS)
+    }
 }
 
 /// The jobs of a campaign's retention rules.

@@ -116,7 +116,7 @@ pub fn properties(root: &Value, schema: &Value) -> Map<String, Value> {
 }
 
 /// TOML has no null: an absent key is absent.
-fn without_null(schema: &mut Value) {
+pub fn without_null(schema: &mut Value) {
     let is_null = |one: &Value| one == "null" || one.get("type").is_some_and(|kind| kind == "null");
     match schema {
         Value::Object(entries) => {

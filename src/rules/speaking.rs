@@ -140,6 +140,8 @@ pub struct Speaking {
     needs: Option<Needed>,
 }
 
+const DAY_SECS: i64 = 86_400;
+
 /// Where the gists of paid talk are kept.
 const GIST: &str = "#gist";
 
@@ -217,6 +219,14 @@ impl Rule for Speaking {
 
     fn is_talk(&self) -> bool {
         true
+    }
+
+    fn least_chars(&self) -> Option<u32> {
+        (self.words.is_empty() && self.needs.is_none()).then_some(self.min_chars)
+    }
+
+    fn pause_secs(&self) -> i64 {
+        if self.first_word { DAY_SECS } else { self.cool_down_secs.max(1) }
     }
 
     fn compares(&self) -> bool {

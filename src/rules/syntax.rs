@@ -4,27 +4,11 @@ use std::collections::HashSet;
 
 use toml::de::Error;
 
+use crate::rules::hand;
 use crate::rules::mistake::{Lines, Mistakes};
 
-/// Punctuation that an input method puts where TOML wants its plain twin.
-const FULL_WIDTH: [(char, &str); 13] = [
-    ('\u{201c}', "\""),
-    ('\u{201d}', "\""),
-    ('\u{2018}', "'"),
-    ('\u{2019}', "'"),
-    ('\u{ff1d}', "="),
-    ('\u{ff0c}', ","),
-    ('\u{3010}', "["),
-    ('\u{3011}', "]"),
-    ('\u{ff3b}', "["),
-    ('\u{ff3d}', "]"),
-    ('\u{ff5b}', "{"),
-    ('\u{ff5d}', "}"),
-    ('\u{ff03}', "#"),
-];
-
 /// Beginnings of the parser's messages and what they mean to an operator.
-const SENTENCES: [(&str, &str); 21] = [
+const SENTENCES: [(&str, &str); 23] = [
     ("invalid multi-line", "三个引号没有配对:开头写了 \"\"\",结尾也要有 \"\"\""),
     ("invalid literal string", "引号没有配对:开头写了 ',同一行的结尾也要有 '"),
     ("invalid basic string", "引号没有配对:开头写了 \",同一行的结尾也要有 \""),
@@ -34,6 +18,8 @@ const SENTENCES: [(&str, &str); 21] = [
     ("unclosed inline table", "花括号没有配对,少了 }"),
     ("missing comma", "两项之间少了英文逗号,或者前面的方括号、花括号没有关上"),
     ("extra comma", "多了一个逗号"),
+    ("extra assignment between", "两项之间少了英文逗号"),
+    ("missing key for inline table element", "花括号没有配对,少了 }"),
     ("key with no value", "这里少了等号和值,例如 points = 2"),
     ("missing value", "等号后面没有写值"),
     ("missing assignment", "这里少了等号"),
@@ -58,9 +44,21 @@ pub fn note(source: &str, errors: &[Error], mistakes: &mut Mistakes) -> HashSet<
     let text_of = |line: usize| texts.get(line - 1).copied().unwrap_or_default();
     let is_head = |line: usize| text_of(line).trim_start().starts_with('[');
     let (mut told, mut hopeless) = (HashSet::new(), HashSet::new());
+    let unclosed = hand::unclosed(source);
+    if let Some((at, bracket)) = unclosed {
+        let end = if bracket == '[' { ']' } else { '}' };
+        let is_odd = text_of(lines.line(at)).matches('"').count() % 2 == 1;
+        let text = if is_odd { "这一行的引号没有配对:少了一个 \"".to_owned() } else { format!("这个 {bracket} 没有关上:少了 {end}") };
+        mistakes.error(at..at + 1, "syntax", text);
+        hopeless.extend(lines.line(at)..=texts.len());
+    }
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         let line = lines.line(span.start);
+        // What stands behind a bracket that is never closed is read as part of it.
+        if unclosed.is_some_and(|(at, _)| line >= lines.line(at)) {
+            continue;
+        }
         let is_duplicate = error.message() == "duplicate key";
         let follows = is_duplicate && hopeless.contains(&line);
         if follows || !told.insert(line) {
@@ -70,20 +68,34 @@ pub fn note(source: &str, errors: &[Error], mistakes: &mut Mistakes) -> HashSet<
         if is_head(line) {
             hopeless.extend((line + 1..=texts.len()).take_while(|line| !is_head(*line)));
         }
-        let text = sentence(text_of(line), source.get(span.clone()).unwrap_or_default(), error.message());
-        mistakes.error(span, if is_duplicate { "duplicate" } else { "syntax" }, text);
+        if is_duplicate {
+            mistakes.error(span.clone(), "duplicate", twice(&texts, line, source.get(span).unwrap_or_default()));
+        } else if let Some((at, text)) = hand::slip(text_of(line)) {
+            let begins = lines.begin(line) + at;
+            mistakes.error(begins..begins, "syntax", text);
+        } else {
+            let text = sentence(source.get(span.clone()).unwrap_or_default(), error.message());
+            mistakes.error(span, "syntax", text);
+        }
     }
     hopeless
 }
 
-fn sentence(line: &str, written: &str, message: &str) -> String {
-    if message == "duplicate key" {
-        return format!("{written} 写了两次:前面已经有同名的;请删掉一处,或换一个名字");
-    }
-    let outside_comment = line.split('#').next().unwrap_or_default();
-    if let Some((wide, plain)) = FULL_WIDTH.iter().find(|(wide, _)| written.contains(*wide) || (written.is_empty() && outside_comment.contains(*wide))) {
-        return format!("这里用了中文标点 {wide};请换成英文的 {plain}");
-    }
+/// A name that is there already, and on which line.
+fn twice(texts: &[&str], line: usize, name: &str) -> String {
+    let text = |line: usize| texts.get(line - 1).map_or("", |text| text.split('#').next().unwrap_or_default().trim());
+    let own = text(line);
+    let is_same = |earlier: &str| match own.starts_with('[') {
+        true => earlier == own,
+        false => earlier.split('=').next().map(str::trim) == own.split('=').next().map(str::trim),
+    };
+    // A key belongs to the table above it; the same head may stand anywhere.
+    let heads = (1..line).rev().take_while(|line| own.starts_with('[') || !text(*line).starts_with('['));
+    let earlier = heads.filter(|line| is_same(text(*line))).last().map_or("前面已经有同名的".to_owned(), |line| format!("第 {line} 行已经有了"));
+    format!("{name} 写了两次:{earlier};请删掉一处,或换一个名字")
+}
+
+fn sentence(written: &str, message: &str) -> String {
     if message.starts_with("invalid unquoted key") {
         return format!("名字「{written}」里有汉字或符号,要加英文引号,例如 [check_in.\"签到\"]");
     }

@@ -95,6 +95,31 @@ impl When {
         (open != EVERY_DAY).then_some(most)
     }
 
+    /// The most minutes of one day on which it is open, and the most windows that a day has to do with.
+    pub fn busiest_day(&self) -> (i64, i64) {
+        let parts = |day: u32| {
+            let today = self.windows.iter().filter(move |window| window.days >> day & 1 == 1).map(|window| (window.opens, window.closes.min(DAY_MINUTES)));
+            let late = self.windows.iter().filter(move |window| window.closes > DAY_MINUTES && window.days >> ((day + 6) % 7) & 1 == 1);
+            today.chain(late.map(|window| (0, window.closes - DAY_MINUTES))).collect::<Vec<(i16, i16)>>()
+        };
+        let minutes = |parts: &[(i16, i16)]| (0..DAY_MINUTES).filter(|minute| parts.iter().any(|(from, to)| (*from..*to).contains(minute))).count();
+        let days: Vec<Vec<(i16, i16)>> = (0..7).map(parts).collect();
+        let most = |counts: Vec<usize>| counts.into_iter().max().map_or(0, |most| most as i64);
+        (most(days.iter().map(|parts| minutes(parts)).collect()), most(days.iter().map(Vec::len).collect()))
+    }
+
+    /// Minutes of its longest window.
+    pub fn longest_minutes(&self) -> i64 {
+        self.windows.iter().map(|window| i64::from(window.closes - window.opens)).max().unwrap_or(0)
+    }
+
+    /// Whether it is open for some time of a date.
+    pub fn is_open_on(&self, date: Date) -> bool {
+        let yesterday = date.yesterday().ok();
+        let is_late = |window: &Window| window.closes > DAY_MINUTES && yesterday.is_some_and(|date| window.opens_on(date));
+        self.windows.iter().any(|window| window.opens_on(date) || is_late(window))
+    }
+
     /// In words: `20:00–21:00`, `周六周日 20:00–22:00`.
     pub fn in_words(&self) -> String {
         self.windows.iter().map(Window::in_words).collect::<Vec<_>>().join("、")
@@ -167,7 +192,13 @@ fn days_in_words(days: u8) -> String {
 
 /// A time of day: `9:00`, `24:00`. In minutes after midnight.
 pub fn clock_minutes(text: &str) -> Result<i16, String> {
-    let unread = || format!("「{text}」不是时刻;请写成 时:分,例如 20:00");
+    let unread = || {
+        let hour: String = text.trim().chars().take_while(char::is_ascii_digit).collect();
+        let minute: String = text.trim()[hour.len()..].trim_start_matches(['点', '.', '时']).chars().take_while(char::is_ascii_digit).collect();
+        let hour = hour.parse::<u8>().ok().filter(|hour| *hour < 24).unwrap_or(20);
+        let minute = minute.parse::<u8>().ok().filter(|minute| *minute < 60).unwrap_or(0);
+        format!("「{text}」不是时刻;请写成 时:分,例如 {hour}:{minute:02}")
+    };
     let (hour, minute) = text.split_once(':').ok_or_else(unread)?;
     let number = |text: &str| (1..=2).contains(&text.len()).then(|| text.parse::<i16>().ok()).flatten();
     let (hour, minute) = (number(hour).ok_or_else(unread)?, number(minute).ok_or_else(unread)?);
@@ -250,7 +281,16 @@ pub fn days(written: &str) -> Result<u8, String> {
 }
 
 fn weekdays(text: &str) -> Result<u8, String> {
-    let unread = || format!("看不懂日子「{}」;可写 周一至周五、周六周日、工作日、周末,或 mon-fri", text.trim());
+    let unread = || {
+        let named = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        match () {
+            () if named(&["早上", "上午", "中午", "下午", "晚上", "凌晨"]) => {
+                format!("看不懂「{}」;时刻用 24 小时制,例如晚上 8 点写 20:00", text.trim())
+            }
+            () if named(&["倍"]) => format!("看不懂「{}」;要加倍请写一张 [festival.<名字>]:factor = \"200%\",days = \"周六周日\"", text.trim()),
+            () => format!("看不懂日子「{}」;可写 周一至周五、周六周日、工作日、周末,或 mon-fri", text.trim()),
+        }
+    };
     let mut rest = text.trim();
     let mut days = 0;
     let mut range_from: Option<Weekday> = None;

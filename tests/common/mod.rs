@@ -19,7 +19,7 @@ pub struct Bot {
 impl Bot {
     /// Starts a daemon with these rules.
     pub async fn start(rules: &str) -> Bot {
-        let bot = Bot::of(demo::Options { listen: Some("127.0.0.1:0".into()), keep: None, rules_text: rules.to_owned() }).await;
+        let bot = Bot::of(demo::Options { listen: Some("127.0.0.1:0".into()), keep: None, rules_text: rules.to_owned(), empty: true }).await;
         bot.at("2026-11-22T12:00:00+08:00");
         bot
     }

@@ -345,7 +345,7 @@ fn compile(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Option<CheckIn> {
 /// Points of a rule: written, whole, and at least 1.
 pub fn check_points(table: &RuleTable<'_>, points: i64, mistakes: &mut Mistakes) {
     if !(1..=RULE_POINTS_MAX).contains(&points) {
-        let code = if table.get("points").is_some() { "bad-points" } else { "missing-key" };
+        let code = if table.get("points").is_some() { "out-of-range" } else { "missing-key" };
         mistakes.error(table.span("points"), code, format!("points 要写 1 到 {RULE_POINTS_MAX} 之间的整数,例如 points = 2"));
     }
 }

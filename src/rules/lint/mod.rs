@@ -1,4 +1,22 @@
-//! Mistakes that cost money or confuse members: warnings beside the errors.
+//! Mistakes that cost money or confuse members: beside the errors of form, with what they can cost. All codes and their explanations are in
+//! [`codes`]; an operator may allow a finding by a comment ([`allow`]).
+
+pub mod allow;
+pub mod caps;
+pub mod codes;
+mod codes_form;
+mod codes_money;
+mod codes_sense;
+pub mod goods;
+pub mod law;
+pub mod promised;
+pub mod tables;
+pub mod talk;
+pub mod worst;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
+mod slips;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,22 +26,29 @@ use crate::rules::assistant::Assistant;
 use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 use crate::rules::cap::Limits;
 use crate::rules::lint_days;
-use crate::rules::mistake::Mistakes;
+use crate::rules::mistake::{Mistakes, Severity};
+use crate::rules::table::RuleTable;
+use crate::rules::testing::Test;
 use crate::rules::text::fold;
 use crate::rules::words::How;
 
-/// Warns. `heads` are the places of the campaigns' rules.
+/// Looks at all campaigns. `heads` are the places of the campaigns' rules.
 pub fn check(campaigns: &[Campaign], assistant: &Assistant, heads: &[Vec<Range<usize>>], mistakes: &mut Mistakes) {
     for (campaign, heads) in campaigns.iter().zip(heads) {
         let live: Vec<Placed<'_>> = campaign.rules.iter().zip(heads).filter(|(rule, _)| rule.common.mode == Mode::Live).collect();
-        live.iter().for_each(|placed| uncapped(campaign, *placed, mistakes));
-        live.iter().for_each(|placed| many_a_day(*placed, mistakes));
-        live.iter().for_each(|placed| window_without_when(*placed, mistakes));
-        live.iter().for_each(|placed| keyword_is_question(*placed, assistant, mistakes));
-        live.iter().for_each(|placed| unknown_level(campaign, *placed, mistakes));
-        live.iter().for_each(|placed| lint_days::check(campaign, *placed, assistant, mistakes));
-        same_keyword(&live, mistakes);
-        overlap(&live, mistakes);
+        for placed in &live {
+            uncapped(campaign, *placed, mistakes);
+            many_a_day(campaign, *placed, mistakes);
+            window_without_when(*placed, mistakes);
+            keyword_is_question(*placed, assistant, mistakes);
+            unknown_level(campaign, *placed, mistakes);
+            lint_days::check(campaign, *placed, assistant, mistakes);
+            talk::check(campaign, *placed, mistakes);
+            caps::of_rule(campaign, *placed, mistakes);
+            law::check(campaign, *placed, mistakes);
+        }
+        same_keyword(campaign, &live, mistakes);
+        overlap(campaign, &live, mistakes);
     }
 }
 
@@ -36,24 +61,19 @@ fn uncapped(campaign: &Campaign, (rule, head): Placed<'_>, mistakes: &mut Mistak
     let bucket = rule.common.bucket.and_then(|index| campaign.buckets.get(index));
     let is_capped = capped(&rule.common.limits) || capped(&campaign.limits) || bucket.is_some_and(|bucket| capped(&bucket.limits));
     if !is_capped && rule.kind.most() > 0 && (rule.kind.hears_talk() || !rule.kind.listens_for().is_empty()) {
-        let text = format!(
-            "{} 没有上限:每条消息 {} 分,一个人刷一百条就是 {} 分;建议加上 max_points = {{ day = 20 }}",
-            rule.code,
-            rule.kind.most(),
-            rule.kind.most() * 100
-        );
-        mistakes.warning(head.clone(), "no-cap", text);
+        let text = format!("{} 没有上限:每条 {} 分,说得越多得得越多;建议加上 max_points = {{ day = 20 }}", rule.code, rule.kind.most());
+        mistakes.costly(head.clone(), Severity::Warning, "no-cap", text, worst::cost(campaign, &[rule]));
     }
 }
 
 /// A word that pays several times on one day, because the operator counts by the week or the month only.
-fn many_a_day((rule, head): Placed<'_>, mistakes: &mut Mistakes) {
+fn many_a_day(campaign: &Campaign, (rule, head): Placed<'_>, mistakes: &mut Mistakes) {
     let times = &rule.common.limits.max_times;
     let is_spread = times.iter().any(|(period, most)| matches!(period, PeriodKind::Day | PeriodKind::Window) || *most == 1);
     let Some((_, most)) = times.iter().min_by_key(|(_, most)| *most) else { return };
     if !rule.kind.listens_for().is_empty() && rule.kind.most() > 0 && !is_spread {
         let text = format!("{} 的 max_times 没写 day,同一天可以连得 {most} 次;想一天一次就加上 day = 1", rule.code);
-        mistakes.warning(head.clone(), "many-a-day", text);
+        mistakes.costly(head.clone(), Severity::Warning, "many-a-day", text, worst::cost(campaign, &[rule]));
     }
 }
 
@@ -83,7 +103,7 @@ fn keyword_is_question((rule, head): Placed<'_>, assistant: &Assistant, mistakes
 }
 
 /// One word, two rules: both pay for one message.
-fn same_keyword(live: &[Placed<'_>], mistakes: &mut Mistakes) {
+fn same_keyword(campaign: &Campaign, live: &[Placed<'_>], mistakes: &mut Mistakes) {
     let mut rules_by_word: HashMap<String, Vec<&RuleEntry>> = HashMap::new();
     for (rule, head) in live {
         for listen in rule.kind.listens_for().iter().filter(|listen| listen.how == How::Equals) {
@@ -91,7 +111,7 @@ fn same_keyword(live: &[Placed<'_>], mistakes: &mut Mistakes) {
             if let Some(earlier) = rules.iter().find(|earlier| earlier.index != rule.index && !apart(earlier, rule)) {
                 let sum = earlier.kind.most().saturating_add(rule.kind.most());
                 let text = format!("口令「{}」在 {} 里也有,一条消息两边都得分,最多共 {sum} 分;不想这样就换一个口令", listen.text, earlier.code);
-                mistakes.warning((*head).clone(), "same-keyword", text);
+                mistakes.costly((*head).clone(), Severity::Warning, "same-keyword", text, worst::cost(campaign, &[earlier, rule]));
             }
             rules.push(rule);
         }
@@ -99,19 +119,40 @@ fn same_keyword(live: &[Placed<'_>], mistakes: &mut Mistakes) {
 }
 
 /// Two rules for talk that are open together: both pay for one message.
-fn overlap(live: &[Placed<'_>], mistakes: &mut Mistakes) {
+fn overlap(campaign: &Campaign, live: &[Placed<'_>], mistakes: &mut Mistakes) {
     let talk: Vec<&Placed<'_>> = live.iter().filter(|(rule, _)| rule.kind.hears_talk()).collect();
     for (place, (rule, head)) in talk.iter().enumerate() {
-        let shares_bucket = |other: &RuleEntry| rule.common.bucket.is_some() && rule.common.bucket == other.common.bucket;
-        if let Some((earlier, _)) = talk[..place].iter().find(|(earlier, _)| !shares_bucket(earlier) && !apart(earlier, rule)) {
+        if let Some((earlier, _)) = talk[..place].iter().find(|(earlier, _)| !apart(earlier, rule)) {
             let text = format!("与 {} 的时段重叠,一条消息两边都得分;不想这样就错开 when,或用同一个 bucket 合计上限", earlier.code);
-            mistakes.warning((*head).clone(), "overlap", text);
+            mistakes.costly((*head).clone(), Severity::Warning, "overlap", text, worst::cost(campaign, &[earlier, rule]));
         }
     }
 }
 
-/// Whether no message can reach both.
+/// The lines of the table whose head stands on a line; that line alone where it is a key.
+pub fn table_lines(source: &str, line: usize) -> Range<usize> {
+    let is_head = |text: &str| text.trim_start().starts_with('[');
+    let below = source.lines().skip(line).take_while(|text| !is_head(text)).count();
+    let is_own = source.lines().nth(line - 1).is_some_and(is_head);
+    line..line + 1 + if is_own { below } else { 0 }
+}
+
+/// Notes a test that passes whatever the rules are.
+pub fn idle_test(test: &Test, table: &RuleTable<'_>, mistakes: &mut Mistakes) {
+    let expects = test.lines.iter().any(|line| line.expect_points.is_some() || line.expect_reply.is_some());
+    let ends = ["ledger", "replies"].iter().any(|key| table.get(key).is_some());
+    if !test.lines.is_empty() && !expects && !ends {
+        mistakes.warning(table.span("name"), "idle-test", "这个测试什么也没核对;在对话行后面写应得的分,例如 11-22 09:00 阿明: 签到 => +2");
+    }
+}
+
+/// Whether no message is paid by both, or only together under the cap of one bucket.
 pub fn apart(one: &RuleEntry, other: &RuleEntry) -> bool {
+    one.common.bucket.is_some() && one.common.bucket == other.common.bucket || never_meet(one, other)
+}
+
+/// Whether no message can reach both.
+pub fn never_meet(one: &RuleEntry, other: &RuleEntry) -> bool {
     let windows_apart = one.common.when.as_ref().zip(other.common.when.as_ref()).is_some_and(|(one, other)| !one.overlaps(other));
     let dates_apart = one.common.dates.zip(other.common.dates).is_some_and(|(one, other)| one.1 < other.0 || other.1 < one.0);
     let groups_apart = one.common.only.groups.as_ref().zip(other.common.only.groups.as_ref());
