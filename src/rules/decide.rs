@@ -7,7 +7,6 @@ use jiff::civil::Date;
 
 use crate::model::act::Act;
 use crate::model::cells::{AccountCell, AccountState};
-use crate::model::claim::Claim;
 use crate::model::day::{Day, Period, PeriodKind};
 use crate::model::decision::{Args, Chart, Decision, Deed, Entry, Mark, Media, Payment, Record, Refusal, Ruling, Traits, Verdict};
 use crate::model::event::{Event, GroupKind, IdentityKind, Kind, Place, Said};
@@ -22,8 +21,8 @@ use crate::rules::task::Progress;
 use crate::rules::text::{fold, strip_mention, strip_token};
 use crate::rules::validity::{self, Bucket};
 use crate::rules::{
-    Facts, Hearing, Offer, Own, Pending, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, leavers, notice, presence, questions,
-    standing, task, willed,
+    Facts, Hearing, Offer, Own, Prepared, answer, boost, budget, clock, ears, expiry, first, gist, grant, leavers, notice, presence, questions, standing, task,
+    willed,
 };
 
 /// State key of the campaign's own caps.
