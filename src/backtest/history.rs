@@ -397,8 +397,11 @@ impl<'r> History<'r> {
         match &row.record.deed {
             Some(Deed::Merged { from: _, into, identities }) => {
                 let stays = self.stays(row.seq, *into, identities)?;
+                // The id by which it was asked for comes first.
+                let mut identities = identities.clone();
+                identities.sort_by_key(|id| Some(*id) != row.identity);
                 let mut from = Vec::with_capacity(identities.len());
-                for id in identities {
+                for id in &identities {
                     from.extend(self.identity(*id)?.map(|row| row.identity.clone()));
                 }
                 let Some(stays) = stays else { return Ok((None, What::Nothing)) };

@@ -86,7 +86,9 @@ fn play<S: Store>(town: &mut Town<S>, seed: u64) {
             let word = WORDS[dice.below(8) as usize];
             town.through(["acme/archive/ww1", "acme/aibot/aib1"][dice.below(2) as usize]);
             match dice.below(14) {
-                0 => drop(town.grants(member, &now, [5, -3][dice.below(2) as usize])),
+                0 => {
+                    town.grants(member, &now, [5, -3][dice.below(2) as usize]);
+                }
                 1 => {
                     let event = town.event(member, &now, Kind::Did([Act::Joined, Act::Left][dice.below(2) as usize].clone()));
                     town.hears(event);
