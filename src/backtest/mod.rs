@@ -18,8 +18,6 @@ mod kinds;
 mod summary;
 mod tally;
 mod world;
-#[cfg(test)]
-mod sample;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

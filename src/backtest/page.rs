@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
 use crate::backtest::report::{CampaignReport, Change, DayChange, GroupChange, Lacking, MemberChange, Report, RuleChange, VerdictChange};
-use crate::backtest::words::{extent, grouped, grouped_u64, headline, money, notes, signed};
+use crate::backtest::words::{extent, grouped, grouped_u64, headline, money, notes, people, signed, turned};
 use crate::rules::text::{display_name, printable};
 
 const STYLE: &str = include_str!("page.css");
@@ -90,7 +90,7 @@ struct Person {
 
 struct Turn<'r> {
     title: String,
-    change: &'r VerdictChange,
+    what: String,
     times: String,
     examples: Vec<Quoted<'r>>,
 }
@@ -129,7 +129,7 @@ struct Pointed {
 fn view(campaign: &CampaignReport) -> View<'_> {
     let longest = |members: &[MemberChange]| members.iter().map(|member| member.change.difference().saturating_abs()).max().unwrap_or(0);
     let long = longest(&campaign.winners).max(longest(&campaign.losers));
-    let people = |members: &[MemberChange]| members.iter().map(|member| person(campaign, member, long)).collect();
+    let listed = |members: &[MemberChange]| members.iter().map(|member| person(campaign, member, long)).collect();
     View {
         campaign,
         total: figures(campaign, campaign.total),
@@ -140,8 +140,8 @@ fn view(campaign: &CampaignReport) -> View<'_> {
         days: chart(&campaign.days),
         rules: rules(campaign),
         groups: groups(campaign),
-        winners: people(&campaign.winners),
-        losers: people(&campaign.losers),
+        winners: listed(&campaign.winners),
+        losers: listed(&campaign.losers),
         verdicts: campaign.verdicts.iter().take(ROWS_MAX).map(|change| turn(campaign, change)).collect(),
         lacking: campaign.lacking.iter().take(ROWS_MAX).map(|account| short(campaign, account)).collect(),
     }
@@ -151,7 +151,7 @@ fn told_people(campaign: &CampaignReport) -> String {
     let shown = campaign.winners.len() + campaign.losers.len();
     let all = campaign.gained + campaign.lost;
     let listed = if (shown as u64) < all { format!(",列出变化最大的 {shown} 人") } else { String::new() };
-    format!("{} 人变多,{} 人变少,{} 人不变{listed}", grouped_u64(campaign.gained), grouped_u64(campaign.lost), grouped_u64(campaign.same))
+    people(campaign) + &listed
 }
 
 fn figures(campaign: &CampaignReport, change: Change) -> Figures {
@@ -218,7 +218,7 @@ fn turn<'r>(campaign: &CampaignReport, change: &'r VerdictChange) -> Turn<'r> {
         text: printable(&example.text).into_owned(),
         paid: (example.was != example.now).then(|| format!("{} → {}", signed(example.was), signed(example.now))),
     });
-    Turn { title, change, times: grouped_u64(change.times), examples: examples.collect() }
+    Turn { title, what: turned(change), times: grouped_u64(change.times), examples: examples.collect() }
 }
 
 fn short(campaign: &CampaignReport, account: &Lacking) -> Short {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::backtest::report::{CampaignReport, Change, MemberChange, Report, VerdictChange};
-use crate::backtest::words::{extent, grouped, grouped_u64, headline, money, notes, signed};
+use crate::backtest::words::{extent, grouped, grouped_u64, headline, money, notes, signed, turned};
 use crate::rules::text::{display_name, printable};
 
 /// Columns of the first, named column; and of a name beside which another list stands.
@@ -114,7 +114,7 @@ fn verdicts(campaign: &CampaignReport, ink: &Ink) -> String {
     let mut out = format!("{}\n", ink.faint(&format!("判定变了的({} 条)", grouped_u64(all))));
     for verdict in campaign.verdicts.iter().take(LINES_MAX) {
         let title = title_of(campaign, verdict);
-        let _ = writeln!(out, "{title}:{} → {},{} 条", verdict.from, ink.strong(&verdict.to), grouped_u64(verdict.times));
+        let _ = writeln!(out, "{title}:{},{} 条", turned(verdict), grouped_u64(verdict.times));
         for example in &verdict.examples {
             let text = clipped(&printable(&example.text).replace('\n', " "), TEXT_COLUMNS);
             let points = if example.was == example.now { String::new() } else { format!(" {} → {}", signed(example.was), signed(example.now)) };

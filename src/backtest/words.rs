@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::backtest::report::{CampaignReport, Change, Report, Version};
+use crate::backtest::report::{CampaignReport, Change, Report, VerdictChange, Version};
 use crate::rules::budget::yuan;
 
 /// Between groups of three digits: the numbers stay in one piece, and no comma is taken for one of the sentence.
@@ -44,9 +44,15 @@ fn anything_else(report: &Report) -> String {
     if changed == 0 { String::new() } else { format!(",但有 {} 条消息的判定变了", grouped_u64(changed)) }
 }
 
-fn people(campaign: &CampaignReport) -> String {
+/// `18 人变多,3 人变少,40 人不变`; nobody is not counted.
+pub fn people(campaign: &CampaignReport) -> String {
     let parts = [(campaign.gained, "变多"), (campaign.lost, "变少"), (campaign.same, "不变")];
     parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{} 人{what}", grouped_u64(*count))).collect::<Vec<_>>().join(",")
+}
+
+/// What became of a verdict: `今天签过了 → 记分`.
+pub fn turned(verdict: &VerdictChange) -> String {
+    if verdict.from == verdict.to { format!("{},分数变了", verdict.from) } else { format!("{} → {}", verdict.from, verdict.to) }
 }
 
 /// `1 240 积分`.

@@ -53,6 +53,12 @@
     show(told.examined);
   }
 
+  // What a test expected and what came, a line for each, and why.
+  function unlike(failure) {
+    const lines = failure.unlike.map(function (it) { return "\n应:" + (it.expected || "没有") + "\n实:" + (it.actual || "没有"); });
+    return lines.join("") + (failure.why.length ? "\n因:" + failure.why.join(";") : "");
+  }
+
   // What a finding can cost on the worst day, where it costs anything.
   function worst(cost) {
     if (!cost) return "";
@@ -65,10 +71,12 @@
     const mistakes = examined.mistakes.map(function (it) {
       return { line: it.line, column: it.column, kind: it.severity, what: it.severity === "error" ? "错误" : "提醒", text: it.text, cost: worst(it.cost), code: it.code };
     });
-    const failures = examined.failures.map(function (it) {
-      return { line: it.line, column: 1, kind: "error", what: "测试没过", text: "「" + it.test + "」" + it.text };
+    const failures = examined.failures.filter(function (it, at, all) { return all.findIndex(function (other) { return other.line === it.line; }) === at; });
+    const failed = failures.map(function (it) {
+      const more = examined.failures.filter(function (other) { return other.line === it.line; }).length - 1;
+      return { line: it.line, column: 1, kind: "error", what: "测试没过", text: "「" + it.test + "」" + it.what + unlike(it) + (more ? "\n这一行另有 " + more + " 处也不对" : "") };
     });
-    return mistakes.concat(failures).sort(function (a, b) { return a.line - b.line || a.column - b.column; });
+    return mistakes.concat(failed).sort(function (a, b) { return a.line - b.line || a.column - b.column; });
   }
 
   function show(examined) {

@@ -11,7 +11,7 @@ use crate::rules::campaign::Rules;
 use crate::rules::file;
 
 /// Tables beside those of rules that hold named things.
-const NAMED: [&str; 4] = ["bucket", "festival", "schedule", "title"];
+const NAMED: [&str; 5] = ["bucket", "festival", "good", "schedule", "title"];
 /// Characters of a value that are shown; of a longer one the beginning.
 const VALUE_CHARS_MAX: usize = 40;
 

@@ -1,7 +1,7 @@
 //! A lean store in memory, for deciding long history again: it keeps what deciding can still ask for, and forgets the rest.
 //!
 //! Kept are accounts, people, what members share, proofs, and the events that belong to an account's history, as bytes, with their postings:
-//! those heard within the last [`KEEP_DAYS`] days, more than late messages are repaired for. Older ones are gone: what comes later than that is
+//! those that came within the last [`KEEP_DAYS`] days, more than late messages are repaired for. Older ones are gone: what comes later than that is
 //! decided alone. Talk that changed nothing, texts, replies and the keys of messages are not kept; whoever feeds it tells each message once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -51,7 +51,7 @@ struct Rows {
     postings: VecDeque<Posting>,
     /// When each event was sent and heard, where boards are closed by it.
     times: Option<Vec<(Millis, Millis)>>,
-    /// The newest time at which anything was heard.
+    /// The newest time at which anything happened.
     now: Millis,
     identities: BTreeMap<IdentityId, IdentityRow>,
     identities_of: HashMap<MemberId, Vec<IdentityId>>,
@@ -71,7 +71,7 @@ struct Kept {
     seq: EventSeq,
     at: Millis,
     received_at: Millis,
-    /// When it came, by the newest time heard until then.
+    /// The newest time at which anything had happened when it came.
     came: Millis,
     day: Day,
     source: Option<SourceId>,
@@ -277,7 +277,7 @@ impl Rows {
     }
 
     fn write_event(&mut self, event: &NewEvent) {
-        self.now = self.now.max(event.row.received_at);
+        self.now = self.now.max(event.row.at);
         if let Some(times) = &mut self.times {
             times.push((event.row.at, event.row.received_at));
         }
