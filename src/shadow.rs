@@ -103,6 +103,9 @@ struct Tally {
     refused: BTreeMap<&'static str, u64>,
 }
 
+/// A campaign's id and a rule's code.
+type RuleKey = (Arc<str>, Arc<str>);
+
 /// A recorded verdict of a rule on trial.
 struct Said {
     seq: EventSeq,
@@ -178,7 +181,7 @@ fn tried(row: &EventRow, campaign: &Arc<str>, under: Option<&Rules>) -> Vec<Said
 
 fn told(reader: &dyn Reader, rules: &Rules, request: &Request, said: Vec<Said>) -> Result<Vec<Trial>, StoreError> {
     let mut members: HashMap<IdentityId, Option<MemberId>> = HashMap::new();
-    let mut tallies: Vec<((Arc<str>, Arc<str>), Tally)> = Vec::new();
+    let mut tallies: Vec<(RuleKey, Tally)> = Vec::new();
     for campaign in &rules.campaigns {
         let on_trial = campaign.rules.iter().filter(|rule| rule.common.mode == Mode::Shadow);
         tallies.extend(on_trial.map(|rule| ((campaign.id.clone(), rule.code.clone()), Tally { title: Some(rule.common.title.clone()), ..Tally::default() })));

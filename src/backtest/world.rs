@@ -128,7 +128,7 @@ impl World {
                     self.name(EventKey { source: event.key.source.clone(), key: of })?;
                     self.ear.tally().recalls.insert(recall::kept_under(event), item.seq);
                 }
-                let prepared = self.pipeline.prepare(&self.rules, event.clone());
+                let prepared = self.pipeline.prepare(&self.rules, (**event).clone());
                 self.works.push(Work::Hear(Box::new(prepared)));
                 if self.works.len() == EVENTS_PER_BATCH {
                     self.flush()?;

@@ -54,7 +54,7 @@ pub fn before(reader: &impl Reader, live: RulesHash) -> Result<Option<RulesHash>
         if let Some(other) = accepted().find(|change| change.rules != live) {
             return Ok(Some(other.rules));
         }
-        began = accepted().last().map(|change| change.event).or(began);
+        began = accepted().next_back().map(|change| change.event).or(began);
         match changes.last() {
             Some(oldest) if changes.len() == PAGE => newest = oldest.event,
             Some(_) | None => break,

@@ -35,7 +35,7 @@ fn a_line_is_tried_with_the_state_before_and_after_and_nothing_is_written() {
         "余额 4 → 6",
         "今天 1/1 次(之前 0)",
         "连续 2 → 3 天",
-        "回复:阿明 签到成功 +2",
+        "回复:阿明 每日签到成功 +2",
     ] {
         assert!(tried.out.contains(told), "{told}: {}", tried.out);
     }

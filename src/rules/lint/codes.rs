@@ -86,7 +86,8 @@ mod tests {
     /// All codes that the file's examination gives, a failed test included.
     fn told(text: &str) -> Vec<&'static str> {
         let examined = examine(text.as_bytes());
-        let mut codes: Vec<&'static str> = examined.mistakes.iter().map(|mistake| mistake.code).collect();
+        // Some examples are a part of a file, without a rule of their own.
+        let mut codes: Vec<&'static str> = examined.mistakes.iter().map(|mistake| mistake.code).filter(|code| *code != "no-rules").collect();
         codes.extend(examined.failures.iter().map(|_| "test-failed"));
         codes
     }

@@ -366,10 +366,13 @@ pub const FORM: &[Code] = &[
     ),
     Code::form(
         "no-rules",
-        ("一条规则也没有", "保存下来的文件是空的,多半是没存完,所以还用原来的规则。真要停掉所有规则,给每条写上 mode = \"off\"。"),
+        (
+            "一条规则也没有",
+            "文件里没有规则,多半是没存完或清空了。jifen check 只提醒;运行中的 jifen 不采用它,还用原来的规则。真要停掉所有规则,给每条写上 mode = \"off\"。",
+        ),
         (
             "No rules at all",
-            "The saved file is empty, most often because it was cut off, so the old rules stay. To stop all rules write `mode = \"off\"` in each.",
+            "The file has no rules, most often because it was cut off. `jifen check` warns; a running daemon keeps the old rules. To stop all rules write `mode = \"off\"` in each.",
         ),
         "",
         "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n",
