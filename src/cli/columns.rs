@@ -26,7 +26,7 @@ pub fn grouped(points: i64) -> String {
     let digits = points.unsigned_abs().to_string();
     let mut grouped = String::from(if points < 0 { "-" } else { "" });
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             grouped.push(' ');
         }
         grouped.push(digit);

@@ -73,7 +73,7 @@ pub(super) enum Format {
 
 fn price(text: &str) -> Result<(String, i64), String> {
     let unread = || format!("「{text}」看不懂;请写 名称=积分,如 户外水壶=1200");
-    let (name, points) = text.rsplit_once(['=', '=']).ok_or_else(unread)?;
+    let (name, points) = text.rsplit_once(['=', '\u{ff1d}']).ok_or_else(unread)?;
     let points: i64 = points.trim().parse().map_err(|_| unread())?;
     if name.trim().is_empty() || points < 1 {
         return Err(unread());
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_price_to_try_is_a_name_and_points() {
-        assert_eq!((price("户外水壶=1200"), price("a=b = 3")), (Ok(("户外水壶".into(), 1_200)), Ok(("a=b".into(), 3))));
+        assert_eq!((price("户外水壶=1200"), price("a=b \u{ff1d} 3")), (Ok(("户外水壶".into(), 1_200)), Ok(("a=b".into(), 3))));
         for bad in ["水壶", "水壶=", "=3", "水壶=0", "水壶=-5", "水壶=很多", "水壶=99999999999999999999"] {
             assert!(price(bad).is_err_and(|told| told.contains("名称=积分")), "{bad}");
         }

@@ -108,7 +108,7 @@ fn take_talk(answers: &mut Answers, line: &str) -> Result<(), String> {
     let unread = || format!("「{line}」看不懂;请写时段、空格、一天最多几分,如 20:00-21:00 20;不给就写 无");
     let (when, most) = line.rsplit_once(char::is_whitespace).ok_or_else(unread)?;
     let most = most.trim_end_matches('分').parse().map_err(|_| unread())?;
-    answers.talk = Some((when.trim().replace(':', ":").replace(['~', '~', '到'], "-"), most));
+    answers.talk = Some((when.trim().replace('\u{ff1a}', ":").replace(['~', '\u{ff5e}', '到'], "-"), most));
     Ok(())
 }
 
@@ -135,11 +135,11 @@ fn is_none(line: &str) -> bool {
 }
 
 fn names(line: &str) -> Vec<String> {
-    line.split([',', ',', '、', ';', ';']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    line.split([',', '\u{ff0c}', '、', ';', '\u{ff1b}']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 fn numbers(line: &str) -> Option<Vec<i64>> {
-    let parts = line.split([' ', '\t', '\u{3000}', ',', ',', '、', '+']).filter(|part| !part.is_empty());
+    let parts = line.split([' ', '\t', '\u{3000}', ',', '\u{ff0c}', '、', '+', '\u{ff0b}']).filter(|part| !part.is_empty());
     parts.map(|part| part.trim_end_matches('分').parse().ok()).collect()
 }
 
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn answers_are_taken_as_people_write_them() {
-        let answers = asked(&["直播带货", "签到、打卡", "5分,20分", "20:00~21:00 30分", "0.01元", "宝妈一群,宝妈二群"]).expect("good answers");
+        let answers = asked(&["直播带货", "签到、打卡", "5分,20分", "20\u{ff1a}00~21:00 30分", "0.01元", "一群\u{ff0c}二群"]).expect("good answers");
         assert_eq!(answers.kind.title, "直播带货");
         assert_eq!((answers.keywords.len(), answers.points, answers.bonus), (2, 5, 20));
         assert_eq!(answers.talk, Some(("20:00-21:00".into(), 30)));
