@@ -64,7 +64,7 @@ pub(super) struct Item {
 #[derive(Debug)]
 pub(super) enum What {
     /// It is decided again.
-    Hear(Event),
+    Hear(Box<Event>),
     /// It stands as it was booked.
     Keep(Box<Keep>),
     /// Two persons are made one.
@@ -239,7 +239,7 @@ impl<'r> History<'r> {
             let Some((row, postings)) = self.walk.step()? else { break };
             let kind = if is_decidable(&row) { self.recorded_kind(&row)? } else { None };
             let what = match (kind, &*row.kind) {
-                (Some(kind), _) => What::Hear(self.event(&row, kind)?),
+                (Some(kind), _) => What::Hear(Box::new(self.event(&row, kind)?)),
                 (None, "merged" | "unmerged") => self.reunited(&row)?.1,
                 (None, _) => self.kept(row.clone(), postings.clone())?,
             };
@@ -285,7 +285,7 @@ impl<'r> History<'r> {
                         self.counts.events += 1;
                         self.counts.first = Some(self.counts.first.map_or(day, |first| first.min(day)));
                         self.counts.last = Some(self.counts.last.map_or(day, |last| last.max(day)));
-                        What::Hear(self.event(&row, kind)?)
+                        What::Hear(Box::new(self.event(&row, kind)?))
                     }
                     None => {
                         self.counts.erased += 1;

@@ -103,7 +103,7 @@ impl Again {
         }
         match what {
             What::Hear(event) => {
-                let prepared = self.pipeline.prepare(&self.live.load(), event);
+                let prepared = self.pipeline.prepare(&self.live.load(), *event);
                 self.works.push(Work::Hear(Box::new(prepared)));
                 self.expect(row, postings, true);
             }
