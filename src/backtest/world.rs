@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::model::day::Millis;
 use crate::model::decision::{Deed, Outcome, Record};
-use crate::model::event::{Channel, Identity, Kind};
+use crate::model::event::{Channel, Event, Identity, Kind};
 use crate::model::ids::{CampaignId, CorpName, EventKey, EventSeq, FingerprintKey, KeyBytes, PostingSeq};
 use crate::model::journal::Posting;
 use crate::pipeline::keep::Keep;
@@ -128,7 +128,7 @@ impl World {
                     self.name(EventKey { source: event.key.source.clone(), key: of })?;
                     self.ear.tally().recalls.insert(recall::kept_under(event), item.seq);
                 }
-                let prepared = self.pipeline.prepare(&self.rules, (**event).clone());
+                let prepared = self.pipeline.prepare(&self.rules, Event::clone(event));
                 self.works.push(Work::Hear(Box::new(prepared)));
                 if self.works.len() == EVENTS_PER_BATCH {
                     self.flush()?;

@@ -77,7 +77,7 @@ pub fn read(name: &str, table: &RuleTable<'_>, rules: &[RuleEntry], mistakes: &m
 /// # Errors
 /// What is wrong, in words.
 pub fn percent(text: &str) -> Result<u32, String> {
-    let number = text.trim().strip_suffix(['%', '%']).map(str::trim);
+    let number = text.trim().strip_suffix(['%', '\u{ff05}']).map(str::trim);
     let percent = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit())).and_then(|number| number.parse::<u32>().ok());
     percent
         .filter(|percent| (1..=PERCENT_MAX).contains(percent))

@@ -81,7 +81,7 @@ pub fn read(campaign: &RuleTable<'_>, misfits: &Misfits, mistakes: &mut Mistakes
 
 /// A factor such as `120%`, in percent.
 fn parse_percent(text: &str) -> Result<u32, String> {
-    let number = text.trim().strip_suffix(['%', '%']).and_then(|number| number.trim().parse::<u32>().ok());
+    let number = text.trim().strip_suffix(['%', '\u{ff05}']).and_then(|number| number.trim().parse::<u32>().ok());
     let number = number.ok_or_else(|| format!("「{text}」不是倍数;请写成百分数,例如 \"120%\""))?;
     if (1..=PERCENT_MAX).contains(&number) { Ok(number) } else { Err(format!("倍数要在 1% 到 {PERCENT_MAX}% 之间,现在是 {number}%")) }
 }
