@@ -257,7 +257,7 @@ impl Question<'_> {
         let rule = campaign.rules.iter().find(|rule| rule.code == verdict.rule);
         let (Some(rule), Some(state), true) = (rule, state, verdict.ruling.booked() > 0) else { return String::new() };
         let mut caps = usage(campaign, rule, Some(state), event.group, (event.at, self.now));
-        caps.retain(|cap| *cap.of == *rule.code);
+        caps.retain(|cap| *cap.of == *rule.code && cap.used > 0);
         if caps.is_empty() { String::new() } else { format!("({})", in_words(&caps)) }
     }
 
