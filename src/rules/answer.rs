@@ -7,10 +7,11 @@ use crate::model::event::Place;
 use crate::model::reply::{Occasion, Once, Reply, Template};
 use crate::rules::campaign::{Balance, Campaign, Mode, RuleEntry, Rules};
 use crate::rules::check_in::needs::{self, Pairing};
-use crate::rules::decide::{Ruled, Scene};
+use crate::rules::decide::{Ruled, Scene, spoken};
 use crate::rules::questions::{is_choice, is_single, lifetime, question_reply};
+use crate::rules::switch::stopped;
 use crate::rules::template::rule_key;
-use crate::rules::text::display_name;
+use crate::rules::text::{display_name, fold};
 use crate::rules::{Facts, Prepared, boost, level, wording};
 
 /// «Not understood» is said to a member once in so many seconds.
@@ -81,6 +82,9 @@ pub(super) fn asked(occasion: Occasion, args: Args) -> Reply {
     Reply { template: assistant_text(occasion), args, asked: true, once: None }
 }
 
+/// Why a stopped rule does not pay.
+const STOPPED: &str = "现在停用";
+
 /// The one answer that is owed when nothing was paid: the refusal that helps most, the question's answer, or a hint.
 pub(super) fn answer(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Reply {
     let refusals = rulings.iter().filter(|ruled| ruled.rule.common.mode == Mode::Live).filter_map(|ruled| Some((ruled.rule, refusal(ruled)?)));
@@ -92,6 +96,10 @@ pub(super) fn answer(scene: &Scene<'_>, rulings: &[Ruled<'_>]) -> Reply {
     }
     if scene.event.said().is_some_and(|said| said.images == 0 && scene.heard.chars == 0 && said.link.is_none() && !said.video) {
         return question_reply(scene, Question::Help);
+    }
+    let text = scene.event.said().map(|said| fold(spoken(said, &scene.rules.assistant.names, scene.event.place != Place::Single).0));
+    if let Some(rule) = text.and_then(|text| stopped(scene.campaign, &text)) {
+        return asked(Occasion::Refused, base(scene).text("标题", rule.title()).text("原因", STOPPED));
     }
     let slot = scene.event.at.0.div_euclid(NOT_UNDERSTOOD_SECS * 1000);
     let once = Once { name: "not_understood".into(), per_member: true, slot };

@@ -8,6 +8,7 @@ use crate::model::decision::{Record, Traits};
 use crate::model::event::{Place, Said};
 use crate::rules::campaign::{Campaign, Mode, RuleEntry};
 use crate::rules::decide::{holds, spoken, within};
+use crate::rules::switch::stopped;
 use crate::rules::text::{Folded, fold};
 use crate::rules::words::{How, Listen};
 
@@ -57,6 +58,9 @@ impl Unpaid<'_> {
 pub fn hint(unpaid: &Unpaid<'_>) -> String {
     let Some(heard) = &unpaid.record.heard else { return String::new() };
     let text = unpaid.said.map(|said| fold(spoken(said, unpaid.names, unpaid.is_group()).0));
+    if let Some(rule) = text.as_ref().and_then(|text| stopped(unpaid.campaign, text)).filter(|_| unpaid.record.verdicts.is_empty()) {
+        return format!("「{}」那时停用", rule.title());
+    }
     let near = text.and_then(|text| near(unpaid, heard, &text));
     match near {
         Some(near) => near,

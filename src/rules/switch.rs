@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::model::wish::Switch;
 use crate::rules::campaign::{Campaign, Mode, RuleEntry, Rules};
 use crate::rules::fit::did_you_mean;
-use crate::rules::text::fold;
+use crate::rules::text::{Folded, fold};
+use crate::rules::words::{How, Listen};
 
 /// Stands before the name of a campaign.
 const CAMPAIGN: &str = "活动";
@@ -179,6 +180,12 @@ fn known(rules: &Rules) -> Vec<Known<'_>> {
         }
     }
     known
+}
+
+/// The stopped rule whose whole word a text is, so that who says it is told.
+pub fn stopped<'a>(campaign: &'a Campaign, text: &Folded) -> Option<&'a RuleEntry> {
+    let is_word = |listen: &Listen| listen.how == How::Equals && fold(&listen.text) == *text;
+    campaign.rules.iter().find(|rule| rule.common.mode == Mode::Off && rule.kind.listens_for().iter().any(is_word))
 }
 
 #[cfg(test)]

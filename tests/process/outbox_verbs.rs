@@ -195,7 +195,7 @@ async fn a_message_of_a_group_without_a_name_waits_and_is_paid_when_the_rules_no
 
     house.write("rules.toml", &named("*"));
     let daemon = house.open().await;
-    until("the daemon by itself", || house.reader().head().unwrap().event.0 == 4).await;
+    until("the change of the rules, and both messages", || house.reader().head().unwrap().event.0 == 5).await;
     assert!(told(&house, "r-1").contains("\"outcome\": \"paid\"") && told(&house, "r-2").contains("\"outcome\": \"already\""), "{}", told(&house, "r-2"));
     assert_eq!(house.export("accounts")[0]["balance"], 2);
     let late = house.jifen(&["retry", "--all-parked"]);

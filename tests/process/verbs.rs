@@ -70,7 +70,8 @@ fn sorted<'a>(keys: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn check_prints_every_mistake_with_its_place_and_exits_1() {
     let house = House::new("check", RULES);
-    let good = house.jifen(&["check"]);
+    house.write("good.toml", "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n");
+    let good = house.jifen(&["check", "good.toml"]);
     assert_eq!((good.code, good.err.as_str()), (DONE, ""), "{good:?}");
 
     house.write(
@@ -79,7 +80,8 @@ fn check_prints_every_mistake_with_its_place_and_exits_1() {
     );
     let bad = house.jifen(&["check", "bad.toml"]);
     assert_eq!((bad.code, bad.out.as_str()), (FINDING, "没有通过:4 处错误,0 处测试不对\n"), "{bad:?}");
-    let lines: Vec<&str> = bad.err.lines().collect();
+    let (help, lines): (Vec<&str>, Vec<&str>) = bad.err.lines().partition(|line| line.starts_with("  → 说明:"));
+    assert!(help.iter().any(|line| line.contains("jifen check --explain unknown-key")), "{bad:?}");
     assert!(lines.len() >= 4, "every mistake at once: {bad:?}");
     for line in &lines {
         let parts: Vec<&str> = line.splitn(4, ':').collect();
@@ -92,7 +94,7 @@ fn check_prints_every_mistake_with_its_place_and_exits_1() {
     assert_eq!((json.code, json.err.as_str()), (FINDING, ""), "{json:?}");
     let report: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((&report["ok"], report["mistakes"].as_array().unwrap().len()), (&Value::Bool(false), lines.len()));
-    assert_eq!(keys(&report["mistakes"][0]), sorted(&["line", "column", "severity", "code", "text"]));
+    assert_eq!(keys(&report["mistakes"][0]), sorted(&["line", "column", "severity", "code", "text", "cost", "help"]));
 }
 
 #[test]

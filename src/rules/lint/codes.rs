@@ -107,8 +107,9 @@ mod tests {
 
     #[test]
     fn the_severity_of_each_is_what_its_example_gets() {
-        for code in all().filter(|code| code.code != "test-failed") {
-            for mistake in examine(code.bad.as_bytes()).mistakes {
+        // An empty file is warned of, and refused only where rules are live.
+        for code in all().filter(|code| !["test-failed", "no-rules"].contains(&code.code)) {
+            for mistake in examine(code.bad.as_bytes()).mistakes.iter().filter(|mistake| mistake.code == code.code) {
                 assert_eq!(mistake.severity, code.severity, "{}", code.code);
             }
         }
