@@ -1,5 +1,5 @@
 //! What members really earned, week by week, from one walk through the ledger. Memory grows with the members that are kept, which are at
-//! most [`MEMBERS_MAX`]: of more every second, third … is looked at.
+//! most `MEMBERS_MAX`: of more every second, third … is looked at.
 
 use std::collections::HashMap;
 

@@ -8,7 +8,7 @@
 //! | `check_in.daily = { … }` | `mode = "off",` behind the brace |
 //!
 //! A rule may stand at the top and again in campaigns. Stopping it turns off every place that pays, resuming turns on what was turned off: where
-//! there are several, each stopped one bears a line that says so ([`MARK`]), so that a place that was off before stays off.
+//! there are several, each stopped one bears a line that says so (`MARK`), so that a place that was off before stays off.
 
 use std::ops::Range;
 

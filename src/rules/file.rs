@@ -80,7 +80,7 @@ pub fn resolved(text: &str) -> Result<String, Vec<Mistake>> {
     Ok(written_out(text))
 }
 
-/// [`resolved`] of a file that was loaded before.
+/// [`resolved`](fn@resolved) of a file that was loaded before.
 pub fn written_out(text: &str) -> String {
     let source = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (document, _) = DeTable::parse_recoverable(source);
