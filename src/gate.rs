@@ -35,6 +35,11 @@ impl Examined {
         self.mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count()
     }
 
+    /// Whether nothing is wrong but points that the tests tell otherwise: then the tests may be what is behind.
+    pub fn only_points_differ(&self) -> bool {
+        self.errors() == 0 && !self.failures.is_empty() && self.failures.iter().all(Failure::is_of_points)
+    }
+
     /// What keeps it from going live, a line for each, with its place in `file`; at most `most` lines, and how many more there are.
     pub fn obstacles(&self, file: &str, most: usize) -> Vec<String> {
         let errors = self.mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).map(|mistake| mistake.in_file(file));

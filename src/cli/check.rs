@@ -146,5 +146,8 @@ fn print(options: &Options, report: &Examined) {
         println!("{green}通过{plain}:{} 可以用,{} 个测试都对{note}", options.file.display(), report.tests);
     } else {
         println!("没有通过:{} 处错误,{} 处测试不对", report.errors(), report.failures.len());
+        if report.only_points_differ() {
+            println!("分数是有意改的,就把 [[test]] 里的得数一起改;不是,就改规则");
+        }
     }
 }

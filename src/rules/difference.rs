@@ -42,7 +42,35 @@ pub fn difference(old: &Rules, new: &Rules) -> Vec<String> {
         true => line,
         false => format!("活动 {}:{line}", campaigns.into_iter().collect::<Vec<_>>().join("、")),
     };
-    told.into_iter().map(named).collect()
+    told.into_iter().map(named).chain(unchanged(old, new, &before, &after)).collect()
+}
+
+/// Keys that were written or left out, of tables that are in both files, and mean what held without them.
+fn unchanged(old: &Rules, new: &Rules, before: &Tables, after: &Tables) -> Vec<String> {
+    let written = |rules: &Rules| -> Tables {
+        let text = rules.text.strip_prefix('\u{feff}').unwrap_or(&rules.text);
+        let root: toml::Table = text.parse().unwrap_or_default();
+        let mut tables = Tables::new();
+        root.iter().filter(|(kind, _)| KINDS.iter().any(|known| known.name == *kind)).for_each(|(kind, value)| {
+            value.as_table().into_iter().for_each(|things| note_all(&mut tables, None, kind, things));
+        });
+        tables
+    };
+    let (was, is) = (written(old), written(new));
+    let mut told = Vec::new();
+    for ((campaign, table), keys) in &is {
+        let Some(earlier) = was.get(&(campaign.clone(), table.clone())) else { continue };
+        let holds = |tables: &Tables, key: &str, value: &String| {
+            let mut same = tables.iter().filter(|((_, name), _)| name == table).peekable();
+            same.peek().is_some() && same.all(|(_, keys)| keys.get(key) == Some(value))
+        };
+        let added = keys.iter().filter(|(key, value)| !earlier.contains_key(*key) && holds(before, key, value) && holds(after, key, value));
+        let added: Vec<String> = added.map(|(key, value)| format!("{key} = {}", cut(value))).collect();
+        if !added.is_empty() {
+            told.push(format!("{table}:{} 和默认一样,不变", added.join("、")));
+        }
+    }
+    told
 }
 
 /// The first `most` lines, and how many more there are; where nothing differs, a line that says so.
@@ -58,14 +86,27 @@ pub fn summary(lines: Vec<String>, most: usize) -> String {
 fn line(table: &str, old: Option<&Keys>, new: Option<&Keys>) -> Option<String> {
     match (old, new) {
         (None, None) => None,
-        (None, Some(keys)) => Some(format!("新增 {table}{}", about(keys))),
+        (None, Some(keys)) => Some(match factor(table, keys) {
+            Some(factor) => format!("新增 {table}:{factor}"),
+            None => format!("新增 {table}{}", about(keys)),
+        }),
         (Some(_), None) => Some(format!("去掉 {table}")),
         (Some(old), Some(new)) => {
             let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
             let changes: Vec<String> = keys.into_iter().filter_map(|key| change(key, old.get(key), new.get(key))).collect();
-            (!changes.is_empty()).then(|| format!("{table}:{}", changes.join(",")))
+            let factor = factor(table, new).map_or(String::new(), |factor| format!(";{factor}"));
+            (!changes.is_empty()).then(|| format!("{table}:{}{factor}", changes.join(",")))
         }
     }
+}
+
+/// What a festival multiplies, which nobody sees who left out `rules`.
+fn factor(table: &str, keys: &Keys) -> Option<String> {
+    let factor = keys.get("factor").filter(|_| table.starts_with("festival."))?.trim_matches('"');
+    let named = keys.get("rules");
+    let whom = named.map_or("所有规则都".to_owned(), |rules| cut(&format!("{} ", rules.trim_matches(['[', ']']).replace('"', ""))));
+    let bonus = if named.is_none_or(|rules| rules.contains("check_in")) { ",连签奖励也一起乘" } else { "" };
+    Some(format!("{whom}乘 {factor}{bonus}"))
 }
 
 /// What a new rule pays, as far as its numbers tell.
@@ -119,7 +160,7 @@ fn amount(key: &str) -> Option<(String, &'static str)> {
 fn mode(value: &str) -> &str {
     match value {
         "\"live\"" => "正式",
-        "\"shadow\"" => "影子(只记不付)",
+        "\"shadow\"" => "试运行(只试算,不记分)",
         "\"off\"" => "停用",
         other => other,
     }
@@ -200,7 +241,7 @@ mod tests {
     #[test]
     fn rules_that_come_and_go_are_named() {
         let new = OLD.replace("speaking.evening", "speaking.noon").replace("max_points", "mode = \"shadow\"\nmax_points");
-        assert_eq!(told(OLD, &new), ["去掉 speaking.evening", "新增 speaking.noon:每天最多 7 分,1 分,影子(只记不付)"]);
+        assert_eq!(told(OLD, &new), ["去掉 speaking.evening", "新增 speaking.noon:每天最多 7 分,1 分,试运行(只试算,不记分)"]);
     }
 
     #[test]
@@ -208,6 +249,22 @@ mod tests {
         let off = OLD.replace("points = 2", "points = 2\nmode = \"off\"");
         assert_eq!(told(OLD, &off), ["check_in.daily:正式 → 停用"]);
         assert_eq!(told(OLD, &off.replace("off", "live")), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_festival_says_all_that_it_multiplies() {
+        let all = format!("{OLD}[festival.saturday]\nfactor = \"200%\"\ndays = \"周六\"\n");
+        assert_eq!(told(OLD, &all), ["新增 festival.saturday:所有规则都乘 200%,连签奖励也一起乘"]);
+        let talk = all.replace("days", "rules = [\"speaking.evening\"]\ndays");
+        assert_eq!(told(OLD, &talk), ["新增 festival.saturday:speaking.evening 乘 200%"]);
+        assert_eq!(told(&all, &all.replace("200%", "300%")), ["festival.saturday:factor \"200%\" → \"300%\";所有规则都乘 300%,连签奖励也一起乘"]);
+    }
+
+    #[test]
+    fn a_default_that_is_written_changes_nothing() {
+        let new = OLD.replace("max_points", "min_chars = 4\nmax_points").replace("points = 2", "points = 2\nmax_times = { day = 1 }");
+        assert_eq!(told(OLD, &new), ["check_in.daily:max_times.day = 1 和默认一样,不变", "speaking.evening:min_chars = 4 和默认一样,不变"]);
+        assert_eq!(told(OLD, &new.replace("min_chars = 4", "min_chars = 6"))[0], "speaking.evening:min_chars 4 → 6");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub const KIND: Kind = Kind {
     name: "event",
     title: "事件",
     default_limits: Limits::default,
+    defaults: |_| Vec::new(),
     compile: |table, mistakes| Some(Box::new(compile(table, mistakes))),
     schema: |generator| generator.subschema_for::<EventTable>(),
 };

@@ -17,7 +17,7 @@ use crate::rules::wording;
 /// Most that a festival may multiply with, in percent: a slip of the finger is caught, no real campaign is.
 const PERCENT_MAX: u32 = 10_000;
 
-/// 节日、周末、新品期间,分数乘一个倍数。先乘倍数、去掉不足 1 分的零头,再看上限。
+/// 节日、周末、新品期间,分数乘一个倍数,连签奖励也一起乘。不写 rules 就是所有规则都乘。先乘倍数、去掉不足 1 分的零头,再看上限。
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FestivalTable {
@@ -92,6 +92,10 @@ fn meant(written: Vec<(std::ops::Range<usize>, &str)>, rules: &[RuleEntry], mist
         if found.is_empty() {
             let known: Vec<&str> = rules.iter().map(|rule| &*rule.code).collect();
             let near = did_you_mean(name, &known);
+            if let Some(rule) = rules.iter().find(|rule| rule.title() == name) {
+                mistakes.error(span, "unknown-rule", format!("「{name}」的代号是 {code},这里写 \"{code}\"", code = rule.code));
+                continue;
+            }
             let todo = if near.is_empty() { ";请写规则的代号,如 check_in.daily".to_owned() } else { near };
             mistakes.error(span, "unknown-rule", format!("没有规则「{name}」{todo}"));
         }

@@ -52,7 +52,7 @@ pub fn load(text: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistake>> {
     let (document, errors) = DeTable::parse_recoverable(source);
     let hopeless = syntax::note(source, &errors, &mut mistakes);
     let syntax_count = mistakes.count();
-    let misfits = fit::check(&SCHEMA, document.get_ref(), &mut mistakes);
+    let misfits = fit::check(&SCHEMA, source, document.get_ref(), &mut mistakes);
     let fit_count = mistakes.count();
     let file = File { source, lines: Lines::of(source), root: document.get_ref(), misfits };
     let rules = file.compile(text, &mut mistakes);
@@ -158,7 +158,7 @@ impl<'a> File<'a> {
             let mut rules: Vec<_> = KINDS.iter().flat_map(of_kind).collect();
             rules.sort_by_key(|(_, _, table)| table.begins());
             for (kind, name, table) in rules {
-                writer.table(&["campaign", id, kind.name, name], &table, &|_| false, &resolved::default_limits(kind));
+                writer.table(&["campaign", id, kind.name, name], &table, &|_| false, &resolved::defaults(kind, &table));
             }
         }
         writer.finish()

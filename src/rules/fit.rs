@@ -7,8 +7,10 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::rules::homes::Homes;
 use crate::rules::lint::promised;
-use crate::rules::mistake::Mistakes;
+use crate::rules::meant;
+use crate::rules::mistake::{Lines, Mistakes};
 use crate::rules::table::{Misfits, Written, in_order, integer};
 
 /// Longest name of a campaign, a rule or a bucket, in characters.
@@ -30,19 +32,21 @@ const NOT_YET: &[(&str, &str)] = &[
 ];
 
 /// Notes everything in the document that does not fit, and returns where those values begin.
-pub fn check(schema: &Value, document: &DeTable<'_>, mistakes: &mut Mistakes) -> Misfits {
-    let mut fit = Fit { root: schema, mistakes, misfits: Misfits::new() };
+pub fn check(schema: &Value, source: &str, document: &DeTable<'_>, mistakes: &mut Mistakes) -> Misfits {
+    let homes = Homes { schema, lines: Lines::of(source), document };
+    let mut fit = Fit { root: schema, homes, mistakes, misfits: Misfits::new() };
     fit.table("", schema, document);
     fit.misfits
 }
 
-struct Fit<'s, 'm> {
+struct Fit<'s, 'm, 'd> {
     root: &'s Value,
+    homes: Homes<'s, 'd>,
     mistakes: &'m mut Mistakes,
     misfits: Misfits,
 }
 
-impl<'s> Fit<'s, '_> {
+impl<'s> Fit<'s, '_, '_> {
     /// Whether the value fits; what does not is noted.
     fn value(&mut self, key: &str, schema: &'s Value, value: Written<'_>) -> bool {
         let (about, schema) = (schema, self.alternative(schema, value));
@@ -59,6 +63,10 @@ impl<'s> Fit<'s, '_> {
                 self.refuse(value.span(), "wrong-type", text)
             }
             DeValue::Table(_) if key == "test" => self.refuse(value.span(), "wrong-type", "测试的表头要两对方括号:[[test]]".to_owned()),
+            DeValue::String(text) if takes(schema, "integer") && meant::number(text).is_some() => {
+                let number = meant::number(text).unwrap_or_default();
+                self.refuse(value.span(), "wrong-type", format!("{key} 只写数字,不加引号、单位、空格和逗号:{key} = {number}"))
+            }
             _ => {
                 let text = format!("{key} 要写{},这里写的是{}", expected(schema, &example(key, about, schema)), written(value));
                 self.refuse(value.span(), "wrong-type", text)
@@ -93,9 +101,11 @@ impl<'s> Fit<'s, '_> {
                 // Looked at by themselves: see `lint::promised`.
                 (None, _) if promised::is_kind(name.get_ref()) && known_keys(schema).contains(&"bucket") => true,
                 (None, _) => {
-                    let meant = nearest(name.get_ref(), &known_keys(schema)).unwrap_or(name.get_ref()).to_owned();
+                    let known = known_keys(schema);
+                    let alias = meant::key(name.get_ref()).iter().find(|key| known.contains(key)).copied();
+                    let meant = alias.or_else(|| nearest(name.get_ref(), &known)).unwrap_or(name.get_ref()).to_owned();
                     self.misfits.insert(value.span().start, meant);
-                    let text = unknown_key(key, name.get_ref(), schema);
+                    let text = self.homes.misplaced(key, name.get_ref()).unwrap_or_else(|| unknown_key(key, name.get_ref(), schema));
                     let code = if not_yet(name.get_ref()).is_some() { "not-yet" } else { "unknown-key" };
                     self.refuse(name.span(), code, text)
                 }
@@ -108,12 +118,18 @@ impl<'s> Fit<'s, '_> {
     fn is_nameless(&self, schema: &'s Value, table: &DeTable<'_>) -> bool {
         let Some(each) = schema.get("additionalProperties").filter(|_| schema.get("propertyNames").is_some()) else { return false };
         let keys = known_keys(resolve(self.root, each));
-        table.iter().any(|(name, value)| keys.contains(&name.get_ref().as_ref()) && !value.get_ref().is_table())
+        // `[check_in.first]` is a rule of that name; `first = { 3 = 5 }` is a key.
+        let is_key =
+            |value: &DeValue<'_>| value.as_table().is_none_or(|own| !own.is_empty() && !own.keys().any(|name| keys.contains(&name.get_ref().as_ref())));
+        table.iter().any(|(name, value)| keys.contains(&name.get_ref().as_ref()) && is_key(value.get_ref()))
     }
 
     fn nameless(&mut self, key: &str, value: Written<'_>, table: &DeTable<'_>) -> bool {
         for (name, value) in table {
             self.misfits.extend([name.span().start, value.span().start].map(|place| (place, name.get_ref().to_string())));
+        }
+        if let Some(text) = self.homes.nameless(key, table) {
+            return self.refuse(value.span(), "no-name", text);
         }
         self.refuse(value.span(), "no-name", format!("[{key}] 少了名字;请写成 [{key}.daily],daily 随你起,是账本里的代号"))
     }
@@ -167,6 +183,10 @@ impl<'s> Fit<'s, '_> {
         if choices.is_empty() || choices.contains(&text) {
             return true;
         }
+        if let Some(choice) = meant::mode(text).filter(|choice| key == "mode" && choices.contains(choice)) {
+            let text = format!("mode 没有 \"{text}\":请写 mode = \"{choice}\"(正式 \"live\",试运行 \"shadow\",停用 \"off\")");
+            return self.refuse(value.span(), "unknown-choice", text);
+        }
         let text = format!("{key} 不能是 \"{text}\",只能是 {}{}", quoted(&choices), did_you_mean(text, &choices));
         self.refuse(value.span(), "unknown-choice", text)
     }
@@ -200,7 +220,7 @@ fn not_yet(name: &str) -> Option<&'static str> {
     NOT_YET.iter().find(|(known, _)| *known == name).map(|(_, title)| *title)
 }
 
-fn known_keys(schema: &Value) -> Vec<&str> {
+pub(super) fn known_keys(schema: &Value) -> Vec<&str> {
     schema.get("properties").and_then(Value::as_object).map(|all| all.keys().map(String::as_str).collect()).unwrap_or_default()
 }
 
@@ -213,7 +233,8 @@ fn unknown_key(table: &str, name: &str, schema: &Value) -> String {
     }
     let known = known_keys(schema);
     let place = if table.is_empty() { "最外层".to_owned() } else { format!("{table} 里") };
-    let near = did_you_mean(name, &known);
+    let alias = meant::key(name).into_iter().find(|key| known.contains(key)).map(|key| format!(";是不是想写 {key}?"));
+    let near = alias.unwrap_or_else(|| did_you_mean(name, &known));
     let rest = if near.is_empty() { format!(";可用的有 {}", known.join("、")) } else { near };
     format!("{place}没有 {name} 这个键{rest}")
 }

@@ -101,6 +101,13 @@ fn mark(notation: &str, line: &str) -> Option<(usize, String)> {
     }
     let value_at = equals? + 1;
     let (value, written) = (notation[value_at..].trim(), line.get(value_at..)?.split('#').next()?.trim());
+    if value.starts_with('[') && value.ends_with(']') && value.contains('=') && !value.contains('{') {
+        let inner = written.trim_start_matches('[').trim_end_matches(']').trim();
+        return Some((value_at + notation[value_at..].find('[')?, format!("一组键用花括号,不用方括号:{{ {inner} }}")));
+    }
+    if let Some(number) = grouped(value) {
+        return Some((value_at + 1, format!("数字中间不要空格、逗号;这里写 {number}")));
+    }
     if value.starts_with('{') && value.contains(':') {
         return Some((value_at + notation[value_at..].find(':')?, "花括号里也用等号,不用冒号,例如 { day = 20 }".to_owned()));
     }
@@ -115,9 +122,14 @@ fn mark(notation: &str, line: &str) -> Option<(usize, String)> {
     }
     let digits = value.trim_start_matches(['+', '-']).chars().take_while(char::is_ascii_digit).count();
     let unit: String = value.chars().skip_while(|c| !c.is_alphabetic()).collect();
-    if digits > 0 && !unit.is_empty() && ["分", "次", "个", "天", "元", "积分", "points"].contains(&unit.trim()) {
+    if digits > 0 && !unit.is_empty() && ["分", "次", "个", "天", "元", "积分", "points", "个字", "字", "条", "人", "名", "件", "岁"].contains(&unit.trim())
+    {
         let number: String = value.chars().filter(char::is_ascii_digit).collect();
         return Some((value_at + 1, format!("数字后面不要写单位;这里写 {number}")));
+    }
+    let span = ["秒", "分钟", "小时"].iter().zip(["s", "m", "h"]).find(|(unit_, _)| unit == **unit_).map(|(_, letter)| letter);
+    if let (true, Some(letter)) = (digits > 0, span) {
+        return Some((value_at + 1, format!("多久要加英文引号:\"{}{letter}\"", &value[..digits])));
     }
     let is_clock = value.starts_with(|c: char| c.is_ascii_digit()) && (value.contains(':') || value.contains("..") || value.matches('-').count() > 1);
     if is_clock {
@@ -128,6 +140,16 @@ fn mark(notation: &str, line: &str) -> Option<(usize, String)> {
         "否" | "假" | "no" | "No" | "False" | "FALSE" | "关" => Some((value_at + 1, "否 写成 false,不加引号".to_owned())),
         _ => None,
     }
+}
+
+/// A number whose digits are set apart in threes, without what sets them apart.
+fn grouped(value: &str) -> Option<String> {
+    let mut parts = value.split([' ', ',', '_', '\'']);
+    let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let first = parts.next().filter(|part| !part.is_empty() && part.len() <= 3 && is_digits(part))?;
+    let rest: Vec<&str> = parts.collect();
+    let is_grouped = !rest.is_empty() && rest.iter().all(|part| part.len() == 3 && is_digits(part));
+    is_grouped.then(|| format!("{first}{}", rest.concat()))
 }
 
 /// `check_in.daily` alone on a line.
@@ -148,7 +170,10 @@ fn key(notation: &str) -> Option<(usize, String)> {
     let is_kind = notation[..at].trim_start().trim_matches('[').is_empty();
     match (is_head, known) {
         (true, Some(kind)) if is_kind => Some((at, format!("表名用英文:「{name}」写成 {kind},例如 [{kind}.daily]"))),
-        (true, _) => Some((at, format!("名字「{name}」里有汉字,要加英文引号,例如 [check_in.\"{name}\"]"))),
+        (true, _) => {
+            let kind = notation[..at].trim_start().trim_start_matches('[');
+            Some((at, format!("名字「{name}」里有汉字,要加英文引号:[{kind}\"{name}\"]")))
+        }
         (false, Some(key)) => Some((at, format!("键名用英文:「{name}」写成 {key}"))),
         (false, None) if name.starts_with('第') => Some((at, "左边只写第几天的数字,例如 streak = { 7 = 10 }".to_owned())),
         (false, None) => Some((at, format!("「{name}」不是键名:键名用英文,例如 points = 2;全部的键见 docs/rules.zh-CN.md"))),
@@ -220,6 +245,16 @@ mod tests {
         {
             assert_eq!(slip(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn what_was_meant_is_told_as_it_must_be_written() {
+        let told = |line: &str| slip(line).map_or(String::new(), |(_, text)| text);
+        assert_eq!(told("[festival.周六]"), "名字「周六」里有汉字,要加英文引号:[festival.\"周六\"]");
+        assert!(told("min_chars = 4个字  # 四个").ends_with("这里写 4"));
+        assert!(["price = 1 500", "price = 1,500"].map(told).iter().all(|text| text.ends_with("这里写 1500")));
+        assert!(told("cool_down = 30秒").ends_with("\"30s\""));
+        assert!(told("max_points = [ day = 20 ]").ends_with(":{ day = 20 }"));
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub mod assistant_table;
 pub mod variables;
 pub mod template;
 pub mod lint;
+mod homes;
+mod meant;
 pub mod prudence;
 pub mod lint_days;
 pub mod testing;
@@ -259,6 +261,8 @@ pub struct Kind {
     pub title: &'static str,
     /// Its caps where the operator writes none: `max_times` and `max_points` each on its own, so that one does not lift the other.
     pub default_limits: fn() -> Limits,
+    /// Its own keys with what holds where a table does not write them, in TOML, for who writes all out.
+    pub defaults: fn(&table::RuleTable<'_>) -> Vec<(&'static str, String)>,
     /// Compiles the kind's own keys (the shared ones are read by [`shared_keys`]). Notes mistakes and goes on, so that all are told at once.
     pub compile: fn(&table::RuleTable<'_>, &mut mistake::Mistakes) -> Option<Box<dyn Rule>>,
     /// The JSON Schema of its own keys; each has its Chinese doc comment and the same in English as `x-en`, for the reference.

@@ -51,8 +51,14 @@ impl<'s> Writer<'s> {
     }
 }
 
-/// The caps that a kind has where none are written.
-pub fn default_limits(kind: &Kind) -> Vec<(&'static str, String)> {
+/// What holds in a rule's table where nothing is written: the kind's caps and its own keys.
+pub fn defaults(kind: &Kind, table: &RuleTable<'_>) -> Vec<(&'static str, String)> {
+    let mut defaults = default_limits(kind);
+    defaults.extend((kind.defaults)(table));
+    defaults
+}
+
+fn default_limits(kind: &Kind) -> Vec<(&'static str, String)> {
     let Limits { max_times, max_points } = (kind.default_limits)();
     let written = |limits: &[(crate::model::day::PeriodKind, i64)]| {
         let pairs: Vec<String> = limits.iter().map(|(period, most)| format!("{} = {most}", period_key(*period))).collect();
@@ -113,6 +119,7 @@ mod tests {
             rules.campaigns.iter().map(campaign).collect()
         };
         assert_eq!(summary(&before), summary(&after), "{written}");
+        assert!(written.contains("min_chars = 4  # 默认") && written.contains("cool_down = \"30s\"  # 默认"), "{written}");
         assert!(written.contains("[campaign.vip.check_in.daily]") && written.contains("max_times = { day = 1 }  # 默认"), "{written}");
     }
 }

@@ -29,6 +29,7 @@ pub const KIND: Kind = Kind {
     name: "retention",
     title: "留存",
     default_limits: || Limits { max_times: vec![(PeriodKind::Day, 1)], max_points: Vec::new() },
+    defaults: |_| Vec::new(),
     compile: |table, mistakes| compile(table, mistakes).map(|rule| Box::new(rule) as Box<dyn Rule>),
     schema: |generator| generator.subschema_for::<RetentionTable>(),
 };

@@ -23,6 +23,7 @@ pub const KIND: Kind = Kind {
     name: "speaking",
     title: "发言",
     default_limits: Limits::default,
+    defaults,
     compile: |table, mistakes| Some(Box::new(compile(table, mistakes))),
     schema: |generator| generator.subschema_for::<SpeakingTable>(),
 };
@@ -49,9 +50,11 @@ pub struct SpeakingTable {
     #[schemars(extend("x-en" = "Points a message, at least 1. Required."))]
     points: i64,
     /// 至少几个字(标点、空格、表情不算)。默认 `4`
+    #[schemars(extend("examples" = [4]))]
     #[schemars(extend("x-en" = "Fewest letters, digits or ideographs. Default 4."))]
     min_chars: Option<u32>,
     /// 至少几个不同的字,挡住「哈哈哈哈」。默认 `2`
+    #[schemars(extend("examples" = [2]))]
     #[schemars(extend("x-en" = "Fewest different ones; keeps 哈哈哈哈 out. Default 2."))]
     min_distinct: Option<u32>,
     /// 两条计分发言至少隔多久,`"0s"` 为不限。默认 `"30s"`
@@ -298,6 +301,17 @@ fn cooling(recent: &[Recent], at: Millis, cool_down_secs: i64) -> Option<u32> {
 
 fn apart_millis(one: Millis, other: Millis) -> i64 {
     one.0.saturating_sub(other.0).saturating_abs()
+}
+
+/// What holds where a table does not say.
+fn defaults(table: &RuleTable<'_>) -> Vec<(&'static str, String)> {
+    let (keys, rule) = (SpeakingTable::default(), compile(table, &mut Mistakes::default()));
+    vec![
+        ("min_chars", rule.min_chars.to_string()),
+        ("min_distinct", rule.min_distinct.to_string()),
+        ("cool_down", format!("\"{}\"", keys.cool_down)),
+        ("near", format!("\"{}\"", keys.near)),
+    ]
 }
 
 fn compile(table: &RuleTable<'_>, mistakes: &mut Mistakes) -> Speaking {

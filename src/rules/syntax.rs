@@ -10,8 +10,8 @@ use crate::rules::mistake::{Lines, Mistakes};
 /// Beginnings of the parser's messages and what they mean to an operator.
 const SENTENCES: [(&str, &str); 23] = [
     ("invalid multi-line", "三个引号没有配对:开头写了 \"\"\",结尾也要有 \"\"\""),
-    ("invalid literal string", "引号没有配对:开头写了 ',同一行的结尾也要有 '"),
-    ("invalid basic string", "引号没有配对:开头写了 \",同一行的结尾也要有 \""),
+    ("invalid literal string", "引号没有配对:开头写了 ',同一行的结尾也要有 ';几行的文字用三个引号 \"\"\" 开头和结尾"),
+    ("invalid basic string", "引号没有配对:开头写了 \",同一行的结尾也要有 \";几行的文字用三个引号 \"\"\" 开头和结尾"),
     ("unclosed table", "表头少了右方括号,例如 [check_in.daily]"),
     ("unclosed array of tables", "表头少了右方括号,例如 [[test]]"),
     ("unclosed array", "列表少了右方括号 ]"),
@@ -65,10 +65,16 @@ pub fn note(source: &str, errors: &[Error], mistakes: &mut Mistakes) -> HashSet<
             continue;
         }
         hopeless.insert(line);
+        if let Some(end) = quoted_lines(&texts, line, error.message()) {
+            told.extend(line + 1..=end);
+            hopeless.extend(line + 1..=end);
+        }
         if is_head(line) {
             hopeless.extend((line + 1..=texts.len()).take_while(|line| !is_head(*line)));
         }
-        if is_duplicate {
+        if text_of(line).split('#').next().is_some_and(|head| head.trim() == "[test]") {
+            mistakes.error(span, "syntax", "测试的表头要两对方括号:[[test]]");
+        } else if is_duplicate {
             mistakes.error(span.clone(), "duplicate", twice(&texts, line, source.get(span).unwrap_or_default()));
         } else if let Some((at, text)) = hand::slip(text_of(line)) {
             let begins = lines.begin(line) + at;
@@ -79,6 +85,14 @@ pub fn note(source: &str, errors: &[Error], mistakes: &mut Mistakes) -> HashSet<
         }
     }
     hopeless
+}
+
+/// The last of the lines that a single quote was meant to hold.
+fn quoted_lines(texts: &[&str], line: usize, message: &str) -> Option<usize> {
+    let quote = if message.starts_with("invalid basic string") { '"' } else { '\'' };
+    let is_open = quote == '"' || message.starts_with("invalid literal string");
+    let below = texts.iter().enumerate().skip(line).take_while(|(_, text)| is_open && !text.starts_with('['));
+    below.into_iter().find(|(_, text)| text.matches(quote).count() == 1).map(|(at, _)| at + 1)
 }
 
 /// A name that is there already, and on which line.
@@ -92,12 +106,17 @@ fn twice(texts: &[&str], line: usize, name: &str) -> String {
     // A key belongs to the table above it; the same head may stand anywhere.
     let heads = (1..line).rev().take_while(|line| own.starts_with('[') || !text(*line).starts_with('['));
     let earlier = heads.filter(|line| is_same(text(*line))).last().map_or("前面已经有同名的".to_owned(), |line| format!("第 {line} 行已经有了"));
-    format!("{name} 写了两次:{earlier};请删掉一处,或换一个名字")
+    let todo = match own.starts_with('[') {
+        true if own.starts_with("[campaign.") => format!("请把这下面的键移到那里,再删掉这行 {own}"),
+        true => format!("是同一张表就把这下面的键移到那里,再删掉这行 {own};是另一张就换一个名字"),
+        false => "请删掉一处".to_owned(),
+    };
+    format!("{name} 写了两次:{earlier};{todo}")
 }
 
 fn sentence(written: &str, message: &str) -> String {
     if message.starts_with("invalid unquoted key") {
-        return format!("名字「{written}」里有汉字或符号,要加英文引号,例如 [check_in.\"签到\"]");
+        return format!("名字「{written}」里有汉字或符号,要加英文引号:\"{written}\"");
     }
     if message.starts_with("string values must be quoted") {
         return unquoted(written);
@@ -131,6 +150,18 @@ mod tests {
         assert!(told[1].2.contains("没有写值"));
         assert!(told[2].2.contains("没有配对"));
         assert!(told[3].2.contains("写了两次"));
+    }
+
+    #[test]
+    fn lines_in_a_single_quote_are_told_once() {
+        let told = told("chat = \"\n11-22 09:00 阿明: 签到 => +2\n11-22 09:01 阿明: 签到 => 0\n\"\nx = 1\n");
+        assert_eq!((told.len(), told[0].0, told[0].2.contains("三个引号")), (1, 1, true), "{told:?}");
+    }
+
+    #[test]
+    fn tables_that_are_there_twice_are_told_where_to_put_the_keys() {
+        let told = told("[campaign.main]\na = 1\n[x]\n[campaign.main]\nb = 2\n");
+        assert!(told[0].2.contains("第 1 行已经有了;请把这下面的键移到那里"), "{told:?}");
     }
 
     #[test]

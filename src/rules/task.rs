@@ -22,6 +22,7 @@ pub const KIND: Kind = Kind {
     name: "task",
     title: "任务",
     default_limits: || Limits { max_times: vec![(PeriodKind::Ever, 1)], max_points: Vec::new() },
+    defaults: |_| Vec::new(),
     compile: |table, mistakes| Some(Box::new(compile(table, mistakes))),
     schema: |generator| generator.subschema_for::<TaskTable>(),
 };

@@ -239,6 +239,11 @@ pub fn parse_line(text: &str, year: i16, line: usize) -> Result<Vec<TestLine>, S
     let (days, hour) = head.rsplit_once(char::is_whitespace).ok_or_else(|| unread(text))?;
     let time = time(hour, minute)?;
     let spoken = spoken(rest.trim_start(), year).map_err(|reason| reason.unwrap_or_else(|| unread(text)))?;
+    if let (None, None, Said::Message { text, .. }) = (spoken.expect_points, &spoken.expect_reply, &spoken.said)
+        && let Some(written) = mistyped_arrow(text)
+    {
+        return Err(format!("「{written}」被当成{}说的话了;箭头要写 =>,例如 签到 => +2", spoken.member));
+    }
     let one = |day: Date| TestLine { at: day.to_datetime(time), line, ..spoken.clone() };
     Ok(day_range(days.trim(), year)?.into_iter().map(one).collect())
 }
@@ -272,6 +277,28 @@ fn spoken(text: &str, year: i16) -> Result<TestLine, Option<String>> {
     let said = what_happens(said.trim(), year)?;
     let (group, channel) = (group.map(str::to_owned), channel.map(str::to_owned));
     Ok(TestLine { at: DateTime::MIN, group, channel, member: member.to_owned(), said, expect_points, expect_reply, line: 0 })
+}
+
+/// Arrows as a hand or an input method writes them.
+const ARROWS: [&str; 13] = ["=》", "＝》", "＝＞", "=＞", "＝>", "= >", "→", "⇒", "->", "－>", "—>", "-＞", "—》"];
+/// What also stands in plain talk, and is meant as an arrow only behind a space.
+const ARROW_WORDS: [&str; 5] = ["=", "＝", ">", "＞", "得"];
+
+/// An amount or a reply behind something that should have been `=>`: that it were part of the text would make the line prove nothing.
+fn mistyped_arrow(said: &str) -> Option<&str> {
+    let quoted = said.strip_suffix('」').and_then(|said| said.rsplit_once('「')).map(|(before, _)| before.trim_end());
+    let amount = quoted.unwrap_or(said);
+    let amount = amount.strip_suffix('分').unwrap_or(amount).trim_end();
+    let head = amount.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '\u{ff10}'..='\u{ff19}'));
+    let has_number = head.len() < amount.len();
+    let bare = head.strip_suffix(['+', '-', '\u{ff0b}', '\u{ff0d}']).unwrap_or(head).trim_end();
+    let written = |arrow: &&&str| bare.ends_with(**arrow) && (has_number || quoted.is_some());
+    if let Some(arrow) = ARROWS.iter().find(written) {
+        return said.get(bare.len() - arrow.len()..);
+    }
+    let behind_space = |word: &&&str| bare.strip_suffix(**word).is_some_and(|before| before.ends_with(char::is_whitespace));
+    let word = ARROW_WORDS.iter().filter(|_| has_number).find(behind_space)?;
+    said.get(bare.len() - word.len()..)
 }
 
 fn unread(text: &str) -> String {
@@ -333,6 +360,9 @@ fn what_happens(said: &str, year: i16) -> Result<Said, String> {
         event if event.starts_with(EVENT) && event.ends_with(']') => {
             let (name, subject) =
                 event[EVENT.len()..event.len() - 1].trim().split_once(char::is_whitespace).unwrap_or((event[EVENT.len()..event.len() - 1].trim(), ""));
+            if let Some(bare) = name.strip_prefix("event.") {
+                return Err(format!("事件名是 {bare},不写 event.;请写 [事件 {bare}]"));
+            }
             Said::Happened { event: name.to_owned(), subject: Some(subject.trim().to_owned()).filter(|subject| !subject.is_empty()) }
         }
         order if order.starts_with(ORDER) && order.ends_with(']') => paid(&order[ORDER.len()..order.len() - 1])?,
@@ -473,6 +503,18 @@ mod tests {
         assert_eq!(tried("11-21 09:00 阿明: 签到").unwrap().at, jiff::civil::date(2026, 11, 21).at(9, 0, 0, 0));
         assert!(tried("11-21 29:00 阿明: 签到").unwrap_err().contains("29:00"));
         assert!(tried("签到").unwrap_err().contains("谁: 说了什么"));
+    }
+
+    #[test]
+    fn a_mistyped_arrow_is_no_part_of_what_is_said() {
+        for arrow in ["=》0", "＝＞ 0", "=＞ +2", "→ 0", "-> 0", " = 0", " 得 0 分", "->「成功」", "=》 ＋２"] {
+            let reason = parse_line(&format!("11-22 09:00 阿明: 签到{arrow}"), 2026, 1).unwrap_err();
+            assert!(reason.contains(&format!("「{}」被当成阿明说的话", arrow.trim())) && reason.contains("=>"), "{arrow}: {reason}");
+        }
+        for talk in ["1+1=2", "得了 5 分", "心得 3", "a = 2 => 0", "气温 -2", "签到", "他说「好」"] {
+            assert!(parse_line(&format!("11-22 09:00 阿明: {talk}"), 2026, 1).is_ok(), "{talk}");
+        }
+        assert!(parse_line("11-22 09:00 阿明: [事件 event.verified] => +50", 2026, 1).unwrap_err().contains("事件名是 verified"));
     }
 
     #[test]

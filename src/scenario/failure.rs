@@ -47,6 +47,12 @@ impl Failure {
         Failure { test: test.to_owned(), text: what.clone(), what, ..Failure::default() }
     }
 
+    /// Whether only points differ, as they do where a rule pays another amount than before.
+    pub fn is_of_points(&self) -> bool {
+        let both = |unlike: &Unlike| [&unlike.expected, &unlike.actual].into_iter().all(|side| side.as_deref().is_some_and(is_amount));
+        !self.unlike.is_empty() && self.unlike.iter().all(both)
+    }
+
     /// With its sentence made of what is known by now.
     fn told(self) -> Failure {
         let none = || "没有".to_owned();
@@ -61,6 +67,13 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:1: error[test-failed]: 测试「{}」没有通过:{}", self.line, self.test, self.what)?;
         for Unlike { expected, actual } in &self.unlike {
+            if let (Some(expected), Some(actual)) = (expected, actual)
+                && is_amount(expected)
+                && is_amount(actual)
+            {
+                write!(f, "\n  应 {expected},实 {actual}")?;
+                continue;
+            }
             let (expected, actual) = match (expected, actual) {
                 (Some(expected), Some(actual)) => marked(expected, actual),
                 (expected, actual) => (expected.clone().unwrap_or_else(|| "(没有)".into()), actual.clone().unwrap_or_else(|| "(没有)".into())),
@@ -72,6 +85,11 @@ impl fmt::Display for Failure {
             why => write!(f, "\n  因:{}", why.join(";")),
         }
     }
+}
+
+/// `+2`, `0`, `-30`: read at a glance, whatever part of it differs.
+fn is_amount(text: &str) -> bool {
+    text.parse::<i64>().is_ok()
 }
 
 /// Both with the part in brackets in which they differ; as they are where they have nothing in common.
@@ -166,8 +184,31 @@ fn of_lines(test: &Test, what: &str, expected: &[Expected], actual: &[String]) -
     Some(Failure { line, unlike: (0..count.min(LINES_MAX)).map(pair).collect(), ..Failure::new(&test.name, what) }.told())
 }
 
-/// The first of many failures, and how many there are.
-pub(super) fn at_most(mut failures: Vec<Failure>) -> Vec<Failure> {
+/// Failures of one line that stands for many days, which differ in the same way, told once.
+fn by_range(failures: Vec<Failure>) -> Vec<Failure> {
+    let same = |one: &Failure, other: &Failure| {
+        let said = |failure: &Failure| dated(&failure.what).map(|(_, said)| said.to_owned());
+        one.line == other.line && one.unlike == other.unlike && said(one).is_some() && said(one) == said(other)
+    };
+    let merge = |run: &[Failure]| {
+        let (first, last) = (run.first()?, run.last()?);
+        let ((begin, said), (end, _)) = match (dated(&first.what), dated(&last.what)) {
+            (Some(first), Some(last)) if run.len() > 1 => (first, last),
+            _ => return Some(first.clone()),
+        };
+        Some(Failure { what: format!("{begin} 到 {end} 共 {} 行 {said}", run.len()), ..first.clone() }.told())
+    };
+    failures.chunk_by(same).filter_map(merge).collect()
+}
+
+/// `11-22` and what stands behind it.
+fn dated(what: &str) -> Option<(&str, &str)> {
+    what.split_once(' ').filter(|(date, _)| date.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
+}
+
+/// The first of many failures, and how many there are; a range of days is told once.
+pub(super) fn at_most(failures: Vec<Failure>) -> Vec<Failure> {
+    let mut failures = by_range(failures);
     let more = failures.len().saturating_sub(FAILURES_MAX);
     failures.truncate(FAILURES_MAX);
     if let (Some(last), true) = (failures.last(), more > 0) {
@@ -200,9 +241,9 @@ mod tests {
         let [only] = told.as_slice() else { panic!("{told:#?}") };
         let lines: Vec<&str> = only.lines().collect();
         assert_eq!(lines[0], "9:1: error[test-failed]: 测试「一」没有通过:11-22 09:05 阿明说「签到」");
-        assert_eq!(lines[1..3], ["  应:+2", "  实:0"]);
-        assert_eq!(lines[3..5], ["  应:回复里有「成功」", "  实:没有回复"]);
-        assert_eq!(lines[5], "  因:0 每日签到,今天 9:00 已记过,每天 1 次,明天 0:00 后再来");
+        assert_eq!(lines[1], "  应 +2,实 0");
+        assert_eq!(lines[2..4], ["  应:回复里有「成功」", "  实:没有回复"]);
+        assert_eq!(lines[4], "  因:0 每日签到,今天 9:00 已记过,每天 1 次,明天 0:00 后再来");
     }
 
     #[test]
@@ -223,7 +264,7 @@ mod tests {
             wrong[0],
             "14:1: error[test-failed]: 测试「一」没有通过:记的账不一样,应有 3 条,实有 3 条\n  应:小红 +【3】 check_in.daily 11-22\n  实:小红 +【2】 check_in.daily 11-22"
         );
-        assert_eq!(wrong[1], "16:1: error[test-failed]: 测试「一」没有通过:最后阿明的余额\n  应:5\n  实:4");
+        assert_eq!(wrong[1], "16:1: error[test-failed]: 测试「一」没有通过:最后阿明的余额\n  应 5,实 4");
         let missing = told(chat, "replies = \"\"\"\n→ 阿明: 阿明 签到成功 +2,现有 2 积分。\n\"\"\"");
         assert!(missing[0].contains("应有 1 条,实有 3 条") && missing[0].contains("应:(没有)\n  实:→ 小红"), "{}", missing[0]);
         assert!(told(chat, "ledger = \"\"").len() == 1, "an empty ledger says that nothing is booked");
@@ -231,8 +272,25 @@ mod tests {
 
     #[test]
     fn of_many_failures_the_first_are_told() {
-        let told = told("2026-01-01..2026-03-01 09:00 阿明: 签到 => +9", "");
+        let chat: Vec<String> = (0..60).map(|minute| format!("01-01 09:{minute:02} 阿明: 签到 => +9")).collect();
+        let told = told(&chat.join("\n"), "");
         assert_eq!((told.len(), told.last().map(|last| last.contains("还有 40 处"))), (FAILURES_MAX + 1, Some(true)));
+    }
+
+    #[test]
+    fn a_range_of_days_is_told_once() {
+        let told = told("11-16..11-22 09:00 阿明: 签到 => +3\n11-23 09:00 阿明: 签到 => +3", "");
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("没有通过:11-16 到 11-22 共 7 行 09:00 阿明说「签到」\n  应 +3,实 +2\n"), "{}", told[0]);
+    }
+
+    #[test]
+    fn a_word_that_no_rule_knows_is_told_before_closed_talk() {
+        let text = "[check_in.daily]\nkeywords = [\"打卡\"]\npoints = 2\n[speaking.evening]\nwhen = \"20:00-21:00\"\npoints = 1\nmax_points = { day = 20 }\n[[test]]\nname = \"一\"\nchat = \"11-22 09:00 阿明: 签到 => +2\"\n";
+        let (rules, _) = file::load(text).expect("good rules");
+        let rules = Arc::new(rules);
+        let told = run(&rules, &rules.tests[0]);
+        assert!(told[0].why[0].starts_with("没有规则把「签到」当口令;口令有「打卡」"), "{:?}", told[0].why);
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! Why a line of a test came out as it did: what the rules said of it, in the words of 「为什么」.
 
 use super::{Heard, Stage};
-use crate::model::decision::{Outcome, Parking};
+use crate::model::decision::{Outcome, Parking, Record};
 use crate::model::event;
 use crate::model::journal::EventRow;
+use crate::rules::campaign::{Campaign, Mode};
 use crate::rules::explain::{explain, telling};
 use crate::rules::hint::{Unpaid, hint};
 use crate::rules::testing::{Said, TestLine};
 use crate::store::StoreError;
+
+/// Characters of a message that may have been meant as a word.
+const WORD_CHARS_MAX: usize = 6;
 
 impl Stage {
     /// What the rules said of a line; empty when there is nothing to say.
@@ -43,13 +47,28 @@ impl Stage {
             let said = self.reader.contents(event.seq)?.and_then(|json| serde_json::from_slice::<event::Said>(&json).ok());
             let place = directory.place(event.group);
             let hint = hint(&Unpaid { campaign, names: &self.rules.assistant.names, record, said: said.as_ref(), place: place.as_ref(), at: event.at });
-            told.extend(Some(hint).filter(|hint| !hint.is_empty()));
+            match hint.is_empty() {
+                true => told.splice(0..0, said.and_then(|said| no_word(campaign, record, &said))).for_each(drop),
+                false => told.push(hint),
+            }
         }
         if told.is_empty() {
             told.extend(unlooked(&line.said));
         }
         Ok(told)
     }
+}
+
+/// That no rule has this word, which explains more than talk rules that were closed; `None` for what is too long to be meant as a word.
+fn no_word(campaign: &Campaign, record: &Record, said: &event::Said) -> Option<String> {
+    let heard = record.heard.as_ref().filter(|heard| heard.matched.is_empty() && heard.question.is_none())?;
+    let text = said.text.trim();
+    if heard.chars == 0 || text.chars().count() > WORD_CHARS_MAX {
+        return None;
+    }
+    let words = campaign.rules.iter().filter(|rule| rule.common.mode != Mode::Off).filter_map(|rule| rule.kind.listens_for().first());
+    let words: Vec<String> = words.take(3).map(|listen| format!("「{}」", listen.text)).collect();
+    (!words.is_empty()).then(|| format!("没有规则把「{text}」当口令;口令有{}", words.join("、")))
 }
 
 /// Why no rule looked at what is no message.

@@ -30,9 +30,17 @@ pub const KIND: Kind = Kind {
     name: "check_in",
     title: "签到",
     default_limits: || Limits { max_times: vec![(PeriodKind::Day, 1)], max_points: Vec::new() },
+    defaults,
     compile: |table, mistakes| compile(table, mistakes).map(|rule| Box::new(rule) as Box<dyn Rule>),
     schema: |generator| generator.subschema_for::<CheckInTable>(),
 };
+
+/// What holds where a table does not say.
+fn defaults(table: &RuleTable<'_>) -> Vec<(&'static str, String)> {
+    let own = [("match", "keywords", "\"equals\""), ("streak_then", "streak", "\"restart\""), ("within", "needs", "\"10m\"")];
+    // Where what it is about is not written, it means nothing.
+    own.into_iter().filter(|(_, about, _)| table.get(about).is_some()).map(|(key, _, value)| (key, value.to_owned())).collect()
+}
 
 /// Most points one rule may pay for one message: far above any programme, far below what a balance holds.
 pub const RULE_POINTS_MAX: i64 = 1_000_000_000;

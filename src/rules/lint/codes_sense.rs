@@ -40,6 +40,13 @@ pub const SENSE: &[Code] = &[
         "[check_in.daily]\nkeywords = [\"签到\"]\npoints = 2\n",
     ),
     Code::warning(
+        "joined-keywords",
+        ("几个口令写在一起", "一个引号里是一整句口令,成员要把整句发出来才算。几个口令各加引号,用英文逗号分开。"),
+        ("Several words in one", "What stands in one pair of quotes is one word. Give each word its own quotes."),
+        "[check_in.daily]\nkeywords = [\"签到、打卡\"]\npoints = 2\n",
+        "[check_in.daily]\nkeywords = [\"签到\", \"打卡\"]\npoints = 2\n",
+    ),
+    Code::warning(
         "no-window",
         ("限制了时段却没写时段", "写了 window 的上限却没写 when,会按一天算。"),
         ("A cap a window without a window", "`window` is limited but there is no `when`; it counts as a day."),

@@ -111,7 +111,7 @@ pub fn check(parent: &DeTable<'_>, campaign: &Campaign, mistakes: &mut Mistakes)
     for (kind, value) in parent.iter().filter(|(kind, _)| is_kind(kind.get_ref())) {
         tables.insert(kind.clone(), value.clone());
     }
-    let misfits = fit::check(&PROMISED, &tables, mistakes);
+    let misfits = fit::check(&PROMISED, "", &tables, mistakes);
     for (kind, title) in KINDS {
         let Some(named) = tables.get(kind).and_then(|value| value.get_ref().as_table()) else { continue };
         for (name, value) in in_order(named) {
