@@ -52,6 +52,14 @@ pub fn note(source: &str, errors: &[Error], mistakes: &mut Mistakes) -> HashSet<
         mistakes.error(at..at + 1, "syntax", text);
         hopeless.extend(lines.line(at)..=texts.len());
     }
+    // The parser tells of what stands between single quotes before it tells of the quotes.
+    for error in errors {
+        let line = lines.line(error.span().unwrap_or(0..0).start);
+        if let Some(end) = quoted_lines(&texts, line, error.message()) {
+            told.extend(line + 1..=end);
+            hopeless.extend(line + 1..=end);
+        }
+    }
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         let line = lines.line(span.start);
@@ -65,10 +73,6 @@ pub fn note(source: &str, errors: &[Error], mistakes: &mut Mistakes) -> HashSet<
             continue;
         }
         hopeless.insert(line);
-        if let Some(end) = quoted_lines(&texts, line, error.message()) {
-            told.extend(line + 1..=end);
-            hopeless.extend(line + 1..=end);
-        }
         if is_head(line) {
             hopeless.extend((line + 1..=texts.len()).take_while(|line| !is_head(*line)));
         }
@@ -91,8 +95,8 @@ pub fn note(source: &str, errors: &[Error], mistakes: &mut Mistakes) -> HashSet<
 fn quoted_lines(texts: &[&str], line: usize, message: &str) -> Option<usize> {
     let quote = if message.starts_with("invalid basic string") { '"' } else { '\'' };
     let is_open = quote == '"' || message.starts_with("invalid literal string");
-    let below = texts.iter().enumerate().skip(line).take_while(|(_, text)| is_open && !text.starts_with('['));
-    below.into_iter().find(|(_, text)| text.matches(quote).count() == 1).map(|(at, _)| at + 1)
+    let mut below = texts.iter().enumerate().skip(line).take_while(|(_, text)| is_open && !text.starts_with('['));
+    below.find(|(_, text)| text.trim() == quote.to_string()).map(|(at, _)| at + 1)
 }
 
 /// A name that is there already, and on which line.
