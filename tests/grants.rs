@@ -9,6 +9,7 @@ use jifen::grants::{self, Asked, Books, Checked, Outcome, Row, sheet, waiting};
 use jifen::model::day::Millis;
 use jifen::model::event::{Channel, Event, GroupKind, Identity, IdentityKind, Kind, Place, Said, Via};
 use jifen::model::ids::{EventKey, FingerprintKey, KeyBytes};
+use jifen::model::reply::Occasion;
 use jifen::pipeline::command::Operators;
 use jifen::pipeline::{Pipeline, Silent};
 use jifen::rules::file;
@@ -199,4 +200,17 @@ fn a_caller_of_the_api_cannot_speak_for_an_operator() {
     office.says("wangwu", "王五", "@积分助手 给 aming 加 10 分 答疑", 3);
     assert_eq!(office.balances(), [12, 2, 2]);
     office.is_sound();
+}
+
+#[test]
+fn help_tells_an_operator_what_only_operators_may_say() {
+    let mut office = Office::new();
+    let mut is_told = |id: &str, name: &str, hour| {
+        office.says(id, name, "@积分助手 帮助", hour);
+        let replies = office.reader.replies_of(office.reader.head().unwrap().event).unwrap();
+        assert_eq!(replies[0].reply.template.occasion, Occasion::Help);
+        replies.iter().any(|row| format!("{:?}", row.reply.args).contains("停用 每日签到"))
+    };
+    assert!(is_told("wangwu", "王五", 2));
+    assert!(!is_told("aming", "阿明", 3));
 }

@@ -32,12 +32,12 @@ async fn a_rule_that_an_operator_stops_pays_nothing_until_it_is_resumed() {
     assert_eq!(bot.balance("阿明"), 2);
     let told = bot.says(OPERATOR, "停用 每日签到").await;
     assert_eq!(told, "已停用 每日签到(check_in.daily),现在起不再计分。恢复请说「恢复 每日签到」。");
-    bot.says("阿明", "签到").await;
+    assert!(bot.says("阿明", "签到").await.contains("「每日签到」这次没有计分:现在停用"));
     assert_eq!(bot.balance("阿明"), 2, "from the next batch on");
     assert!(bot.says(OPERATOR, "停用 签到").await.contains("已经停用了"));
     assert!(bot.says(OPERATOR, "规则状态").await.contains("计分:晚安(check_in.night)\n停用:每日签到(check_in.daily)"));
     assert!(bot.says(OPERATOR, "停用 每日签倒").await.contains("没有叫「每日签倒」的规则;是不是想写 每日签到?"));
-    bot.says_in(Chat::Single, "阿明", "恢复 每日签到").await;
+    assert!(bot.says("阿明", "恢复 每日签到").await.contains("没看懂"));
     assert!(bot.says(OPERATOR, "规则状态").await.contains("停用:每日签到"), "a member's words are talk");
     let told = bot.says(OPERATOR, "恢复 每日签到").await;
     assert_eq!(told, "已恢复 每日签到(check_in.daily),现在起照常计分;停用期间的不补。");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::model::act::Act;
 use crate::model::day::Millis;
-use crate::model::decision::{Args, Decision, Outcome, Parking, Record, Ruling, Traits};
+use crate::model::decision::{Args, Decision, Outcome, Parking, Question, Record, Ruling, Traits};
 use crate::model::event::{Channel, Event, Identity, Kind, Place};
 use crate::model::ids::{CorpName, EventKey, EventSeq, GroupId, KeyBytes};
 use crate::model::reply::{Occasion, Reply, Template};
@@ -147,7 +147,7 @@ impl<'a> Working<'a> {
     fn prepare_switch(&self, event: &Event, what: &str, on: bool) -> Told {
         match (switch::find(self.context.rules, what, on), event.who.clone()) {
             (Err(reason), _) => Told::No(reason),
-            (Ok(_), _) if !self.context.keeps_rules => Told::No(format!("{}规则只在 jifen serve(或 jifen demo)运行时管用", switch::verb(on))),
+            (Ok(switch), _) if !self.context.keeps_rules => Told::No(format!("这里只是试算;在企业微信里说这句,就会{} {}", switch::verb(on), switch.name)),
             (Ok(_), None) => Told::Before,
             (Ok(switch), Some(who)) => {
                 let (corp, place, via) = (event.corp.clone(), event.place.clone(), event.via.clone());
@@ -301,6 +301,15 @@ impl<'a> Working<'a> {
             Some(Ruling::Refused(crate::model::decision::Refusal::Declined)) => format!("已驳回:{about}"),
             Some(Ruling::Refused(refusal)) => format!("没有办:{about},{}", wording::refusal(refusal, calendar, (row.at, row.at), "")),
             Some(Ruling::Shadow(_) | Ruling::Moved(_)) | None => format!("没有办:{about}"),
+        }
+    }
+
+    /// An operator who asks what can be asked is told what only operators may say.
+    pub(super) fn tell_commands(&self, heard: &Heard<'_>, decision: &mut Decision) {
+        let asks = heard.prepared.traits.as_ref().is_some_and(|traits| traits.asked && traits.question == Some(Question::Help));
+        let is_operator = |who: &Identity| self.context.operators.include(who);
+        if asks && heard.of.is_none() && heard.prepared.event.who.as_ref().is_some_and(is_operator) && !decision.replies.is_empty() {
+            decision.replies.push(reply(Occasion::Done, command::OPERATORS_HELP));
         }
     }
 

@@ -300,6 +300,7 @@ impl<'a> Working<'a> {
         decision.record.order = event.key.key.order();
         heard.of.into_iter().for_each(|of| unpark::sign(&mut decision, of));
         self.announce_waiting(heard, seq, &mut decision);
+        self.tell_commands(heard, &mut decision);
         let stateful = decision.record.is_stateful();
         let key = if stateful && key.is_none() { self.open_account(heard) } else { key };
         let before = key.and_then(|key| self.accounts.get(&key));

@@ -8,6 +8,8 @@ use regex::Regex;
 use crate::model::ids::EventSeq;
 use crate::model::points::POINTS_MAX;
 use crate::rules::grant::REASON_CHARS_MAX;
+use crate::rules::switch;
+use crate::rules::text::narrow;
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,9 @@ pub enum Command {
     States,
 }
 
+/// What an operator may say beside what every member may, for 「帮助」.
+pub const OPERATORS_HELP: &str = "管理员还可以说:「停用 每日签到」「恢复 每日签到」「规则状态」「给 小红 加 10 分 帮忙答疑」「批准 0412」";
+
 /// How the commands are written, for who wrote one that cannot be read.
 pub const USAGE: &str = "写法:「给 小红 加 10 分 帮忙答疑」「扣 小红 5 分 发广告」「批准 0412」「驳回 0412 原因」。原因要写,成员会看到";
 
@@ -56,7 +61,11 @@ pub fn read(text: &str, points_name: &str) -> Option<Result<Command, String>> {
         return Some(Ok(Command::States));
     }
     if let Some(found) = SWITCH.captures(text) {
-        return Some(Ok(Command::Switch { what: found[2].to_owned(), on: matches!(&found[1], "恢复" | "启用") }));
+        let on = matches!(&found[1], "恢复" | "启用");
+        return Some(match &found[2] {
+            "" => Err(format!("要写{}哪一条,例如「{} 每日签到」;有哪些,说「规则状态」", &found[1], switch::verb(on))),
+            what => Ok(Command::Switch { what: what.to_owned(), on }),
+        });
     }
     let found = GIVE.captures(text).or_else(|| TAKE.captures(text));
     let Some(found) = found else { return MEANT.is_match(text).then(|| Err(USAGE.to_owned())) };
@@ -98,28 +107,21 @@ fn regex(pattern: &str) -> Regex {
 }
 
 static REVIEW: LazyLock<Regex> = LazyLock::new(|| regex(r"^(批准|通过|同意|驳回|拒绝)\s*#?([0-9]{1,18})(?:\s+|[,,::]|$)(.*)$"));
-static STATES: LazyLock<Regex> = LazyLock::new(|| regex(r"^规则\s*状态[。??]?$"));
-static SWITCH: LazyLock<Regex> = LazyLock::new(|| regex(r"^(停用|停掉|恢复|启用)\s*(?:规则)?\s*(\S[^\n]{0,80}?)[。!!]?$"));
+static STATES: LazyLock<Regex> = LazyLock::new(|| regex(r"^规则\s*状态[。?]?$"));
+static SWITCH: LazyLock<Regex> = LazyLock::new(|| regex(r"^(停用|停止|停掉|暂停|关闭|关掉|恢复|启用)\s*(?:规则)?\s*([^\n]{0,80}?)[。!]?$"));
 static GIVE: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)^给\s*(?P<whom>.+?)\s*(?P<sign>加|奖励|扣|减|\+|-)\s*(?P<points>[0-9][0-9,]*)(?P<rest>.*)$"));
 static TAKE: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?s)^(?P<sign>扣|奖励)\s*(?P<whom>@?[^\s@]+?(?:\s+[^\s0-9][^\s]*)*?)\s*(?P<points>[0-9][0-9,]*)(?P<rest>.*)$"));
 static MEANT: LazyLock<Regex> = LazyLock::new(|| regex(r"(?s)^(?:给.+(?:加|扣|减|奖励|\+|-)|扣|批准|驳回)\s*.*[0-9]"));
 
-/// Wide digits, signs and spaces as narrow ones; everything else as it is, since ids and names are exact.
+/// Wide letters, digits, signs and spaces as narrow ones; everything else as it is, since ids and names are exact.
 fn half_width(text: &str) -> String {
-    let narrow = |c: char| match c {
-        '0'..='9' => char::from_u32(u32::from(c) - u32::from('0') + u32::from('0')).unwrap_or(c),
-        '+' => '+',
-        '-' | '−' => '-',
-        '@' => '@',
-        ':' => ':',
-        ';' => ';',
-        '(' => '(',
-        ',' => ',',
+    let one = |c: char| match c {
+        '−' => '-',
         '\u{3000}' | '\u{2005}' | '\u{a0}' => ' ',
-        c => c,
+        c => narrow(c),
     };
-    text.chars().map(narrow).collect()
+    text.chars().map(one).collect()
 }
 
 #[cfg(test)]
@@ -140,6 +142,8 @@ mod tests {
         {
             assert_eq!(gives(text), ("小红".into(), 10, "帮忙答疑".into()), "{text}");
         }
+        // As an input method in Chinese mode types it.
+        assert_eq!(gives("给\u{ff20}小红\u{3000}加\u{ff11}\u{ff10}分\u{ff0c}帮忙答疑"), ("小红".into(), 10, "帮忙答疑".into()));
         for text in ["扣 小红 5 分 发广告", "给 小红 扣 5 分:发广告", "扣@小红 5 发广告"] {
             assert_eq!(gives(text), ("小红".into(), -5, "发广告".into()), "{text}");
         }
@@ -162,12 +166,14 @@ mod tests {
     #[test]
     fn a_rule_is_switched_off_and_on() {
         let switch = |what: &str, on| Some(Ok(Command::Switch { what: what.into(), on }));
-        for text in ["停用 每日签到", "停用每日签到。", "停掉 规则 每日签到", "停用\u{2005}每日签到"] {
+        for text in ["停用 每日签到", "停用每日签到。", "停掉 规则 每日签到", "停用\u{2005}每日签到", "暂停 每日签到\u{ff01}", "关闭每日签到"]
+        {
             assert_eq!(read(text, "积分"), switch("每日签到", false), "{text}");
         }
         assert_eq!(read("恢复 check_in.daily", "积分"), switch("check_in.daily", true));
         assert_eq!(read("启用 活动 骑行", "积分"), switch("活动 骑行", true));
-        assert_eq!((read("规则状态", "积分"), read("停用", "积分"), read("规则", "积分")), (Some(Ok(Command::States)), None, None));
+        assert_eq!((read("规则状态", "积分"), read("规则", "积分")), (Some(Ok(Command::States)), None));
+        assert!(matches!(read("停用", "积分"), Some(Err(reason)) if reason.contains("停用 每日签到")));
     }
 
     #[test]

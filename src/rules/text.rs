@@ -118,8 +118,8 @@ fn is_plain(c: char) -> bool {
     matches!(c, 'a'..='z' | '0'..='9' | '\u{4e00}'..='\u{9fff}')
 }
 
-/// Full-width ASCII to ASCII: what NFKC would do, without its price for every 「!」.
-fn narrow(c: char) -> char {
+/// Full-width ASCII to ASCII: what NFKC would do, without its price for every full-width mark.
+pub fn narrow(c: char) -> char {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
         _ => c,

@@ -16,6 +16,7 @@ use jiff::civil::{Date, Weekday};
 
 use crate::model::day::{Calendar, Millis};
 use crate::rules::mistake::Mistakes;
+use crate::rules::text::narrow;
 
 /// One or more windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,10 +240,9 @@ fn hours(times: &str, written: &str) -> Result<(i16, i16), String> {
 /// Full width, dashes and words for «to» brought to one spelling.
 fn normal(text: &str) -> String {
     let one = |c: char| match c {
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
         '–' | '—' | '−' | '至' | '到' => '-',
         '\u{3000}' => ' ',
-        _ => c,
+        _ => narrow(c),
     };
     text.chars().map(one).map(|c| if c == '~' { '-' } else { c }).collect::<String>().to_lowercase()
 }
