@@ -135,7 +135,7 @@ fn version(version: &Version) -> String {
 pub fn notes(report: &Report) -> Vec<String> {
     let mut notes = Vec::new();
     for campaign in &report.campaigns {
-        let name = if report.campaigns.len() > 1 { format!("「{}」", campaign.title) } else { String::new() };
+        let name = if report.campaigns.len() > 1 { format!("「{}」里,", campaign.title) } else { String::new() };
         if report.from.is_some() && campaign.booked != campaign.total.was {
             let (was, booked) = (grouped(campaign.total.was), points(campaign, campaign.booked));
             notes.push(format!(
