@@ -28,7 +28,7 @@ pub const LOOKED_THROUGH: i64 = 500_000;
 /// Events read at once meanwhile.
 const CHUNK: i64 = 2_000;
 /// What a message is called in the journal.
-const SAID: &str = "said";
+pub const SAID: &str = "said";
 /// Changes of the rules that are looked through for when a version went live.
 const CHANGES_MAX: usize = 1_000;
 

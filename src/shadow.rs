@@ -16,6 +16,8 @@ use crate::rules::versions::Versions;
 use crate::store::walk::PAGE;
 use crate::store::{Reader, StoreError};
 
+/// Changes of the rules looked through for when a trial began.
+const CHANGES_MAX: usize = 100;
 /// Members named of each rule.
 const TOP_MAX: usize = 5;
 
@@ -59,6 +61,8 @@ pub struct Trial {
     pub days: Vec<TrialDay>,
     /// Why it would not have paid, most frequent first.
     pub refused: Vec<Refused>,
+    /// Since when it is on trial, RFC 3339, where it looked at nothing yet and that was written down.
+    pub since: Option<String>,
 }
 
 /// A member and what a rule would have paid them.
@@ -222,6 +226,7 @@ fn trial(reader: &dyn Reader, rules: &Rules, id: Arc<str>, code: Arc<str>, tally
     let mut top: Vec<_> = tally.members.iter().collect();
     top.sort_by_key(|(who, points)| (std::cmp::Reverse(**points), **who));
     let top = top.into_iter().take(TOP_MAX).map(|((member, identity), points)| named(reader, *member, *identity, *points)).collect::<Result<_, _>>()?;
+    let began = if tally.days.is_empty() { since(reader, &id, &code)? } else { None };
     let mut refused: Vec<Refused> = tally.refused.into_iter().map(|(reason, times)| Refused { reason, times }).collect();
     refused.sort_by_key(|refused| std::cmp::Reverse(refused.times));
     Ok(Trial {
@@ -230,7 +235,6 @@ fn trial(reader: &dyn Reader, rules: &Rules, id: Arc<str>, code: Arc<str>, tally
         by_campaign: campaign.is_some_and(|campaign| campaign.mode == Mode::Shadow),
         points_name: campaign.map_or_else(|| "积分".into(), |campaign| campaign.points_name.clone()),
         yuan: campaign.and_then(|campaign| campaign.point_value).map(|value| yuan(tally.points, value)),
-        campaign: id,
         rule: code,
         points: tally.points,
         payments: tally.payments,
@@ -238,7 +242,29 @@ fn trial(reader: &dyn Reader, rules: &Rules, id: Arc<str>, code: Arc<str>, tally
         top,
         days: tally.days.into_iter().map(|(day, (points, payments))| TrialDay { day: day.date(), points, payments }).collect(),
         refused,
+        since: began.map(|at| calendar(rules, &id).local(at).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()),
+        campaign: id,
     })
+}
+
+/// Since when a rule is on trial: the newest change before which it was not.
+fn since(reader: &dyn Reader, campaign: &str, code: &str) -> Result<Option<Millis>, StoreError> {
+    let mut versions = Versions::default();
+    let mut is_trial = |hash: RulesHash| -> Result<bool, StoreError> {
+        let rules = versions.get(hash, || reader.rules_text(hash))?;
+        let campaign = rules.as_deref().and_then(|rules| rules.campaigns.iter().find(|known| *known.id == *campaign));
+        Ok(campaign.is_some_and(|campaign| campaign.rules.iter().any(|rule| *rule.code == *code && rule.common.mode == Mode::Shadow)))
+    };
+    for change in reader.rules_changes(EventSeq(i64::MAX), CHANGES_MAX)?.into_iter().filter(|change| change.accepted) {
+        if !is_trial(change.rules)? {
+            return Ok(None);
+        }
+        match reader.event(EventSeq(change.event.0 - 1))? {
+            Some(before) if is_trial(before.rules)? => {}
+            Some(_) | None => return Ok(Some(change.at)),
+        }
+    }
+    Ok(None)
 }
 
 fn named(reader: &dyn Reader, member: Option<MemberId>, identity: IdentityId, points: i64) -> Result<TopMember, StoreError> {

@@ -186,7 +186,7 @@ fn make(reader: &dyn Reader, request: &Request) -> Result<Statement, StatementEr
     if accounts.is_empty() {
         let in_campaign = request.campaign.as_ref().map(|campaign| format!("在积分活动 {campaign} 里")).unwrap_or_default();
         let text = if members.is_empty() {
-            "没有见过这个编号,或者它从没得过分;编号是 userid 或 external_userid,不是昵称"
+            "没有见过这个编号,或者它从没得过分;也没有人叫这个名字;编号是 userid 或 external_userid"
         } else {
             "没有账户"
         };

@@ -17,6 +17,7 @@ use crate::store::{Directory, IdentityRow, Reader, StoreError};
 
 use super::beginning::{Beginning, Fold, Told};
 use super::parity::is_decidable;
+use super::tally::issued;
 use super::world;
 
 /// Behind the corp: where replayed history comes from. It tells when things happened, not when they were heard.
@@ -122,6 +123,8 @@ pub(super) struct History<'r> {
     /// The first row that is decided again, already read.
     first: Option<(EventRow, Vec<Posting>)>,
     pub(super) counts: Counts,
+    /// What rules really paid in the rows that were read, by campaign.
+    booked: HashMap<CampaignId, i64>,
     over: bool,
 }
 
@@ -145,6 +148,7 @@ impl<'r> History<'r> {
             clock: Millis(i64::MIN),
             first: None,
             counts: Counts::default(),
+            booked: HashMap::new(),
             over: false,
         })
     }
@@ -264,11 +268,21 @@ impl<'r> History<'r> {
         self.groups.get(&id)
     }
 
+    /// What rules really paid in a campaign of this name, in the rows that were read.
+    pub(super) fn booked(&self, campaign: &str) -> i64 {
+        let named = |id: &CampaignId| self.campaigns.get(id).is_some_and(|(_, name)| **name == *campaign);
+        self.booked.iter().filter(|(id, _)| named(id)).fold(0, |sum, (_, points)| sum.saturating_add(*points))
+    }
+
     fn item(&mut self, row: EventRow, postings: Vec<Posting>) -> Result<Option<Item>, StoreError> {
         self.clock = self.clock.max(self.clock_at(&row));
         if self.until.is_some_and(|until| self.clock >= until) {
             self.over = true;
             return Ok(None);
+        }
+        for (campaign, _, points) in postings.iter().filter_map(issued) {
+            let booked = self.booked.entry(campaign).or_default();
+            *booked = booked.saturating_add(points);
         }
         let who = row.identity.map(|id| self.person(id)).transpose()?.flatten();
         let mut item = Item { seq: row.seq, at: row.at, received_at: row.received_at, clock: self.clock, who, what: What::Nothing };

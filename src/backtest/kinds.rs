@@ -53,11 +53,24 @@ fn missing(needs: Needs) -> &'static str {
     }
 }
 
+/// Whether a rule is on trial under these rules; `None` where it is stopped, or is not there.
+pub(super) fn is_on_trial(rules: &Rules, campaign: &str, code: &str) -> Option<bool> {
+    match mode(rules, campaign, code)? {
+        Mode::Live => Some(false),
+        Mode::Shadow => Some(true),
+        Mode::Off => None,
+    }
+}
+
+fn mode(rules: &Rules, campaign: &str, code: &str) -> Option<Mode> {
+    let campaign = rules.campaigns.iter().find(|it| *it.id == *campaign)?;
+    let rule = campaign.rules.iter().find(|rule| *rule.code == *code)?;
+    Some(campaign.mode.max(rule.common.mode))
+}
+
 /// What is said where a rule left no verdict.
 pub(super) fn none(rules: &Rules, campaign: &str, code: &str) -> &'static str {
-    let campaign = rules.campaigns.iter().find(|it| *it.id == *campaign);
-    let rule = campaign.and_then(|campaign| campaign.rules.iter().find(|rule| *rule.code == *code));
-    match campaign.zip(rule).map(|(campaign, rule)| campaign.mode.max(rule.common.mode)) {
+    match mode(rules, campaign, code) {
         None => "没有这条规则",
         Some(Mode::Off) => "停用",
         Some(Mode::Live | Mode::Shadow) => "不归它管",

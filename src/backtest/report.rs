@@ -81,6 +81,10 @@ pub struct CampaignReport {
     pub point_value: Option<i64>,
     /// All that is earned by rules.
     pub total: Change,
+    /// What rules really paid in this time, less what was taken back: by the rules of then, late decisions and recalls included.
+    pub booked: i64,
+    /// What rules on trial would pay in either world; it is in no other sum.
+    pub shadow: Vec<RuleChange>,
     /// Each rule of either version, by ledger code; those of the new file first, in its order.
     pub rules: Vec<RuleChange>,
     /// Each group in which anything is earned in either world, dearest first; what is earned in single chats and by the clock last.

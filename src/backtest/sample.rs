@@ -26,6 +26,8 @@ pub fn two_campaigns() -> Report {
     let still = |was| change(was, was, 300, 300);
     let second = CampaignReport {
         total: still(600),
+        booked: 600,
+        shadow: vec![],
         rules: vec![rule("check_in.daily", "每日签到", still(600))],
         groups: vec![group(Some("wrVip"), "VIP 福利群", still(600), 12)],
         gained: 0,
@@ -56,6 +58,8 @@ fn campaign(id: &str, title: &str) -> CampaignReport {
         points_name: "积分".into(),
         point_value: Some(100),
         total: change(15_400, 16_640, 7_200, 7_912),
+        booked: 14_980,
+        shadow: vec![rule("speaking.lunch", "午间发言", change(0, 114, 0, 57))],
         rules: vec![
             rule("check_in.daily", "每日签到", change(12_400, 13_890, 4_200, 4_912)),
             rule("speaking.evening", "晚间发言", change(3_000, 2_750, 3_000, 2_750)),

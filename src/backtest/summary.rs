@@ -80,6 +80,11 @@ impl Pairing {
         };
         let rules: BTreeSet<(Arc<str>, Arc<str>)> = [looked(was), looked(now)].concat().into_iter().collect();
         for (campaign, rule) in rules {
+            // What a trial says moves nobody's points: its sum is told, its verdicts are not.
+            let trial = [&self.old, &self.new].map(|rules| kinds::is_on_trial(rules, &campaign, &rule));
+            if trial.contains(&Some(true)) && !trial.contains(&Some(false)) {
+                continue;
+            }
             let told = |heard: &Heard, rules: &Rules| {
                 let verdict = heard.verdicts.iter().find(|(code, ..)| heard.campaign.as_ref() == Some(&campaign) && *code == rule);
                 verdict.map_or_else(|| (kinds::none(rules, &campaign, &rule), 0), |(_, kind, points)| (*kind, *points))
@@ -167,11 +172,12 @@ struct Named {
     group_members: HashSet<(GroupId, Person)>,
     members: HashMap<Person, Paid>,
     days: BTreeMap<Day, i64>,
+    shadow: HashMap<Arc<str>, Paid>,
     lowest: HashMap<Person, i64>,
 }
 
 fn by_name(sums: Sums) -> HashMap<Arc<str>, Named> {
-    let Sums { rules, groups, group_members, members, days, lowest, campaigns } = sums;
+    let Sums { rules, groups, group_members, members, days, shadow, lowest, campaigns } = sums;
     let mut named: HashMap<Arc<str>, Named> = HashMap::new();
     let mut of = |id: CampaignId, take: &mut dyn FnMut(&mut Named)| {
         if let Some(name) = campaigns.get(&id) {
@@ -192,6 +198,9 @@ fn by_name(sums: Sums) -> HashMap<Arc<str>, Named> {
     }
     for ((id, day), points) in days {
         of(id, &mut |named| *named.days.entry(day).or_default() += points);
+    }
+    for ((id, rule), paid) in shadow {
+        of(id, &mut |named| add(named.shadow.entry(rule.clone()).or_default(), paid));
     }
     for ((id, person), points) in lowest {
         of(id, &mut |named| {
@@ -226,7 +235,9 @@ impl<'a> Sheet<'a> {
     fn report(&self, names: &mut Names<'_>, turns: Vec<(Turn, Turned)>) -> Result<CampaignReport, StoreError> {
         let campaign = self.new.or(self.old);
         let id = campaign.map(|campaign| campaign.id.clone()).unwrap_or_default();
-        let rules = self.rules();
+        let rules = self.rules(&self.was.rules, &self.now.rules);
+        let mut shadow = self.rules(&self.was.shadow, &self.now.shadow);
+        shadow.retain(|rule| rule.change != Change::default());
         let total = rules.iter().fold(Change::default(), |sum, rule| Change {
             was: sum.was.saturating_add(rule.change.was),
             now: sum.now.saturating_add(rule.change.now),
@@ -244,8 +255,10 @@ impl<'a> Sheet<'a> {
             title: campaign.and_then(|campaign| campaign.title.clone()).unwrap_or_else(|| id.clone()),
             points_name: campaign.map(|campaign| campaign.points_name.clone()).unwrap_or_default(),
             point_value: campaign.and_then(|campaign| campaign.point_value),
+            booked: self.history.booked(&id),
             id,
             total,
+            shadow,
             rules,
             groups: self.groups(),
             gained: count(&|by| by > 0),
@@ -259,17 +272,17 @@ impl<'a> Sheet<'a> {
         })
     }
 
-    fn rules(&self) -> Vec<RuleChange> {
+    fn rules(&self, was: &HashMap<Arc<str>, Paid>, now: &HashMap<Arc<str>, Paid>) -> Vec<RuleChange> {
         let of = |campaign: Option<&'a Campaign>| campaign.into_iter().flat_map(|campaign| campaign.rules.iter().map(|rule| (&rule.code, rule.title())));
         let titles =
             |campaign: Option<&'a Campaign>| campaign.into_iter().flat_map(|campaign| campaign.titles.iter().map(|title| (&title.code, &*title.title)));
         let all = of(self.new).chain(titles(self.new)).chain(of(self.old)).chain(titles(self.old));
-        let mut beside: Vec<&Arc<str>> = self.was.rules.keys().chain(self.now.rules.keys()).collect();
+        let mut beside: Vec<&Arc<str>> = was.keys().chain(now.keys()).collect();
         beside.sort();
         let mut seen = HashSet::new();
         let all = all.chain(beside.into_iter().map(|code| (code, &**code)));
         all.filter(|(code, _)| seen.insert((*code).clone()))
-            .map(|(code, title)| RuleChange { rule: code.clone(), title: title.into(), change: change(self.was.rules.get(code), self.now.rules.get(code)) })
+            .map(|(code, title)| RuleChange { rule: code.clone(), title: title.into(), change: change(was.get(code), now.get(code)) })
             .collect()
     }
 

@@ -42,7 +42,7 @@ fn rules(campaign: &CampaignReport, ink: &Ink) -> String {
     if campaign.rules.is_empty() {
         return String::new();
     }
-    let head = ["规则", "旧", "新", "变化", "次数"].map(Cell::of);
+    let head = ["规则", "旧", "新", "变化", "得分次数"].map(Cell::of);
     let rows = campaign.rules.iter().map(|rule| {
         let name = format!("{} {}", display_name(&rule.title), rule.rule);
         changes(&name, rule.change, times(rule.change))
@@ -111,10 +111,10 @@ fn verdicts(campaign: &CampaignReport, ink: &Ink) -> String {
         return String::new();
     }
     let all: u64 = campaign.verdicts.iter().map(|verdict| verdict.times).sum();
-    let mut out = format!("{}\n", ink.faint(&format!("判定变了的({} 条)", grouped_u64(all))));
+    let mut out = format!("{}\n", ink.faint(&format!("判定变了的({} 次;一条消息,每条规则各算一次)", grouped_u64(all))));
     for verdict in campaign.verdicts.iter().take(LINES_MAX) {
         let title = title_of(campaign, verdict);
-        let _ = writeln!(out, "{title}:{},{} 条", turned(verdict), grouped_u64(verdict.times));
+        let _ = writeln!(out, "{title}:{},{} 次", turned(verdict), grouped_u64(verdict.times));
         for example in &verdict.examples {
             let text = clipped(&printable(&example.text).replace('\n', " "), TEXT_COLUMNS);
             let points = if example.was == example.now { String::new() } else { format!(" {} → {}", signed(example.was), signed(example.now)) };

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::day::Day;
-use crate::model::decision::Chart;
+use crate::model::decision::{Chart, Ruling};
 use crate::model::ids::{AccountId, CampaignId, EventKey, EventSeq, GroupId};
 use crate::model::journal::{AccountRef, EventRow, Posting};
 use crate::pipeline::Listener;
@@ -37,6 +37,8 @@ pub(super) struct Sums {
     pub(super) group_members: HashSet<(CampaignId, GroupId, Person)>,
     pub(super) members: HashMap<(CampaignId, Person), Paid>,
     pub(super) days: HashMap<(CampaignId, Day), i64>,
+    /// What rules on trial would have paid.
+    pub(super) shadow: HashMap<(CampaignId, Arc<str>), Paid>,
     /// The lowest that an account fell below zero.
     pub(super) lowest: HashMap<(CampaignId, Person), i64>,
     /// What campaigns are called.
@@ -151,6 +153,11 @@ impl Tally {
     }
 
     fn hear(&mut self, seq: Option<EventSeq>, row: &EventRow) {
+        for verdict in &row.record.verdicts {
+            if let (Some(campaign), Ruling::Shadow(payment)) = (row.campaign, &verdict.ruling) {
+                self.sums.shadow.entry((campaign, verdict.rule.clone())).or_default().add(payment.points, 1);
+            }
+        }
         let Some(seq) = seq else { return };
         let verdicts = row.record.verdicts.iter().map(|verdict| (verdict.rule.clone(), kind(&verdict.ruling), verdict.ruling.booked()));
         let campaign = row.campaign.and_then(|id| self.sums.campaigns.get(&id)).cloned();
@@ -185,7 +192,7 @@ impl Tally {
 }
 
 /// What a posting brings a member by a rule; below zero what it takes back.
-fn issued(posting: &Posting) -> Option<(CampaignId, AccountId, i64)> {
+pub(super) fn issued(posting: &Posting) -> Option<(CampaignId, AccountId, i64)> {
     match (posting.src, posting.dst) {
         (AccountRef::System { campaign, chart: Chart::Issued }, AccountRef::Member(account)) => Some((campaign, account, posting.amount)),
         (AccountRef::Member(account), AccountRef::System { campaign, chart: Chart::Issued }) => Some((campaign, account, -posting.amount)),

@@ -2,8 +2,9 @@
 
 use jiff::civil::Date;
 
-use crate::backtest::report::{CampaignReport, Change, Report, VerdictChange, Version};
+use crate::backtest::report::{CampaignReport, Change, Report, RuleChange, VerdictChange, Version};
 use crate::rules::budget::yuan;
+use crate::rules::text::display_name;
 
 /// Between groups of three digits: the numbers stay in one piece, and no comma is taken for one of the sentence.
 const GROUP: char = '\u{a0}';
@@ -133,6 +134,26 @@ fn version(version: &Version) -> String {
 /// What a reader must know about the numbers; a sentence each.
 pub fn notes(report: &Report) -> Vec<String> {
     let mut notes = Vec::new();
+    for campaign in &report.campaigns {
+        let name = if report.campaigns.len() > 1 { format!("「{}」里,", campaign.title) } else { String::new() };
+        if report.from.is_some() && campaign.booked != campaign.total.was {
+            let (was, booked) = (grouped(campaign.total.was), points(campaign, campaign.booked));
+            notes.push(format!(
+                "{name}「旧」{was} 是{}从头判一遍这段时间会发的;当时账上实际记了 {booked}:那时的规则不一样,或有晚到、撤回的消息。",
+                report.old.name
+            ));
+        }
+        if !campaign.shadow.is_empty() {
+            let told: Vec<String> = campaign.shadow.iter().map(|rule| on_trial(campaign, rule)).collect();
+            notes.push(format!("{name}试运行的规则不计入上面的数:{}。", told.join(";")));
+        }
+    }
+    if report.from.is_some()
+        && report.campaigns.iter().all(|campaign| campaign.point_value.is_none())
+        && let Some(first) = report.campaigns.first()
+    {
+        notes.push(format!("想同时看金额,在 [campaign.{}] 里写上一分值多少元,例如 point_value = \"0.01\"。", first.id));
+    }
     if report.erased > 0 {
         let count = grouped_u64(report.erased);
         notes.push(format!("{count} 条消息的原文已按 [retention] texts 销毁,新旧两边都照当时判的算;想看它们之后的,用 --from 指定更晚的一天。"));
@@ -141,6 +162,13 @@ pub fn notes(report: &Report) -> Vec<String> {
         notes.push(format!("人工加分、期初余额、审核、恢复等 {} 笔照当时的记,新旧两边一样,没有算在里面。", grouped_u64(report.outside)));
     }
     notes
+}
+
+/// `speaking.lunch 会发 114 积分(57 次)`.
+fn on_trial(campaign: &CampaignReport, rule: &RuleChange) -> String {
+    let Change { was, now, times_now, .. } = rule.change;
+    let was = if was == now || was == 0 { String::new() } else { format!(",旧规则里会发 {}", grouped(was)) };
+    format!("{} {} 会发 {}({} 次){was}", display_name(&rule.title), rule.rule, points(campaign, now), grouped_u64(times_now))
 }
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ mod statement;
 mod r#try;
 mod verify;
 
-use std::io::IsTerminal;
+use std::io::{self, ErrorKind, IsTerminal};
+use std::panic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -122,6 +123,9 @@ enum Verb {
     Reinstate(reinstate::Options),
 }
 
+/// Whoever read what we print went away (`jifen … | head`): 128 + SIGPIPE, as of any tool of Unix.
+const UNHEARD: u8 = 141;
+
 /// Where the data is: shared by the verbs that open the database.
 #[derive(Debug, Clone, Args)]
 pub struct Where {
@@ -139,6 +143,9 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::told(&error),
     };
+    if !matches!(cli.verb, Verb::Serve(_) | Verb::Demo(_)) {
+        end_quietly_unheard();
+    }
     let result = match cli.verb {
         Verb::Demo(options) => demo::run(options),
         Verb::Serve(options) => serve::run(options),
@@ -171,10 +178,24 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(code) => ExitCode::from(code),
+        Err(error) if error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)) => {
+            ExitCode::from(UNHEARD)
+        }
         Err(error) => {
             let label = if std::io::stderr().is_terminal() { "\x1b[31m错误\x1b[0m" } else { "错误" };
             eprintln!("{label}:{error:#}");
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// Ends a verb without a word where nobody reads any more: `println!` panics then. A daemon goes on.
+fn end_quietly_unheard() {
+    let told = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str().is_some_and(|why| why.starts_with("failed printing to std") && why.contains("Broken pipe")) {
+            std::process::exit(UNHEARD.into());
+        }
+        told(panic);
+    }));
 }

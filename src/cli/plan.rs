@@ -74,11 +74,19 @@ pub(super) enum Format {
 fn price(text: &str) -> Result<(String, i64), String> {
     let unread = || format!("「{text}」看不懂;请写 名称=积分,如 户外水壶=1200");
     let (name, points) = text.rsplit_once(['=', '\u{ff1d}']).ok_or_else(unread)?;
-    let points: i64 = points.trim().parse().map_err(|_| unread())?;
+    let points: i64 = whole(points.trim()).ok_or_else(unread)?;
     if name.trim().is_empty() || points < 1 {
         return Err(unread());
     }
     Ok((name.trim().to_owned(), points))
+}
+
+/// A number as people write it: `1500`, `1,500`. What is grouped otherwise may have been meant as something else.
+fn whole(text: &str) -> Option<i64> {
+    let mut groups = text.split([',', '\u{ff0c}']);
+    let (first, rest) = (groups.next()?, groups.collect::<Vec<_>>());
+    let is_grouped = (1..=3).contains(&first.len()) && rest.iter().all(|group| group.len() == 3);
+    if rest.is_empty() || is_grouped { [&[first], &rest[..]].concat().concat().parse().ok() } else { None }
 }
 
 pub fn run(options: Options) -> Result<u8> {
@@ -173,7 +181,7 @@ fn nothing(corp: &CorpName, campaign: &Campaign, window: Window, earners: &Earne
 
 fn tell(plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
     let title = plan.title.as_deref().map(|title| format!("「{title}」")).unwrap_or_default();
-    writeln!(out, "积分活动 {}{title}(企业 {}),按 {} 到 {} 的得分", plan.campaign, plan.corp, plan.from, plan.to)?;
+    writeln!(out, "积分活动 {}{title}(企业 {}),按 {} 到 {} 实际得到的分(不是按新规则算的)", plan.campaign, plan.corp, plan.from, plan.to)?;
     let sampled = if plan.one_of > 1 { format!(",每 {} 人看 1 人", plan.one_of) } else { String::new() };
     let mut beside = Vec::new();
     if plan.dormant > 0 {
@@ -206,12 +214,23 @@ fn tell(plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
 fn quartiles(plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
     let days: Vec<i32> = plan.quartiles.first().map(|quartile| quartile.within.iter().map(|within| within.days).collect()).unwrap_or_default();
     let head = ["一半的人攒得到".to_owned(), "人数".to_owned(), "每周得分".to_owned()];
-    let mut rows = vec![head.into_iter().chain(days.iter().map(|days| format!("{days} 天"))).chain(["换得到".to_owned()]).collect::<Vec<_>>()];
+    let mut rows = vec![
+        head.into_iter()
+            .chain(days.iter().map(|days| format!("{days} 天")))
+            .chain((!plan.goods.is_empty()).then(|| format!("{} 天换得到", days.iter().map(i32::to_string).collect::<Vec<_>>().join("/"))))
+            .collect::<Vec<_>>(),
+    ];
     for quartile in &plan.quartiles {
         let weekly = format!("{}–{}", quartile.weekly_from, quartile.weekly_to);
         let reached = quartile.within.iter().map(|within| format!("{} 样", within.goods.len())).collect::<Vec<_>>().join("/");
         let prices = quartile.within.iter().map(|within| grouped(within.price));
-        rows.push([quartile.name.to_owned(), quartile.members.to_string(), weekly].into_iter().chain(prices).chain([reached]).collect());
+        rows.push(
+            [quartile.name.to_owned(), quartile.members.to_string(), weekly]
+                .into_iter()
+                .chain(prices)
+                .chain((!plan.goods.is_empty()).then_some(reached))
+                .collect(),
+        );
     }
     columns(&rows).iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
@@ -247,8 +266,10 @@ mod tests {
 
     #[test]
     fn a_price_to_try_is_a_name_and_points() {
+        assert_eq!((price("水壶=1,500"), price("水壶=1,234,567")), (Ok(("水壶".into(), 1_500)), Ok(("水壶".into(), 1_234_567))));
         assert_eq!((price("户外水壶=1200"), price("a=b \u{ff1d} 3")), (Ok(("户外水壶".into(), 1_200)), Ok(("a=b".into(), 3))));
-        for bad in ["水壶", "水壶=", "=3", "水壶=0", "水壶=-5", "水壶=很多", "水壶=99999999999999999999"] {
+        for bad in ["水壶", "水壶=", "=3", "水壶=0", "水壶=-5", "水壶=很多", "水壶=1,50", "水壶=,500", "水壶=1500,500", "水壶=99999999999999999999"]
+        {
             assert!(price(bad).is_err_and(|told| told.contains("名称=积分")), "{bad}");
         }
     }

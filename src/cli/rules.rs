@@ -27,6 +27,10 @@ use crate::store::{Reader, RulesChange};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Versions told to choose from.
+const CHOICE_MAX: usize = 5;
+/// Changes looked through for them, and for when a version went live.
+const CHANGES_MAX: usize = 1_000;
 /// Lines of the text around a change.
 const CONTEXT_LINES: usize = 3;
 
@@ -37,6 +41,7 @@ const CONTEXT_LINES: usize = 3;
   jifen rules diff 3f2a91c0 live   两个版本之间
   jifen rules show 3f2a91c0        一个旧版本的全文
   jifen rules rollback             退回上一个版本:写回 rules.toml,运行中的 serve 两秒内生效
+  jifen rules rollback 3f2a91c0    退回写明的版本;刚退回过、或文件里有没生效的改动时,要写明
   jifen rules rollback live        丢掉文件里没生效的改动,恢复成正在用的
 
 版本写前 8 位就够;live 是正在用的(serve 停着时是停之前用的)。可以在 serve 运行时执行。改规则只影响以后的消息:已经记的账不变。")]
@@ -216,8 +221,8 @@ fn newest_two(reader: &impl Reader, file: &Path) -> Result<(Side, Side)> {
     let current = Side::version(reader, live, "live ")?;
     match Side::file(file) {
         Ok(saved) if saved.text != current.text => Ok((current, saved)),
-        Ok(_) | Err(_) => match shelf::before(reader, live)? {
-            Some(before) => Ok((Side::version(reader, before, "")?, current)),
+        Ok(_) | Err(_) => match shelf::before(reader, live, EventSeq(reader.head()?.event.0 + 1))? {
+            Some((before, _)) => Ok((Side::version(reader, before, "")?, current)),
             None => bail!("{} 和正在用的一样,也还没有换过规则,没有可比的", file.display()),
         },
     }
@@ -260,9 +265,16 @@ fn rollback(options: &RollbackOptions) -> Result<u8> {
     let workspace = Workspace::open(&options.place)?;
     let reader = workspace.reader()?;
     let Some(live) = shelf::live(&reader)? else { bail!(shelf::NotFound::Nothing) };
+    let file = rules_file(&workspace, options.rules.as_ref());
     let target = match &options.version {
         Some(name) => shelf::find(&reader, name)?,
-        None => shelf::before(&reader, live)?.context("还没有换过规则,没有上一个版本可退。要丢掉文件里没生效的改动:jifen rules rollback live")?,
+        None => match step_back(&reader, live, &file)? {
+            Ok(target) => target,
+            Err(reason) => {
+                eprintln!("{reason}");
+                return Ok(FINDING);
+            }
+        },
     };
     let text = shelf::text(&reader, target)?;
     let examined = gate::examine(text.as_bytes());
@@ -272,17 +284,76 @@ fn rollback(options: &RollbackOptions) -> Result<u8> {
         eprintln!("把它存成文件改好再用:jifen rules show {} > 旧规则.toml", short(target));
         return Ok(FINDING);
     }
-    let file = rules_file(&workspace, options.rules.as_ref());
     let since = reader.head()?.event;
-    if watched::content(&file).is_some_and(|bytes| *bytes == *text.as_bytes()) {
+    if says(&file, &text) {
         println!("{} 已经是版本 {}", file.display(), short(target));
     } else {
         watched::keep_aside(&file).with_context(|| format!("现在的文件留不了底({}),没有退回", watched::backup(&file).display()))?;
         watched::write(&file, &text).with_context(|| format!("写不了 {}", file.display()))?;
-        println!("{} 已换成版本 {};刚才的内容在 {}", file.display(), short(target), watched::backup(&file).display());
+        let began = dated(&reader, target)?;
+        println!("{} 已换成版本 {}{began};刚才的内容在 {}", file.display(), short(target), watched::backup(&file).display());
         println!("{}", in_words(&Side::version(&reader, live, "")?, &Side::version(&reader, target, "")?));
+        if target != live {
+            println!("后悔了就换回来:jifen rules rollback {}", short(live));
+        }
     }
     await_daemon(&reader, target, since)
+}
+
+/// The version to which a step back goes where none is named; why that is not clear, in words.
+fn step_back(reader: &impl Reader, live: RulesHash, file: &Path) -> Result<Result<RulesHash, String>> {
+    let back = shelf::back(reader, live)?;
+    let target = match back {
+        shelf::Back::To(target) | shelf::Back::Again(target) => Some(target),
+        shelf::Back::Nowhere => None,
+    };
+    // Who asks twice before a daemon took it is told how it stands.
+    if let (shelf::Back::To(target), Some(text)) = (back, target.map(|target| shelf::text(reader, target)).transpose()?)
+        && says(file, &text)
+    {
+        return Ok(Ok(target));
+    }
+    if file.exists() && !says(file, &shelf::text(reader, live)?) {
+        let drop = "只丢掉它:jifen rules rollback live";
+        return Ok(Err(format!("{} 里有没生效的改动,没有动。{drop};退回更早的版本:jifen rules rollback <版本>{}", file.display(), choice(reader)?)));
+    }
+    match back {
+        shelf::Back::To(target) => Ok(Ok(target)),
+        shelf::Back::Nowhere => bail!("还没有换过规则,没有上一个版本可退。要丢掉文件里没生效的改动:jifen rules rollback live"),
+        shelf::Back::Again(last) => Ok(Err(format!(
+            "现在用的 {} 就是退回来的,再退一步会又换上刚退掉的 {}。没有动。真要换,写明版本:jifen rules rollback <版本>{}",
+            short(live),
+            short(last),
+            choice(reader)?
+        ))),
+    }
+}
+
+/// Whether a file says exactly this.
+fn says(file: &Path, text: &str) -> bool {
+    watched::content(file).is_some_and(|bytes| *bytes == *text.as_bytes())
+}
+
+/// The last versions there are to choose from, a line each, newest first.
+fn choice(reader: &impl Reader) -> Result<String> {
+    let mut versions: Vec<RulesChange> = Vec::new();
+    for change in reader.rules_changes(EventSeq(i64::MAX), CHANGES_MAX)?.into_iter().filter(|change| change.accepted) {
+        if versions.len() < CHOICE_MAX && versions.iter().all(|known| known.rules != change.rules) {
+            versions.push(change);
+        }
+    }
+    let told = |change: &RulesChange| match change.told.split_once('\n') {
+        Some((_, changed)) => changed.lines().map(str::trim).collect::<Vec<_>>().join(";"),
+        None => change.told.to_string(),
+    };
+    Ok(versions.iter().map(|change| format!("\n  {}  {} 起  {}", short(change.rules), clock(change.at, "%m-%d %H:%M"), told(change))).collect())
+}
+
+/// `(11-22 20:31 起用过)`: when a version last went live, where that was written down.
+fn dated(reader: &impl Reader, version: RulesHash) -> Result<String> {
+    let changes = reader.rules_changes(EventSeq(i64::MAX), CHANGES_MAX)?;
+    let began = changes.iter().find(|change| change.accepted && change.rules == version);
+    Ok(began.map(|change| format!("({} 起用的)", clock(change.at, "%Y-%m-%d %H:%M"))).unwrap_or_default())
 }
 
 /// Says what a running daemon made of it, or what to do where none runs.

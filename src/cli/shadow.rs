@@ -70,7 +70,9 @@ fn tell_trial(trial: &Trial, out: &mut dyn Write) -> std::io::Result<()> {
     let Trial { title, rule, campaign, points, points_name, payments, members, .. } = trial;
     writeln!(out, "\n{title}({rule}),活动 {campaign}")?;
     if trial.days.is_empty() {
-        writeln!(out, "  这几天没有碰到它管的事")?;
+        let since = trial.since.as_deref().and_then(|since| since.get(5..16)).map(|since| since.replace('T', " "));
+        let added = since.map_or_else(|| "这几天".to_owned(), |since| format!("{since} 才开始试运行,"));
+        writeln!(out, "  {added}还没有消息碰到它;想现在就知道会发多少,用 jifen backtest --rules rules.toml")?;
     } else {
         let yuan = trial.yuan.as_ref().map_or(String::new(), |yuan| format!("(约 {yuan} 元)"));
         writeln!(out, "  会发 {points} {points_name}{yuan}:{payments} 次,{members} 人")?;

@@ -1,5 +1,6 @@
 //! `jifen statement`: what a member has, why, and what it was on a day.
 
+use std::collections::BTreeSet;
 use std::io::{Write, stdout};
 use std::sync::Arc;
 
@@ -10,12 +11,16 @@ use jiff::civil::Date;
 use super::workspace::Workspace;
 use super::{DONE, FINDING, Where};
 use crate::clock::Clock;
+use crate::model::ids::CorpName;
+use crate::pipeline::command::choose;
 use crate::rules::file;
 use crate::statement::{AccountStatement, Line, Request, Statement, StatementError, Wording, statement};
+use crate::store::{IdentityRow, Reader};
 
 #[derive(Debug, Args)]
 #[command(after_help = "例子:
   jifen statement --member aming
+  jifen statement --member 小红                              名字没有重名也行
   jifen statement --member wmxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx --campaign main --as-of 2026-06-30
   jifen statement --member aming --format csv > 阿明.csv
 
@@ -23,8 +28,8 @@ use crate::statement::{AccountStatement, Line, Request, Statement, StatementErro
 --as-of 是那一天结束时的样子,和那天的备份算出来的一样:晚到的消息从入账那一刻算起;用 jifen replay 补录的历史按它自己的时间算。
 只读,可以在 serve 运行时执行。查不到这个成员时退出码是 1。")]
 pub struct Options {
-    /// 成员的编号:userid 或 external_userid
-    #[arg(long, value_name = "ID")]
+    /// 谁:成员编号(userid 或 external_userid),或没有重名的名字
+    #[arg(long, value_name = "NAME")]
     member: String,
     #[command(flatten)]
     place: Where,
@@ -51,7 +56,8 @@ enum Format {
 
 pub fn run(options: Options) -> Result<u8> {
     let workspace = Workspace::open(&options.place)?;
-    let request = Request {
+    let reader = workspace.reader()?;
+    let mut request = Request {
         member: options.member.trim().to_owned(),
         corp: options.corp,
         campaign: options.campaign,
@@ -59,7 +65,20 @@ pub fn run(options: Options) -> Result<u8> {
         now: Clock::default().now(),
         wording: wording(&workspace).into_iter().collect(),
     };
-    let made = match statement(&workspace.reader()?, &request) {
+    let mut made = statement(&reader, &request);
+    if matches!(made, Err(StatementError::NotFound(_)))
+        && let named @ [_, ..] = &*named(&reader, &request)?
+    {
+        match choose(&request.member, named.iter().collect()) {
+            Ok(who) => request.member = who.value.to_string(),
+            Err(reason) => {
+                eprintln!("{reason}");
+                return Ok(FINDING);
+            }
+        }
+        made = statement(&reader, &request);
+    }
+    let made = match made {
         Ok(made) => made,
         Err(error @ StatementError::NotFound(_)) => {
             eprintln!("{error}");
@@ -74,6 +93,18 @@ pub fn run(options: Options) -> Result<u8> {
         Format::Csv => csv(&made, &mut out)?,
     }
     Ok(DONE)
+}
+
+/// Everybody of this name, in the corp that is asked for or in all.
+fn named(reader: &dyn Reader, request: &Request) -> Result<Vec<IdentityRow>> {
+    let directory = reader.directory()?;
+    let all = directory.campaigns.keys().map(|(corp, _)| corp).filter(|corp| request.corp.as_ref().is_none_or(|wanted| **wanted == ***corp));
+    let corps: BTreeSet<&CorpName> = all.collect();
+    let mut named = Vec::new();
+    for corp in corps {
+        named.extend(reader.people_named(corp, &request.member)?);
+    }
+    Ok(named)
 }
 
 /// What the rules file says of the campaigns, where it is at hand and right.

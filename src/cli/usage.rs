@@ -4,10 +4,10 @@ use std::error::Error as _;
 use std::num::{IntErrorKind, ParseIntError};
 use std::process::ExitCode;
 
-use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Error};
 
-use super::{DONE, USAGE};
+use super::{Cli, DONE, USAGE};
 
 /// Says what is wrong, or gives the help that was asked for, and how the process is to end.
 pub fn told(error: &Error) -> ExitCode {
@@ -35,7 +35,11 @@ fn sentence(error: &Error) -> Option<String> {
         ErrorKind::UnknownArgument => format!("没有 {arg} 这个参数{}", suggestion(error, ContextKind::SuggestedArg)),
         ErrorKind::InvalidSubcommand => {
             let verb = text(error, ContextKind::InvalidSubcommand);
-            format!("没有 {verb} 这个命令{}", suggestion(error, ContextKind::SuggestedSubcommand))
+            let below = match below(&verb) {
+                none if none.is_empty() => suggestion(error, ContextKind::SuggestedSubcommand),
+                some => format!(",是不是 {some}?"),
+            };
+            format!("没有 {verb} 这个命令{below}")
         }
         ErrorKind::MissingRequiredArgument => format!("还要写 {arg}"),
         ErrorKind::MissingSubcommand => format!("还要写做什么{}", choices(error, ContextKind::ValidSubcommand)),
@@ -78,6 +82,13 @@ fn choices(error: &Error, kind: ContextKind) -> String {
     }
 }
 
+/// The verbs that have an act of this name, as one types them: `jifen rules rollback`.
+fn below(name: &str) -> String {
+    let cli = Cli::command();
+    let having = cli.get_subcommands().filter(|verb| verb.find_subcommand(name).is_some());
+    having.map(|verb| format!("jifen {} {name}", verb.get_name())).collect::<Vec<_>>().join(" 或 ")
+}
+
 fn suggestion(error: &Error, kind: ContextKind) -> String {
     match text(error, kind) {
         none if none.is_empty() => String::new(),
@@ -90,7 +101,6 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::Cli;
 
     fn said(args: &[&str]) -> String {
         sentence(&Cli::try_parse_from([&["jifen"], args].concat()).unwrap_err()).unwrap_or_default()
@@ -106,6 +116,8 @@ mod tests {
             (&["outbox", "list", "--since", "gestern"], "「gestern」不是时长"),
             (&["check", "--format", "yaml"], "可以是:"),
             (&["fly"], "没有 fly 这个命令"),
+            (&["rollback"], "没有 rollback 这个命令,是不是 jifen rules rollback?"),
+            (&["diff"], "是不是 jifen rules diff?"),
             (&["serve", "--lisen", "x"], "是不是 --listen"),
             (&["explain"], "还要写"),
             (&["outbox", "drop", "1", "--older-than", "5m"], "不能一起写"),

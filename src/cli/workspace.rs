@@ -8,14 +8,16 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use super::Where;
+use crate::model::event::Identity;
+use crate::pipeline::command::choose;
 use crate::rules::campaign::Rules;
 use crate::rules::file;
 use crate::rules::mistake::Mistake;
 use crate::settings::{Secret, Settings};
-use crate::store::Reader;
 use crate::store::sqlite::files::beside;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::vault::{Vault, parse_master, random_key};
+use crate::store::{Person, PersonKey, Reader};
 
 /// The settings file looked for when none is named.
 const CONFIG: &str = "jifen.toml";
@@ -92,6 +94,29 @@ pub fn only_corp(reader: &dyn Reader) -> Result<String> {
         [] => Ok("default".into()),
         [only] => Ok(only.clone()),
         several => bail!("数据库里有几个企业({}),请用 --corp 说出是哪一个", several.join("、")),
+    }
+}
+
+/// The corp of whoever is named: the one said, the first of the settings, else the only one of the database.
+pub fn corp_meant(workspace: &Workspace, reader: &dyn Reader, said: Option<&str>) -> Result<String> {
+    match said {
+        Some(corp) => Ok(corp.to_owned()),
+        None if workspace.settings.corp.is_empty() => only_corp(reader),
+        None => Ok(workspace.first_corp()),
+    }
+}
+
+/// The person meant by an outside id or a name, and an outside id of theirs; why not, in words.
+pub fn person_meant(reader: &dyn Reader, corp: &str, name: &str) -> Result<Result<(Person, Identity), String>> {
+    let person = |id: &Identity| reader.person(&PersonKey { corp: corp.into(), identity: Identity { kind: id.kind, value: id.folded().into() } });
+    let id = Identity::from_wecom(name);
+    if let Some(person) = person(&id)? {
+        return Ok(Ok((person, id)));
+    }
+    let named = reader.people_named(&corp.into(), name)?;
+    match choose(name, named.iter().collect()) {
+        Ok(who) => Ok(person(&who)?.map(|person| (person, who)).ok_or_else(|| format!("没有「{name}」这个人"))),
+        Err(reason) => Ok(Err(reason)),
     }
 }
 

@@ -221,9 +221,8 @@ impl Keeper {
     /// What stands in the file did not pass.
     async fn refuse(&mut self, examined: &Examined, live: RulesHash) {
         counter!(RULES_RELOADS, "outcome" => "refused").increment(1);
-        for obstacle in examined.obstacles(&self.file.path().display().to_string(), LOGGED_MAX) {
-            tracing::warn!(obstacle, "rules.toml was changed and is refused; the old rules stay");
-        }
+        let all = examined.obstacles(&self.file.path().display().to_string(), LOGGED_MAX);
+        tracing::warn!("{} 改过,没有采用,还在用原来的规则(版本 {}):\n{}", self.name(), short(live), all.join("\n"));
         let (name, obstacles) = (self.name(), examined.obstacles(&self.name(), TOLD_MAX).join("\n"));
         let only_tests = examined.errors() == 0 && !examined.failures.is_empty();
         let next = if only_tests {
@@ -242,7 +241,7 @@ impl Keeper {
         }
         counter!(RULES_RELOADS, "outcome" => "unreadable").increment(1);
         let path = self.file.path().display().to_string();
-        tracing::warn!(reason, path, "the rules file cannot be read; the old rules stay");
+        tracing::warn!("读不到规则文件 {path}:{reason}。还在用原来的规则,得分照常");
         let live = short(self.handle.rules().hash);
         let told = format!(
             "读不到 {}:{reason}。还在用原来的规则(版本 {live}),得分照常。把文件放回 {path} 就会自动检查、生效;原文可以用 jifen rules show {live} 取回",

@@ -41,18 +41,19 @@ pub fn live(reader: &impl Reader) -> Result<Option<RulesHash>, StoreError> {
     Ok(reader.event(reader.head()?.event)?.map(|event| event.rules))
 }
 
-/// The version that was live before this one.
+/// The version that was live before this one, looked for before an event, and an event under it. The place to begin is behind the newest event.
 ///
 /// # Errors
 /// The store cannot be read.
-pub fn before(reader: &impl Reader, live: RulesHash) -> Result<Option<RulesHash>, StoreError> {
-    let head = reader.head()?.event;
-    let (mut newest, mut began) = (EventSeq(head.0 + 1), None);
+pub fn before(reader: &impl Reader, version: RulesHash, until: EventSeq) -> Result<Option<(RulesHash, EventSeq)>, StoreError> {
+    let is_past = until <= reader.head()?.event;
+    // The first change that was written down says what came, not what was there: that is in the events before it.
+    let (mut newest, mut began) = (until, is_past.then_some(until));
     loop {
         let changes = reader.rules_changes(newest, PAGE)?;
         let accepted = || changes.iter().filter(|change| change.accepted);
-        if let Some(other) = accepted().find(|change| change.rules != live) {
-            return Ok(Some(other.rules));
+        if let Some(other) = accepted().find(|change| change.rules != version) {
+            return Ok(Some((other.rules, other.event)));
         }
         began = accepted().next_back().map(|change| change.event).or(began);
         match changes.last() {
@@ -60,18 +61,38 @@ pub fn before(reader: &impl Reader, live: RulesHash) -> Result<Option<RulesHash>
             Some(_) | None => break,
         }
     }
-    // The first change that was written down says what came, not what was there.
     let Some(began) = began else { return Ok(None) };
     let mut to = began.0;
     while to > 1 && began.0 - to < EVENTS_MAX {
         let from = (to - PAGE as i64).max(1);
         let events = reader.events(EventSeq(from), usize::try_from(to - from).unwrap_or(PAGE))?;
-        if let Some(event) = events.iter().rev().find(|event| event.rules != live) {
-            return Ok(Some(event.rules));
+        if let Some(event) = events.iter().rev().find(|event| event.rules != version) {
+            return Ok(Some((event.rules, event.seq)));
         }
         to = from;
     }
     Ok(None)
+}
+
+/// What a step back would go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Back {
+    /// No other version was live before.
+    Nowhere,
+    /// The version before.
+    To(RulesHash),
+    /// The newest change went back itself: one more step would bring again what it took away.
+    Again(RulesHash),
+}
+
+/// What a step back from the live version would go to.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn back(reader: &impl Reader, live: RulesHash) -> Result<Back, StoreError> {
+    let Some((last, at)) = before(reader, live, EventSeq(reader.head()?.event.0 + 1))? else { return Ok(Back::Nowhere) };
+    let earlier = before(reader, last, at)?;
+    Ok(if earlier.is_some_and(|(earlier, _)| earlier == live) { Back::Again(last) } else { Back::To(last) })
 }
 
 /// The version that is called `live`, or whose hash begins so.

@@ -357,18 +357,18 @@ async fn versions_are_found_by_their_first_letters() {
     assert_eq!(shelf::live(&office.reader).unwrap(), None);
     office.says("m-1", 9, "签到").await;
     let (old, new) = (RulesHash::of(RULES), RulesHash::of(&with_points(3)));
-    assert_eq!((shelf::live(&office.reader).unwrap(), shelf::before(&office.reader, old).unwrap()), (Some(old), None));
+    assert_eq!((shelf::live(&office.reader).unwrap(), shelf::back(&office.reader, old).unwrap()), (Some(old), shelf::Back::Nowhere));
     office.saves(with_points(3)).await;
     office.says("m-2", 10, "你好").await;
     office.saves(RULES.replace("points", "pionts")).await;
-    assert_eq!((shelf::live(&office.reader).unwrap(), shelf::before(&office.reader, new).unwrap()), (Some(new), Some(old)));
+    assert_eq!((shelf::live(&office.reader).unwrap(), shelf::back(&office.reader, new).unwrap()), (Some(new), shelf::Back::To(old)));
     assert_eq!((shelf::find(&office.reader, "live").unwrap(), shelf::find(&office.reader, &short(old).to_uppercase()).unwrap()), (new, old));
     assert_eq!(&*shelf::text(&office.reader, old).unwrap(), RULES);
     for (name, said) in [("12", "太短"), ("rules.toml", "没有版本"), ("", "没有版本"), ("ffffffffffffffffffffffffffffffffffff", "没有版本")] {
         assert!(shelf::find(&office.reader, name).unwrap_err().to_string().contains(said), "{name}");
     }
     office.saves(RULES).await;
-    assert_eq!(shelf::before(&office.reader, old).unwrap(), Some(new), "back to the first version, the one before is the second");
+    assert_eq!(shelf::back(&office.reader, old).unwrap(), shelf::Back::Again(new), "one more step would bring again what was taken away");
     office.close().await;
 }
 

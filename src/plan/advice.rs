@@ -103,7 +103,7 @@ fn none_in_reach(groups: &[Group], goods: &[GoodReach], days: i32, advice: &mut 
     let cheapest = goods.iter().min_by_key(|good| good.price)?;
     let worth = cheapest.fen.map(|fen| format!(",那时一积分合 {} 元", parts_of_yuan(i128::from(fen) * 100 / i128::from(price.max(1))))).unwrap_or_default();
     let text = format!(
-        "{}:{days} 天里什么也换不到。加一样 {price} 分左右的,或把「{}」从 {} 分降到 {price} 分{worth}",
+        "{}:{days} 天里什么也换不到。想让他们也换得到,加一样 {price} 分左右的,或把「{}」从 {} 分降到 {price} 分{worth}",
         names(&left_out),
         cheapest.title,
         cheapest.price
@@ -126,7 +126,7 @@ fn nobody(groups: &[Group], good: &GoodReach, days: i32) -> Option<Advice> {
     let (_, share) = good.reach.last().filter(|(_, share)| *share < NOBODY)?;
     let best = groups.last().map(|group| round_down(within_reach(&group.members, days))).filter(|price| (1..good.price).contains(price));
     let who = if *share > 0.0 { "几乎没有人" } else { "没有人" };
-    let todo = best.map(|price| format!("。降到 {price} 分,得分最多的那些人就够得着")).unwrap_or_default();
+    let todo = best.map(|price| format!("。只想让得分最多的那四分之一够得着,降到 {price} 分就行")).unwrap_or_default();
     let text = format!("「{}」{} 分:{days} 天里{who}攒得够{todo}", good.title, good.price);
     Some(Advice { kind: "nobody", good: Some(good.good.clone()), price: best, text })
 }
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(kinds(&plan), ["none_in_reach", "slow"], "{:#?}", plan.advice);
         assert_eq!(
             plan.advice[0].text,
-            "得分最少的四分之一、中下的四分之一:90 天里什么也换不到。加一样 12 分左右的,或把「水杯」从 120 分降到 12 分,那时一积分合 0.50 元"
+            "得分最少的四分之一、中下的四分之一:90 天里什么也换不到。想让他们也换得到,加一样 12 分左右的,或把「水杯」从 120 分降到 12 分,那时一积分合 0.50 元"
         );
         assert_eq!(plan.advice[1].text, "得分最少的四分之一:30 天里还换不到任何东西。想让他们早点有盼头,再加一样 4 分左右的小东西");
     }

@@ -233,7 +233,7 @@ fn unknown_key(table: &str, name: &str, schema: &Value) -> String {
     }
     let known = known_keys(schema);
     let place = if table.is_empty() { "最外层".to_owned() } else { format!("{table} 里") };
-    let alias = meant::key(name).into_iter().find(|key| known.contains(key)).map(|key| format!(";是不是想写 {key}?"));
+    let alias = meant::key(name).iter().find(|key| known.contains(key)).map(|key| format!(";是不是想写 {key}?"));
     let near = alias.unwrap_or_else(|| did_you_mean(name, &known));
     let rest = if near.is_empty() { format!(";可用的有 {}", known.join("、")) } else { near };
     format!("{place}没有 {name} 这个键{rest}")

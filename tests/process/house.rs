@@ -1,7 +1,7 @@
 //! A directory with everything a daemon needs, the daemon in it, and the command line beside it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, PipeWriter};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -120,6 +120,11 @@ impl House {
     /// Runs a verb in this directory with this house's jifen.toml, which is found there.
     pub fn jifen(&self, args: &[&str]) -> Ran {
         Ran::of(Command::new(JIFEN).args(args).current_dir(&self.dir))
+    }
+
+    /// The same, where what it prints goes into this pipe.
+    pub fn unheard(&self, args: &[&str], out: PipeWriter) -> Ran {
+        Ran::of(Command::new(JIFEN).args(args).current_dir(&self.dir).stdout(out))
     }
 
     /// The rows of an export.

@@ -184,10 +184,23 @@ async fn versions_are_listed_compared_and_brought_back_beside_the_daemon() {
     let nowhere = house.jifen(&["rules", "diff", "live", "nowhere.toml"]);
     assert!(nowhere.code == Some(2) && nowhere.err.contains("也没有叫这个名字的文件"), "{nowhere:?}");
 
+    let unclear = house.jifen(&["rules", "rollback"]);
+    assert_eq!((unclear.code, unclear.out.as_str()), (Some(1), ""), "{unclear:?}");
+    assert!(unclear.err.contains("里有没生效的改动,没有动") && unclear.err.contains("jifen rules rollback live") && unclear.err.contains(three), "{unclear:?}");
+    assert_eq!(fs::read_to_string(house.path("rules.toml")).unwrap(), BAD);
+    let dropped = house.jifen(&["rules", "rollback", "live"]);
+    assert!(dropped.code == Some(0) && dropped.out.contains("已生效"), "{dropped:?}");
+    assert_eq!((fs::read_to_string(house.path("rules.toml")).unwrap(), fs::read_to_string(house.path("rules.toml.bak")).unwrap()), (THREE.into(), BAD.into()));
+    change(&house, 3).await;
+
     let back = house.jifen(&["rules", "rollback"]);
     assert_eq!((back.code, back.err.as_str()), (Some(0), ""), "{back:?}");
-    assert!(back.out.contains("check_in.daily:3 分 → 2 分\n已生效"), "{back:?}");
-    assert_eq!((fs::read_to_string(house.path("rules.toml")).unwrap(), fs::read_to_string(house.path("rules.toml.bak")).unwrap()), (TWO.into(), BAD.into()));
+    assert!(back.out.contains(&format!("check_in.daily:3 分 → 2 分\n后悔了就换回来:jifen rules rollback {three}\n已生效")), "{back:?}");
+    assert_eq!(fs::read_to_string(house.path("rules.toml")).unwrap(), TWO);
+    let again = house.jifen(&["rules", "rollback"]);
+    assert_eq!((again.code, again.out.as_str()), (Some(1), ""), "{again:?}");
+    assert!(again.err.contains(&format!("现在用的 {two} 就是退回来的,再退一步会又换上刚退掉的 {three}")), "{again:?}");
+    assert_eq!(fs::read_to_string(house.path("rules.toml")).unwrap(), TWO, "nothing is moved");
     assert_eq!(post(&client(), &daemon, &app_text(2, "xiaohong", now_secs(), "签到")).await, 200);
     assert_eq!(daemon.stop().await, Some(0));
     house.must_verify();
@@ -197,7 +210,7 @@ async fn versions_are_listed_compared_and_brought_back_beside_the_daemon() {
     let stopped = house.jifen(&["rules", "rollback", three]);
     assert!(stopped.code == Some(0) && stopped.out.contains("下次启动就用它"), "{stopped:?}");
     let daemon = house.open().await;
-    let started = change(&house, 4).await;
+    let started = change(&house, 5).await;
     assert_eq!((&*started.by, started.rules), ("rules.toml(启动时)", RulesHash::of(THREE)));
     assert_eq!(daemon.stop().await, Some(0));
 }

@@ -97,10 +97,15 @@ fn without_a_database_the_world_is_empty_and_stays_so() {
 #[test]
 fn somebodys_last_messages_are_explained_by_name() {
     let house = replayed("explain-member");
-    let told = house.jifen(&["explain", "--member", "阿明", "--format", "text"]);
+    let told = house.jifen(&["explain", "--member", "阿明"]);
     assert_eq!(told.code, DONE, "{told:?}");
     assert_eq!(told.out.matches("check_in.daily +2").count(), 2, "{}", told.out);
     assert!(told.out.contains("[今天 1/1 次]") && told.out.contains("规则版本 "), "{}", told.out);
+    assert!(told.out.contains(" 阿明「") && !told.out.contains("suppressed") && !told.out.contains("+08:00"), "{}", told.out);
+    let statement = house.jifen(&["statement", "--member", "阿明"]);
+    assert!(statement.code == DONE && statement.out.starts_with("阿明("), "{statement:?}");
+    let two = house.jifen(&["statement", "--member", "小红"]);
+    assert!(two.code == FINDING && two.err.contains("hong2"), "{two:?}");
     let several = house.jifen(&["explain", "--member", "小红"]);
     assert!(several.code == FINDING && several.err.contains("hong2"), "{several:?}");
     let nobody = house.jifen(&["explain", "--member", "没有这个人"]);

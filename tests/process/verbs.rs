@@ -272,3 +272,14 @@ fn wrong_usage_is_2_and_stdout_stays_empty() {
     }
     assert!(!house.path("nowhere.db").exists(), "a verb that reads makes no file");
 }
+
+#[test]
+fn a_reader_that_goes_away_ends_a_verb_quietly() {
+    let house = replayed("unheard");
+    for args in [&["rules", "history"][..], &["explain", "m-1"], &["statement", "--member", "阿明"], &["export", "ledger"], &["schema"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ran = house.unheard(args, writer);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(141), ""), "{args:?}");
+    }
+}
