@@ -21,7 +21,7 @@ const JOINED_CHARS_MAX: usize = 6;
 fn joined(text: &str) -> Option<Vec<&str>> {
     let parts: Vec<&str> = text.split(SEPARATORS).map(str::trim).collect();
     let is_word = |part: &&str| (2..=JOINED_CHARS_MAX).contains(&part.chars().count()) && part.chars().all(char::is_alphabetic);
-    (parts.len() > 1 && parts.iter().all(|part| is_word(part))).then_some(parts)
+    (parts.len() > 1 && parts.iter().all(is_word)).then_some(parts)
 }
 
 /// Warns of one rule.
