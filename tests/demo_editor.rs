@@ -62,7 +62,7 @@ async fn from_a_mistake_to_twice_the_points(name: &str, size: (u32, u32)) {
     edits(&browser, &bot).await;
 
     types(&browser, "points = 2", "points = \"2\"").await;
-    browser.sees(".finding.error", "points 要写整数").await;
+    browser.sees(".finding.error", "points 只写数字").await;
     browser.sees("#paint .error", "points = \"2\"").await;
     browser.click("#save").await;
     browser.sees("#verdict", "没有采用,线上还是原来的规则").await;

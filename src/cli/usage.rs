@@ -37,7 +37,7 @@ fn sentence(error: &Error) -> Option<String> {
             let verb = text(error, ContextKind::InvalidSubcommand);
             let below = match below(&verb) {
                 none if none.is_empty() => suggestion(error, ContextKind::SuggestedSubcommand),
-                some => format!(",是不是 {some}?"),
+                some => format!(",是不是 {some}"),
             };
             format!("没有 {verb} 这个命令{below}")
         }
@@ -92,7 +92,7 @@ fn below(name: &str) -> String {
 fn suggestion(error: &Error, kind: ContextKind) -> String {
     match text(error, kind) {
         none if none.is_empty() => String::new(),
-        some => format!(",是不是 {some}?"),
+        some => format!(",是不是 {some}"),
     }
 }
 
@@ -107,6 +107,12 @@ mod tests {
     }
 
     #[test]
+    fn a_step_without_its_verb_is_told_whose_it_is() {
+        assert!(said(&["rollback"]).starts_with("没有 rollback 这个命令,是不是 jifen rules rollback。"));
+        assert!(said(&["diff"]).contains("是不是 jifen rules diff。"));
+    }
+
+    #[test]
     fn wrong_values_are_told_in_chinese() {
         for (args, says) in [
             (&["outbox", "drop", "abc"][..], "不能是「abc」:要写整数"),
@@ -116,8 +122,6 @@ mod tests {
             (&["outbox", "list", "--since", "gestern"], "「gestern」不是时长"),
             (&["check", "--format", "yaml"], "可以是:"),
             (&["fly"], "没有 fly 这个命令"),
-            (&["rollback"], "没有 rollback 这个命令,是不是 jifen rules rollback?"),
-            (&["diff"], "是不是 jifen rules diff?"),
             (&["serve", "--lisen", "x"], "是不是 --listen"),
             (&["explain"], "还要写"),
             (&["outbox", "drop", "1", "--older-than", "5m"], "不能一起写"),

@@ -72,6 +72,6 @@ fn nobody_has_no_statement() {
     World::both("nobody", RULES, |world| {
         world.says("aming", at(16, 9), "签到");
         let request = Request { member: "阿明".into(), ..Request::default() };
-        assert!(matches!(statement(&*world.reader, &request), Err(StatementError::NotFound(text)) if text.contains("昵称")));
+        assert!(matches!(statement(&*world.reader, &request), Err(StatementError::NotFound(text)) if text.contains("没有人叫这个名字")));
     });
 }

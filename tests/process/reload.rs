@@ -236,19 +236,20 @@ async fn a_start_with_a_bad_file_goes_on_with_the_rules_of_before() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waited_for_the_name_of_its_group_is_decided_once_the_rules_ask_for_none() {
-    let house = House::new("parked", &format!("[campaign.vip]\ngroups = [\"VIP\"]\n{TWO}"));
+    let house = House::new("parked", &format!("[campaign.vip]\ngroups = [\"骑行一群\"]\n{TWO}"));
     let daemon = house.open().await;
     assert_eq!(post(&client(), &daemon, &robot_text("p-1", "aming", "阿明", "@积分助手 签到")).await, 200);
     assert!(house.reader().accounts(AccountId::default(), 9).unwrap().is_empty());
     house.write("rules.toml", &format!("[campaign.vip]\ngroups = [\"*\"]\n{TWO}"));
-    assert!(change(&house, 1).await.told.contains("campaign.vip:groups [\"VIP\"] → [\"*\"]"));
+    assert!(change(&house, 1).await.told.contains("campaign.vip:groups [\"骑行一群\"] → [\"*\"]"));
     let mut look = interval(Duration::from_millis(50));
     let paid = async {
         while house.reader().accounts(AccountId::default(), 9).unwrap().is_empty() {
             look.tick().await;
         }
     };
-    timeout(PATIENCE, paid).await.expect("it is paid in time");
+    let told = || house.jifen(&["explain", "p-1"]).out;
+    assert!(timeout(PATIENCE, paid).await.is_ok(), "it is paid in time: {}", told());
     assert_eq!(daemon.stop().await, Some(0));
     house.must_verify();
 }
